@@ -1,0 +1,1 @@
+//! A log over RFC 6962 HTTP.

@@ -1,0 +1,1 @@
+//! Issuers' keys over HTTP: provider metadata and key sets, fetched, checked, kept.

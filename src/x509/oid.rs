@@ -1,0 +1,1 @@
+//! Object identifiers, as the content octets of their DER form.
