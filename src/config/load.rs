@@ -1,0 +1,505 @@
+//! Reading: file, environment and flags laid over the defaults, with the source of each value kept.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use toml::de::{DeTable, DeValue};
+use toml::{Table, Value};
+
+use super::raw::Raw;
+use super::schema::{self, Kind, REPEATED, SETTINGS};
+use super::{Error, Settings};
+
+/// Largest configuration file read, in bytes.
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
+
+/// The variables with our prefix that are not settings: the configuration file's own path, and
+/// what the tests, benches and continuous integration use.
+const OTHER_VARIABLES: &[&str] = &[
+    "SHORTLEAF_CONFIG",
+    "SHORTLEAF_PARTS",
+    "SHORTLEAF_KILLS",
+    "SHORTLEAF_REGENERATE",
+];
+const OTHER_PREFIXES: &[&str] = &["SHORTLEAF_TEST_", "SHORTLEAF_BENCH_"];
+
+/// Where values may come from.
+#[derive(Clone, Debug, Default)]
+pub struct Inputs {
+    /// The file, if there is one.
+    pub file: Option<PathBuf>,
+    /// The environment; names without our prefix are ignored.
+    pub environment: Vec<(String, String)>,
+    /// Flags: a setting's key and its value as text.
+    pub flags: Vec<(String, String)>,
+}
+
+/// Where a value came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Built in.
+    Default,
+    /// The file.
+    File(PathBuf),
+    /// The variable of this name.
+    Environment(String),
+    /// A flag.
+    Flag,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(path) => write!(f, "file {}", path.display()),
+            Self::Environment(name) => write!(f, "environment {name}"),
+            Self::Flag => f.write_str("flag"),
+        }
+    }
+}
+
+/// Every value in force and its source, secrets hidden; in the order of the schema.
+#[derive(Clone, Debug)]
+pub struct Effective(pub Vec<(String, String, Source)>);
+
+/// A configuration that can be used.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The settings.
+    pub settings: Settings,
+    /// Where each came from.
+    pub effective: Effective,
+}
+
+/// Reads, merges and judges the configuration.
+pub fn load(inputs: &Inputs) -> Result<Loaded, Error> {
+    let mut table = Table::new();
+    let mut sources = BTreeMap::new();
+    if let Some(path) = &inputs.file {
+        table = read_file(path)?;
+        for setting in SETTINGS {
+            if lookup(&table, setting.key).is_some() {
+                sources.insert(setting.key, Source::File(path.clone()));
+            }
+        }
+    }
+    for (name, text) in &inputs.environment {
+        if let Some(key) = setting_of_variable(name)? {
+            insert(&mut table, key, parse_text(key, text)?)?;
+            sources.insert(key, Source::Environment(name.clone()));
+        }
+    }
+    for (key, text) in &inputs.flags {
+        let setting = schema::find(key).ok_or_else(|| unknown_key(key, None))?;
+        insert(&mut table, setting.key, parse_text(setting.key, text)?)?;
+        sources.insert(setting.key, Source::Flag);
+    }
+    for setting in SETTINGS {
+        let Some(default) = setting.default else {
+            continue;
+        };
+        if lookup(&table, setting.key).is_none() {
+            insert(&mut table, setting.key, default_value(default))?;
+        }
+    }
+    if let Some(Source::File(path)) = sources.get("ca.passphrase") {
+        return Err(Error::BadValue {
+            key: "ca.passphrase".to_owned(),
+            value: format!("(hidden, in {})", path.display()),
+            why: "a passphrase does not belong into this file; name a file with `ca.passphrase_file` or set SHORTLEAF_CA_PASSPHRASE",
+        });
+    }
+    let effective = effective(&table, &sources);
+    let raw = Raw::deserialize(Value::Table(table)).map_err(|e| Error::WrongType {
+        key: "configuration".to_owned(),
+        message: e.message().to_owned(),
+    })?;
+    Ok(Loaded {
+        settings: Settings::judge(raw)?,
+        effective,
+    })
+}
+
+fn read_file(path: &Path) -> Result<Table, Error> {
+    let unreadable = |source| Error::Unreadable {
+        path: path.to_owned(),
+        source,
+    };
+    if std::fs::metadata(path).map_err(unreadable)?.len() > MAX_FILE_BYTES {
+        return Err(Error::TooLarge {
+            path: path.to_owned(),
+            limit: MAX_FILE_BYTES,
+        });
+    }
+    let text = std::fs::read_to_string(path).map_err(unreadable)?;
+    let syntax = |e: toml::de::Error| Error::Syntax {
+        path: path.to_owned(),
+        message: e.to_string(),
+    };
+    refuse_unknown_keys(DeTable::parse(&text).map_err(syntax)?.get_ref(), "", &text)?;
+    toml::from_str(&text).map_err(syntax)
+}
+
+/// Walks the file's tables and stops at the first key the schema does not have.
+fn refuse_unknown_keys(table: &DeTable<'_>, prefix: &str, text: &str) -> Result<(), Error> {
+    for (key, value) in table {
+        let path = if prefix.is_empty() {
+            key.get_ref().to_string()
+        } else {
+            format!("{prefix}.{}", key.get_ref())
+        };
+        let line = text[..key.span().start].matches('\n').count() + 1;
+        if schema::find(&path).is_some() {
+            continue;
+        }
+        match (value.get_ref(), REPEATED.iter().find(|r| r.table == path)) {
+            (DeValue::Array(items), Some(repeated)) => {
+                for item in items.iter() {
+                    if let DeValue::Table(item) = item.get_ref() {
+                        refuse_unknown_item_keys(item, repeated, text)?;
+                    }
+                }
+            }
+            (DeValue::Table(inner), None) if is_section(&path) => {
+                refuse_unknown_keys(inner, &path, text)?
+            }
+            (_, Some(_)) => {
+                return Err(Error::WrongType {
+                    key: path.clone(),
+                    message: format!("write it as [[{path}]], once per entry (line {line})"),
+                });
+            }
+            (_, None) => return Err(unknown_key(&path, Some(line))),
+        }
+    }
+    Ok(())
+}
+
+fn refuse_unknown_item_keys(
+    item: &DeTable<'_>,
+    repeated: &schema::Repeated,
+    text: &str,
+) -> Result<(), Error> {
+    for key in item.keys() {
+        let name: &str = key.get_ref();
+        if !repeated.keys.contains(&name) {
+            let line = text[..key.span().start].matches('\n').count() + 1;
+            let nearest = schema::nearest(name, repeated.keys.iter().copied());
+            return Err(Error::UnknownKey {
+                key: format!("{}.{name}", repeated.table),
+                line: Some(line),
+                nearest: nearest.map(|n| format!("{}.{n}", repeated.table)),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn is_section(path: &str) -> bool {
+    let within = |key: &str| {
+        key.strip_prefix(path)
+            .is_some_and(|rest| rest.starts_with('.'))
+    };
+    SETTINGS.iter().any(|s| within(s.key)) || REPEATED.iter().any(|r| within(r.table))
+}
+
+fn unknown_key(path: &str, line: Option<usize>) -> Error {
+    let all = SETTINGS
+        .iter()
+        .map(|s| s.key)
+        .chain(REPEATED.iter().map(|r| r.table));
+    Error::UnknownKey {
+        key: path.to_owned(),
+        line,
+        nearest: schema::nearest(path, all).map(str::to_owned),
+    }
+}
+
+/// The setting an environment variable names; `None` for variables that are not ours to read.
+fn setting_of_variable(name: &str) -> Result<Option<&'static str>, Error> {
+    if !name.starts_with("SHORTLEAF_")
+        || OTHER_VARIABLES.contains(&name)
+        || OTHER_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    {
+        return Ok(None);
+    }
+    let variables: Vec<(String, &'static str)> = SETTINGS
+        .iter()
+        .map(|s| (schema::variable(s.key), s.key))
+        .collect();
+    match variables.iter().find(|(variable, _)| variable == name) {
+        Some((_, key)) => Ok(Some(key)),
+        None => Err(Error::UnknownVariable {
+            name: name.to_owned(),
+            nearest: schema::nearest(name, variables.iter().map(|(v, _)| v.as_str()))
+                .map(str::to_owned),
+        }),
+    }
+}
+
+/// Turns text from the environment or a flag into the setting's type.
+fn parse_text(key: &'static str, text: &str) -> Result<Value, Error> {
+    let wrong = |message: String| Error::WrongType {
+        key: key.to_owned(),
+        message,
+    };
+    match schema::find(key).map(|s| s.kind) {
+        Some(Kind::Text) | None => Ok(Value::String(text.to_owned())),
+        Some(Kind::Bool) => text
+            .parse()
+            .map(Value::Boolean)
+            .map_err(|_| wrong(format!("{text:?} is neither true nor false"))),
+        Some(Kind::Integer) => text
+            .parse()
+            .map(Value::Integer)
+            .map_err(|_| wrong(format!("{text:?} is not a whole number"))),
+        Some(Kind::List) => Ok(Value::Array(
+            text.split(',')
+                .map(|item| Value::String(item.trim().to_owned()))
+                .collect(),
+        )),
+    }
+}
+
+fn default_value(literal: &str) -> Value {
+    // The schema's own literals; a test parses every one of them.
+    toml::from_str::<Table>(&format!("v = {literal}"))
+        .ok()
+        .and_then(|mut t| t.remove("v"))
+        .unwrap_or(Value::Boolean(false))
+}
+
+fn lookup<'t>(table: &'t Table, key: &str) -> Option<&'t Value> {
+    let (section, name) = key.rsplit_once('.')?;
+    table.get(section)?.as_table()?.get(name)
+}
+
+fn insert(table: &mut Table, key: &str, value: Value) -> Result<(), Error> {
+    let wrong = |key: &str| Error::WrongType {
+        key: key.to_owned(),
+        message: "expected a table".to_owned(),
+    };
+    let (section, name) = key.rsplit_once('.').ok_or_else(|| wrong(key))?;
+    let inner = table
+        .entry(section)
+        .or_insert_with(|| Value::Table(Table::new()));
+    inner
+        .as_table_mut()
+        .ok_or_else(|| wrong(section))?
+        .insert(name.to_owned(), value);
+    Ok(())
+}
+
+fn effective(table: &Table, sources: &BTreeMap<&str, Source>) -> Effective {
+    let mut rows = Vec::new();
+    for setting in SETTINGS {
+        let Some(value) = lookup(table, setting.key) else {
+            continue;
+        };
+        let shown = if setting.secret {
+            "(hidden)".to_owned()
+        } else {
+            value.to_string()
+        };
+        rows.push((
+            setting.key.to_owned(),
+            shown,
+            sources.get(setting.key).cloned().unwrap_or(Source::Default),
+        ));
+    }
+    // Repeated tables come from the file alone; their sources are those of any of its settings.
+    let file = sources
+        .values()
+        .find(|s| matches!(s, Source::File(_)))
+        .cloned()
+        .unwrap_or(Source::Default);
+    for repeated in REPEATED {
+        let items = match repeated.table.split_once('.') {
+            Some((section, name)) => table.get(section).and_then(|s| s.get(name)),
+            None => table.get(repeated.table),
+        };
+        for (index, item) in items
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .enumerate()
+        {
+            for (key, value) in item.as_table().into_iter().flatten() {
+                rows.push((
+                    format!("{}[{index}].{key}", repeated.table),
+                    value.to_string(),
+                    file.clone(),
+                ));
+            }
+        }
+    }
+    Effective(rows)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn file(text: &str) -> (tempfile::TempDir, Inputs) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("shortleaf.toml");
+        std::fs::write(&path, text).unwrap();
+        (
+            dir,
+            Inputs {
+                file: Some(path),
+                ..Inputs::default()
+            },
+        )
+    }
+
+    const ISSUER_AND_LOG: &str = r#"
+[[issuer]]
+url = "https://token.actions.githubusercontent.com"
+type = "github-workflow"
+audiences = ["https://ca.example"]
+[[ct.log]]
+kind = "rfc6962"
+name = "log"
+url = "https://log.example/2026"
+key = "log.pub.pem"
+"#;
+
+    fn value(loaded: &Loaded, key: &str) -> (String, Source) {
+        let row = loaded
+            .effective
+            .0
+            .iter()
+            .find(|(k, _, _)| k == key)
+            .unwrap();
+        (row.1.clone(), row.2.clone())
+    }
+
+    #[test]
+    fn every_default_is_what_the_schema_says() {
+        for setting in SETTINGS {
+            if let Some(default) = setting.default {
+                let value =
+                    toml::from_str::<Table>(&format!("v = {default}")).unwrap()["v"].clone();
+                assert_eq!(default_value(default), value, "{}", setting.key);
+            }
+        }
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_environment_over_the_file_over_the_default() {
+        let (_dir, mut inputs) = file(&format!(
+            "[server]\nlisten = \"127.0.0.1:1\"\n{ISSUER_AND_LOG}"
+        ));
+        let loaded = load(&Inputs {
+            file: inputs.file.clone(),
+            ..Inputs::default()
+        })
+        .unwrap();
+        assert_eq!(
+            value(&loaded, "server.listen"),
+            (
+                "\"127.0.0.1:1\"".to_owned(),
+                Source::File(inputs.file.clone().unwrap())
+            )
+        );
+        assert_eq!(
+            value(&loaded, "server.drain"),
+            ("\"20s\"".to_owned(), Source::Default)
+        );
+        inputs.environment.push((
+            "SHORTLEAF_SERVER_LISTEN".to_owned(),
+            "127.0.0.1:2".to_owned(),
+        ));
+        let loaded = load(&inputs).unwrap();
+        assert_eq!(
+            value(&loaded, "server.listen").1,
+            Source::Environment("SHORTLEAF_SERVER_LISTEN".to_owned())
+        );
+        inputs
+            .flags
+            .push(("server.listen".to_owned(), "127.0.0.1:3".to_owned()));
+        let loaded = load(&inputs).unwrap();
+        assert_eq!(
+            value(&loaded, "server.listen"),
+            ("\"127.0.0.1:3\"".to_owned(), Source::Flag)
+        );
+        assert_eq!(
+            loaded.settings.server.listen,
+            "127.0.0.1:3".parse().unwrap()
+        );
+    }
+
+    #[test]
+    fn an_unknown_key_names_its_line_and_the_nearest_key() {
+        let (_dir, inputs) = file("[server]\n\nlissten = \"127.0.0.1:1\"\n");
+        match load(&inputs) {
+            Err(Error::UnknownKey { key, line, nearest }) => {
+                assert_eq!(
+                    (key.as_str(), line, nearest.as_deref()),
+                    ("server.lissten", Some(3), Some("server.listen"))
+                );
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_of_an_issuer_names_the_nearest_key_of_issuers() {
+        let (_dir, inputs) = file("[[issuer]]\nurl = \"https://a.example\"\naudience = [\"x\"]\n");
+        match load(&inputs) {
+            Err(Error::UnknownKey { key, line, nearest }) => {
+                assert_eq!(
+                    (key.as_str(), line, nearest.as_deref()),
+                    ("issuer.audience", Some(3), Some("issuer.audiences"))
+                );
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_unknown_variable_with_our_prefix_is_refused_and_a_test_variable_is_not() {
+        let (_dir, mut inputs) = file(ISSUER_AND_LOG);
+        inputs
+            .environment
+            .push(("SHORTLEAF_TEST_REQUIRE".to_owned(), "all".to_owned()));
+        load(&inputs).unwrap();
+        inputs
+            .environment
+            .push(("SHORTLEAF_SERVER_LISSEN".to_owned(), "x".to_owned()));
+        match load(&inputs) {
+            Err(Error::UnknownVariable { nearest, .. }) => {
+                assert_eq!(nearest.as_deref(), Some("SHORTLEAF_SERVER_LISTEN"))
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_passphrase_is_hidden_and_may_not_stand_in_the_file() {
+        let (_dir, mut inputs) = file(ISSUER_AND_LOG);
+        inputs.environment.push((
+            "SHORTLEAF_CA_PASSPHRASE".to_owned(),
+            "planted-secret".to_owned(),
+        ));
+        let loaded = load(&inputs).unwrap();
+        assert_eq!(value(&loaded, "ca.passphrase").0, "(hidden)");
+        assert!(!format!("{loaded:?}").contains("planted-secret"));
+        let (_dir, inputs) = file(&format!(
+            "[ca]\npassphrase = \"planted-secret\"\n{ISSUER_AND_LOG}"
+        ));
+        let refused = load(&inputs).unwrap_err();
+        assert!(matches!(&refused, Error::BadValue { key, .. } if key == "ca.passphrase"));
+        assert!(!format!("{refused:?} {refused}").contains("planted-secret"));
+    }
+
+    #[test]
+    fn an_issuer_written_as_a_plain_table_is_told_how_to_write_it() {
+        let (_dir, inputs) = file("[issuer]\nurl = \"https://a.example\"\n");
+        assert!(matches!(load(&inputs), Err(Error::WrongType { key, .. }) if key == "issuer"));
+    }
+}

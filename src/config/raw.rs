@@ -1,0 +1,99 @@
+//! The configuration as it is spelled, before any value is judged.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Raw {
+    pub(super) server: Server,
+    pub(super) state: State,
+    pub(super) ca: Ca,
+    pub(super) ct: Ct,
+    #[serde(default)]
+    pub(super) issuer: Vec<Issuer>,
+    pub(super) log: Log,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Server {
+    pub(super) listen: String,
+    pub(super) ops_listen: String,
+    pub(super) public_url: String,
+    pub(super) insecure_plain_http: bool,
+    pub(super) drain: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct State {
+    pub(super) dir: PathBuf,
+    pub(super) store: String,
+    pub(super) insecure_memory_store: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Ca {
+    pub(super) chain: PathBuf,
+    pub(super) key: PathBuf,
+    pub(super) passphrase_file: Option<PathBuf>,
+    pub(super) passphrase: Option<String>,
+    pub(super) profile: String,
+    pub(super) lifetime: String,
+    pub(super) backdate: String,
+    pub(super) crl_url: Option<String>,
+    pub(super) algorithms: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Ct {
+    pub(super) mode: String,
+    pub(super) deadline: String,
+    pub(super) insecure_memory_log: bool,
+    #[serde(default)]
+    pub(super) log: Vec<CtLog>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CtLog {
+    pub(super) kind: String,
+    pub(super) name: String,
+    pub(super) url: Option<String>,
+    pub(super) key: Option<PathBuf>,
+    pub(super) host: Option<String>,
+    pub(super) ca_file: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Issuer {
+    pub(super) url: String,
+    #[serde(rename = "type")]
+    pub(super) kind: String,
+    pub(super) audiences: Vec<String>,
+    #[serde(default)]
+    pub(super) accept_shared_audience: bool,
+    pub(super) max_token_age: Option<String>,
+    pub(super) max_token_lifetime: Option<String>,
+    pub(super) certificates_per_token: Option<u32>,
+    pub(super) jwks_file: Option<PathBuf>,
+    pub(super) ca_file: Option<PathBuf>,
+    #[serde(default)]
+    pub(super) jwks_hosts: Vec<String>,
+    #[serde(default)]
+    pub(super) skip_email_verification: bool,
+    #[serde(default)]
+    pub(super) insecure_loopback_http: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Log {
+    pub(super) format: String,
+    pub(super) level: String,
+}

@@ -1,0 +1,278 @@
+//! Every file under `config/` can be used as it stands.
+
+use shortleaf::config::{Inputs, load, schema};
+
+#[test]
+fn every_file_under_config_is_a_configuration() {
+    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(dir).expect("config/ is part of the repository") {
+        let path = entry.expect("readable").path();
+        if path.extension().is_some_and(|e| e == "toml") {
+            if let Err(error) = load(&Inputs {
+                file: Some(path.clone()),
+                ..Inputs::default()
+            }) {
+                panic!("{}: {error}", path.display());
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen > 0, "no configuration under config/");
+}
+
+#[test]
+fn the_documented_file_mentions_every_setting() {
+    let text = std::fs::read_to_string(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/config/shortleaf.toml"
+    ))
+    .expect("shipped");
+    let mut section = String::new();
+    let mut mentioned = std::collections::BTreeSet::new();
+    for line in text.lines() {
+        if let Some(table) = line.strip_prefix("[").map(|l| l.trim_matches(['[', ']'])) {
+            section = table.to_owned();
+        } else if let Some((key, _)) = line.trim_start_matches("# ").split_once(" = ") {
+            mentioned.insert(format!("{section}.{key}"));
+        }
+    }
+    for setting in schema::SETTINGS.iter().filter(|s| !s.secret) {
+        assert!(
+            mentioned.contains(setting.key),
+            "{} is not in config/shortleaf.toml",
+            setting.key
+        );
+    }
+    for repeated in schema::REPEATED {
+        for key in repeated.keys {
+            let path = format!("{}.{key}", repeated.table);
+            assert!(
+                mentioned.contains(&path),
+                "{path} is not in config/shortleaf.toml"
+            );
+        }
+    }
+}
+
+const ISSUER: &str = "[[issuer]]\nurl = \"https://issuer.example\"\ntype = \"email\"\naudiences = [\"https://ca.example\"]\n";
+const LOG: &str = "[[ct.log]]\nkind = \"rfc6962\"\nname = \"log\"\nurl = \"https://log.example/2026\"\nkey = \"log.pub.pem\"\n";
+
+fn judge(text: &str) -> Result<shortleaf::config::Settings, shortleaf::config::Error> {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let path = dir.path().join("shortleaf.toml");
+    std::fs::write(&path, text).expect("written");
+    load(&Inputs {
+        file: Some(path),
+        ..Inputs::default()
+    })
+    .map(|loaded| loaded.settings)
+}
+
+/// The key an error is about, whatever kind of error it is.
+fn key_of(error: &shortleaf::config::Error) -> String {
+    use shortleaf::config::Error;
+    match error {
+        Error::UnknownKey { key, .. }
+        | Error::WrongType { key, .. }
+        | Error::BadValue { key, .. }
+        | Error::Missing { key, .. }
+        | Error::NeedsSwitch { key, .. } => key.clone(),
+        other => panic!("not about a key: {other}"),
+    }
+}
+
+#[test]
+fn each_refused_value_has_a_twin_that_is_accepted() {
+    let full = |top: &str| format!("{top}\n{ISSUER}{LOG}");
+    let issuer = |lines: &str| format!("{LOG}[[issuer]]\n{lines}\n");
+    let base = "url = \"https://issuer.example\"\ntype = \"email\"\naudiences = [\"https://ca.example\"]\n";
+    // (key the error names, refused, accepted)
+    let table: Vec<(&str, String, String)> = vec![
+        (
+            "server.listen",
+            full("[server]\nlisten = \"0.0.0.0:80\""),
+            full("[server]\nlisten = \"0.0.0.0:80\"\ninsecure_plain_http = true"),
+        ),
+        (
+            "server.listen",
+            full("[server]\nlisten = \"localhost\""),
+            full("[server]\nlisten = \"[::1]:80\""),
+        ),
+        (
+            "server.ops_listen",
+            full("[server]\nops_listen = \"10.0.0.1:80\""),
+            full("[server]\nops_listen = \"127.0.0.2:80\""),
+        ),
+        (
+            "server.public_url",
+            full("[server]\npublic_url = \"https://ca.example/prefix\""),
+            full("[server]\npublic_url = \"https://ca.example/\""),
+        ),
+        (
+            "server.drain",
+            full("[server]\ndrain = \"soon\""),
+            full("[server]\ndrain = \"5s\""),
+        ),
+        (
+            "configuration",
+            full("[server]\ninsecure_plain_http = \"yes\""),
+            full("[server]\ninsecure_plain_http = true"),
+        ),
+        (
+            "state.store",
+            full("[state]\nstore = \"memory\""),
+            full("[state]\nstore = \"memory\"\ninsecure_memory_store = true"),
+        ),
+        (
+            "state.store",
+            full("[state]\nstore = \"mysql\""),
+            full("[state]\nstore = \"redb\""),
+        ),
+        (
+            "ca.lifetime",
+            full("[ca]\nlifetime = \"30s\""),
+            full("[ca]\nlifetime = \"1m\""),
+        ),
+        (
+            "ca.lifetime",
+            full("[ca]\nlifetime = \"25h\""),
+            full("[ca]\nlifetime = \"24h\""),
+        ),
+        (
+            "ca.backdate",
+            full("[ca]\nbackdate = \"31s\""),
+            full("[ca]\nbackdate = \"30s\""),
+        ),
+        (
+            "ca.crl_url",
+            full("[ca]\ncrl_url = \"https://ca.example/crl\""),
+            full("[ca]\ncrl_url = \"http://ca.example/crl\""),
+        ),
+        (
+            "ca.profile",
+            full("[ca]\nprofile = \"a b\""),
+            full("[ca]\nprofile = \"a-b\""),
+        ),
+        (
+            "ct.mode",
+            full("[ct]\nmode = \"off\""),
+            format!("[ct]\nmode = \"off\"\n{ISSUER}"),
+        ),
+        (
+            "ct.mode",
+            full("[ct]\nmode = \"\""),
+            full("[ct]\nmode = \"required\""),
+        ),
+        ("ct.log", ISSUER.to_owned(), full("")),
+        (
+            "ct.deadline",
+            full("[ct]\ndeadline = \"61s\""),
+            full("[ct]\ndeadline = \"60s\""),
+        ),
+        (
+            "ct.log[0].kind",
+            format!("{ISSUER}[[ct.log]]\nkind = \"memory\"\nname = \"m\"\n"),
+            format!(
+                "[ct]\ninsecure_memory_log = true\n{ISSUER}[[ct.log]]\nkind = \"memory\"\nname = \"m\"\n"
+            ),
+        ),
+        (
+            "ct.log[0].key",
+            full("").replace("key = \"log.pub.pem\"\n", ""),
+            full(""),
+        ),
+        (
+            "ct.log[1].name",
+            format!("{ISSUER}{LOG}{LOG}"),
+            format!("{ISSUER}{LOG}{}", LOG.replace("\"log\"", "\"log2\"")),
+        ),
+        ("issuer", LOG.to_owned(), full("")),
+        (
+            "issuer[1].url",
+            format!("{LOG}{ISSUER}{ISSUER}"),
+            format!(
+                "{LOG}{ISSUER}{}",
+                ISSUER.replace("issuer.example", "issuer2.example")
+            ),
+        ),
+        (
+            "issuer[0].url",
+            issuer(&base.replace("https://issuer", "http://issuer")),
+            issuer(base),
+        ),
+        (
+            "issuer[0].url",
+            issuer(&base.replace("https://issuer.example", "http://127.0.0.1:9")),
+            issuer(&format!(
+                "{}insecure_loopback_http = true",
+                base.replace("https://issuer.example", "http://127.0.0.1:9")
+            )),
+        ),
+        (
+            "issuer[0].url",
+            issuer(&base.replace("issuer.example", "user@issuer.example")),
+            issuer(base),
+        ),
+        (
+            "issuer[0].type",
+            issuer(&base.replace("email", "e-mail")),
+            issuer(base),
+        ),
+        (
+            "issuer[0].audiences",
+            issuer(&base.replace("https://ca.example", "sigstore")),
+            issuer(&format!(
+                "{}accept_shared_audience = true",
+                base.replace("https://ca.example", "sigstore")
+            )),
+        ),
+        (
+            "issuer[0].audiences",
+            issuer(&base.replace("\"https://ca.example\"", "")),
+            issuer(base),
+        ),
+        (
+            "issuer[0].max_token_age",
+            issuer(&format!("{base}max_token_age = \"25h\"")),
+            issuer(&format!("{base}max_token_age = \"24h\"")),
+        ),
+        (
+            "issuer[0].certificates_per_token",
+            issuer(&format!("{base}certificates_per_token = 0")),
+            issuer(&format!("{base}certificates_per_token = 16")),
+        ),
+        (
+            "issuer[0].skip_email_verification",
+            issuer(&format!(
+                "{}skip_email_verification = true",
+                base.replace("email", "github-workflow")
+            )),
+            issuer(&format!("{base}skip_email_verification = true")),
+        ),
+        (
+            "log.format",
+            full("[log]\nformat = \"xml\""),
+            full("[log]\nformat = \"text\""),
+        ),
+    ];
+    for (key, refused, accepted) in table {
+        match judge(&refused) {
+            Ok(_) => panic!("accepted, though {key} is wrong:\n{refused}"),
+            Err(error) => assert_eq!(key_of(&error), key, "{error}\n{refused}"),
+        }
+        if let Err(error) = judge(&accepted) {
+            panic!("refused, though nothing is wrong: {error}\n{accepted}");
+        }
+    }
+}
+
+#[test]
+fn insecure_choices_warn_in_words() {
+    let settings = judge(&format!(
+        "[server]\nlisten = \"0.0.0.0:80\"\ninsecure_plain_http = true\n[ct]\nmode = \"off\"\n{}",
+        ISSUER.replace("audiences", "accept_shared_audience = true\naudiences")
+    ))
+    .expect("admitted");
+    assert_eq!(settings.warnings.len(), 3, "{:?}", settings.warnings);
+}
