@@ -1,0 +1,128 @@
+//! `config check` and `config show`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::exit::Exit;
+use super::output::{Failure, Output};
+use crate::config::{self, Inputs, Loaded};
+
+/// Where settings come from on the command line; shared by every command that reads them.
+#[derive(Args, Debug, Default)]
+pub(super) struct ConfigArgs {
+    /// Configuration file [default: $SHORTLEAF_CONFIG, ./shortleaf.toml,
+    /// $XDG_CONFIG_HOME/shortleaf/config.toml, /etc/shortleaf/config.toml]
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Set one setting, over file and environment; repeatable
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(super) set: Vec<String>,
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum ConfigCommand {
+    /// Say whether the configuration can be used, and what it warns of
+    Check(ConfigArgs),
+    /// Print the settings
+    Show {
+        #[command(flatten)]
+        args: ConfigArgs,
+        /// Print every value in force and where it came from, secrets hidden
+        #[arg(long)]
+        effective: bool,
+    },
+}
+
+pub(super) fn run(command: &ConfigCommand, out: &Output) -> Result<(), Failure> {
+    match command {
+        ConfigCommand::Check(args) => {
+            let loaded = args.load()?;
+            for warning in &loaded.settings.warnings {
+                out.warn(warning);
+            }
+            if out.json {
+                out.json(json!({ "ok": true, "warnings": loaded.settings.warnings }));
+            } else {
+                out.result(&format!(
+                    "{} {} issuer(s), {} warning(s)",
+                    out.ok(),
+                    loaded.settings.issuers.len(),
+                    loaded.settings.warnings.len()
+                ));
+            }
+        }
+        ConfigCommand::Show { args, effective } => {
+            let loaded = args.load()?;
+            let shown: Vec<_> = loaded
+                .effective
+                .0
+                .iter()
+                .filter(|(_, _, source)| *effective || *source != config::Source::Default)
+                .collect();
+            if out.json {
+                let rows: Vec<_> = shown.iter().map(|(key, value, source)| json!({ "key": key, "value": value, "source": source.to_string() })).collect();
+                out.json(json!({ "settings": rows }));
+            } else {
+                for (key, value, source) in shown {
+                    out.result(&format!("{key} = {value}   # {source}"));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+impl ConfigArgs {
+    /// Reads the configuration; its errors end with what to try.
+    pub(super) fn load(&self) -> Result<Loaded, Failure> {
+        let mut flags = Vec::new();
+        for pair in &self.set {
+            let (key, value) = pair.split_once('=').ok_or_else(|| {
+                Failure::new(Exit::Usage, format!("--set {pair:?} is not KEY=VALUE"))
+                    .hint("--set server.listen=127.0.0.1:9000")
+            })?;
+            flags.push((key.to_owned(), value.to_owned()));
+        }
+        let inputs = Inputs {
+            file: self.file(),
+            environment: environment(),
+            flags,
+        };
+        config::load(&inputs).map_err(|e| {
+            Failure::from_error(Exit::Configuration, &e)
+                .hint("config/shortleaf.toml in the repository documents every key")
+        })
+    }
+
+    /// The first file that is named or present.
+    fn file(&self) -> Option<PathBuf> {
+        if let Some(file) = &self.config {
+            return Some(file.clone());
+        }
+        if let Some(file) = std::env::var_os("SHORTLEAF_CONFIG") {
+            return Some(file.into());
+        }
+        let home = std::env::var_os("XDG_CONFIG_HOME")
+            .map(PathBuf::from)
+            .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".config")));
+        let places = [
+            Some("shortleaf.toml".into()),
+            home.map(|h| h.join("shortleaf/config.toml")),
+            Some("/etc/shortleaf/config.toml".into()),
+        ];
+        places
+            .into_iter()
+            .flatten()
+            .find(|place: &PathBuf| place.is_file())
+    }
+}
+
+/// Our variables that are text; one that is not cannot be a setting.
+fn environment() -> Vec<(String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, _)| name.starts_with("SHORTLEAF_"))
+        .collect()
+}

@@ -1,0 +1,97 @@
+//! `help exit-codes`, `help environment`, `help files`, and `completion`.
+
+use clap::{CommandFactory, ValueEnum};
+use serde_json::json;
+
+use super::exit::Exit;
+use super::output::Output;
+use crate::config::schema;
+
+/// What `help` knows about.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Topic {
+    /// Every exit code and its meaning.
+    ExitCodes,
+    /// Every environment variable that is read.
+    Environment,
+    /// Every file that is read or written.
+    Files,
+}
+
+/// Variables that are not settings.
+const VARIABLES: &[(&str, &str)] = &[
+    ("SHORTLEAF_CONFIG", "configuration file"),
+    ("SIGSTORE_ID_TOKEN", "OIDC token for `cert`"),
+    (
+        "ACTIONS_ID_TOKEN_REQUEST_URL",
+        "where `cert` asks for a token on GitHub Actions",
+    ),
+    ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "the credential for it"),
+    ("NO_COLOR, CLICOLOR, CLICOLOR_FORCE", "colour"),
+];
+
+const FILES: &[(&str, &str)] = &[
+    (
+        "./shortleaf.toml",
+        "configuration, if --config and SHORTLEAF_CONFIG name no other",
+    ),
+    (
+        "$XDG_CONFIG_HOME/shortleaf/config.toml",
+        "configuration, next",
+    ),
+    ("/etc/shortleaf/config.toml", "configuration, last"),
+    ("<state.dir>/issuance.redb", "issuance records"),
+    (
+        "<state.dir>/audit.log",
+        "audit log, hash-chained JSON lines",
+    ),
+    (
+        "/var/run/sigstore/cosign/oidc-token",
+        "token for `cert`, if no other is given",
+    ),
+];
+
+pub(super) fn run(topic: Option<Topic>, out: &Output) {
+    let rows: Vec<(String, String)> = match topic {
+        None => {
+            let mut command = super::Cli::command();
+            out.raw(command.render_help().to_string().as_bytes());
+            out.result("Topics: shortleaf help exit-codes | environment | files");
+            return;
+        }
+        Some(Topic::ExitCodes) => Exit::ALL
+            .iter()
+            .map(|e| (e.code().to_string(), e.meaning().to_owned()))
+            .collect(),
+        Some(Topic::Environment) => {
+            let settings = schema::SETTINGS
+                .iter()
+                .map(|s| (schema::variable(s.key), format!("setting {}", s.key)));
+            settings
+                .chain(
+                    VARIABLES
+                        .iter()
+                        .map(|(n, m)| ((*n).to_owned(), (*m).to_owned())),
+                )
+                .collect()
+        }
+        Some(Topic::Files) => FILES
+            .iter()
+            .map(|(n, m)| ((*n).to_owned(), (*m).to_owned()))
+            .collect(),
+    };
+    if out.json {
+        out.json(json!({ "rows": rows }));
+        return;
+    }
+    let width = rows.iter().map(|(left, _)| left.len()).max().unwrap_or(0);
+    for (left, right) in rows {
+        out.result(&format!("{left:<width$}  {right}"));
+    }
+}
+
+pub(super) fn completion(shell: clap_complete::Shell, out: &Output) {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut super::Cli::command(), "shortleaf", &mut script);
+    out.raw(&script);
+}

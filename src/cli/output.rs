@@ -1,0 +1,161 @@
+//! What people and programs read: results on stdout, talk on stderr, colour only where it is wanted.
+
+use std::io::{IsTerminal, Write};
+
+use serde_json::{Value, json};
+
+use super::exit::Exit;
+
+/// How to speak, decided once.
+#[derive(Clone, Copy, Debug)]
+pub struct Output {
+    /// `--json`: results and errors as JSON, each with `"v":1`.
+    pub json: bool,
+    /// `--quiet`: no talk.
+    pub quiet: bool,
+    colour: bool,
+}
+
+/// A command that did not do what was asked.
+#[derive(Debug)]
+pub struct Failure {
+    /// How the process ends.
+    pub exit: Exit,
+    /// A stable word for programs.
+    pub code: String,
+    /// What happened, and to which value.
+    pub message: String,
+    /// One thing to try next.
+    pub hint: Option<String>,
+}
+
+impl Failure {
+    /// A failure whose code is the exit code's own name.
+    pub fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self {
+            exit,
+            code: format!("{exit:?}").to_lowercase(),
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    /// A failure from an error and its causes.
+    pub fn from_error(exit: Exit, error: &dyn std::error::Error) -> Self {
+        Self::new(exit, chain(error))
+    }
+
+    /// The same with something to try next.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// An error and its causes, outermost first.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+impl Output {
+    /// Decides about colour from the terminal and `NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE`.
+    pub fn new(json: bool, quiet: bool) -> Self {
+        let set = |name: &str| std::env::var_os(name).is_some_and(|v| !v.is_empty() && v != "0");
+        let off = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty())
+            || std::env::var_os("CLICOLOR").is_some_and(|v| v == "0");
+        let colour = !json && (set("CLICOLOR_FORCE") || (!off && std::io::stderr().is_terminal()));
+        Self {
+            json,
+            quiet,
+            colour,
+        }
+    }
+
+    /// A line of the result.
+    pub fn result(&self, line: &str) {
+        // A reader that went away (`| head`) is not an error of ours.
+        let _ = writeln!(std::io::stdout().lock(), "{line}");
+    }
+
+    /// Bytes of the result, as they are.
+    pub fn raw(&self, bytes: &[u8]) {
+        let mut out = std::io::stdout().lock();
+        let _ = out.write_all(bytes).and_then(|()| out.flush());
+    }
+
+    /// The result as JSON, with `"v":1`.
+    pub fn json(&self, value: Value) {
+        let mut all = serde_json::Map::new();
+        all.insert("v".to_owned(), json!(1));
+        if let Value::Object(members) = value {
+            all.extend(members);
+        }
+        self.result(&Value::Object(all).to_string());
+    }
+
+    /// A line of talk.
+    pub fn say(&self, line: &str) {
+        if !self.quiet && !self.json {
+            let _ = writeln!(std::io::stderr().lock(), "{line}");
+        }
+    }
+
+    /// A warning; shown even with `--quiet`.
+    pub fn warn(&self, line: &str) {
+        let word = self.paint("warning", "33");
+        let _ = writeln!(std::io::stderr().lock(), "{word}: {line}");
+    }
+
+    /// `ok`, in green where colour is wanted.
+    pub fn ok(&self) -> String {
+        self.paint("ok", "32")
+    }
+
+    /// `FAIL`, in red where colour is wanted.
+    pub fn fail(&self) -> String {
+        self.paint("FAIL", "31")
+    }
+
+    /// The end of a command that failed.
+    pub fn failure(&self, failure: &Failure) {
+        let mut err = std::io::stderr().lock();
+        let _ = if self.json {
+            let doc = "docs/errors.md";
+            writeln!(
+                err,
+                "{}",
+                json!({ "v": 1, "code": failure.code, "exit": failure.exit.code(), "message": failure.message, "hint": failure.hint, "doc": doc })
+            )
+        } else {
+            writeln!(
+                err,
+                "{} {}  {}",
+                self.fail(),
+                failure.exit.code(),
+                failure.message
+            )
+            .and_then(|()| {
+                failure
+                    .hint
+                    .as_ref()
+                    .map_or(Ok(()), |hint| writeln!(err, "try: {hint}"))
+            })
+        };
+    }
+
+    fn paint(self, word: &str, code: &str) -> String {
+        if self.colour {
+            format!("\x1b[{code}m{word}\x1b[0m")
+        } else {
+            word.to_owned()
+        }
+    }
+}
