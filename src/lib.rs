@@ -28,6 +28,7 @@ pub mod verify;
 pub mod issuance;
 
 // F3 adapters (with `token::discovery`, `ct::memory`, `ct::rfc6962`)
+pub mod client;
 pub mod keys;
 pub mod store;
 pub mod system;
