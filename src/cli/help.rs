@@ -21,6 +21,7 @@ pub(super) enum Topic {
 /// Variables that are not settings.
 const VARIABLES: &[(&str, &str)] = &[
     ("SHORTLEAF_CONFIG", "configuration file"),
+    ("SHORTLEAF_SERVER", "the CA for `cert`"),
     ("SIGSTORE_ID_TOKEN", "OIDC token for `cert`"),
     (
         "ACTIONS_ID_TOKEN_REQUEST_URL",

@@ -108,6 +108,12 @@ impl Output {
         }
     }
 
+    /// Has GitHub's runner hide a value from every later line of the job's log. The runner takes
+    /// this line itself out of the log.
+    pub fn mask(&self, value: &str) {
+        let _ = writeln!(std::io::stderr().lock(), "::add-mask::{value}");
+    }
+
     /// A warning; shown even with `--quiet`.
     pub fn warn(&self, line: &str) {
         let word = self.paint("warning", "33");

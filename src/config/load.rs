@@ -19,6 +19,7 @@ const MAX_FILE_BYTES: u64 = 1024 * 1024;
 /// what the tests, benches and continuous integration use.
 const OTHER_VARIABLES: &[&str] = &[
     "SHORTLEAF_CONFIG",
+    "SHORTLEAF_SERVER",
     "SHORTLEAF_PARTS",
     "SHORTLEAF_KILLS",
     "SHORTLEAF_REGENERATE",

@@ -1,0 +1,68 @@
+//! Files on the command line: bounded reads, and writes that overwrite nothing secret.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use super::exit::Exit;
+use super::output::{Failure, Output};
+
+fn failed(doing: &str, path: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(Exit::Usage, format!("cannot {doing} {}: {error}", path.display()))
+}
+
+/// Reads a file of at most `limit` bytes.
+pub(super) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
+    let file = File::open(path).map_err(|e| failed("read", path, &e))?;
+    let mut bytes = Vec::new();
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(|e| failed("read", path, &e))?;
+    if bytes.len() as u64 > limit {
+        return Err(Failure::new(Exit::Usage, format!("{} is larger than {limit} bytes", path.display())));
+    }
+    Ok(bytes)
+}
+
+/// Reads a text file of at most `limit` bytes.
+pub(super) fn read_text(path: &Path, limit: u64) -> Result<String, Failure> {
+    String::from_utf8(read(path, limit)?).map_err(|_| Failure::new(Exit::Usage, format!("{} is not text", path.display())))
+}
+
+/// Writes a public file, replacing an old one.
+pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    std::fs::write(path, bytes).map_err(|e| failed("write", path, &e))
+}
+
+/// Creates a file that must not exist, readable by its owner only from its first moment.
+pub(super) fn write_new_secret(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    create(path, bytes, 0o600)
+}
+
+/// Creates a public file that must not exist.
+pub(super) fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    create(path, bytes, 0o644)
+}
+
+fn create(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path).map_err(|e| failed("create", path, &e))?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|e| failed("write", path, &e))
+}
+
+/// Says early that a file is in the way.
+pub(super) fn refuse_existing(path: &Path) -> Result<(), Failure> {
+    if path.exists() {
+        return Err(Failure::new(Exit::Usage, format!("{} exists already and is not overwritten", path.display())).hint("name another file, or move this one away"));
+    }
+    Ok(())
+}
+
+/// Writes to `path`, or to standard output without one.
+pub(super) fn deliver(path: Option<&Path>, bytes: &[u8], out: &Output) -> Result<(), Failure> {
+    match path {
+        Some(path) => write(path, bytes),
+        None => {
+            out.raw(bytes);
+            Ok(())
+        }
+    }
+}
