@@ -77,100 +77,47 @@ pub struct Expected<'a> {
     pub issuer_claim: &'a str,
 }
 
-/// One rule: its id, what it demands, and the check.
-type Rule = (&'static str, &'static str, Check);
+/// One rule of the list.
+pub struct Rule {
+    /// `c00` … `c20`.
+    pub id: &'static str,
+    /// What it demands, in one line.
+    pub summary: &'static str,
+    check: Check,
+}
 
 /// Compares reading and plan; the error says what was found instead.
 type Check = fn(&Reading<'_>, &Expected<'_>) -> Result<(), String>;
 
 /// Every certificate rule, in the order of `docs/certificate-profile.md`.
+#[rustfmt::skip]
 pub const RULES: &[Rule] = &[
-    (
-        NOT_READABLE,
-        "one certificate in DER, no byte unaccounted for",
-        tbs::every_byte,
-    ),
-    ("c01", "version is v3", tbs::version),
-    ("c02", "serial is positive, 9 to 19 octets", tbs::serial),
-    (
-        "c03",
-        "inner and outer signature algorithm are equal, and the CA key's",
-        tbs::algorithm,
-    ),
-    (
-        "c04",
-        "issuer is the CA's subject, byte for byte",
-        tbs::issuer,
-    ),
-    (
-        "c05",
-        "validity is the planned one, inside profile and issuer",
-        tbs::validity,
-    ),
-    ("c06", "subject is the empty SEQUENCE", tbs::subject),
-    (
-        "c07",
-        "subject key is the planned one, canonical, and of an allowed kind",
-        tbs::subject_key,
-    ),
-    (
-        "c08",
-        "critical SAN with exactly one name of the planned type",
-        extensions::san,
-    ),
-    (
-        "c09",
-        "critical key usage, digitalSignature only",
-        extensions::key_usage,
-    ),
-    (
-        "c10",
-        "extended key usage is exactly codeSigning, not critical",
-        extensions::extended_key_usage,
-    ),
-    ("c11", "no basicConstraints", extensions::basic_constraints),
-    (
-        "c12",
-        "subject and authority key identifier, the latter the CA's",
-        extensions::key_identifiers,
-    ),
-    (
-        "c13",
-        "extensions on the list only, each once, in order, up to 1 kB",
-        extensions::allow_list,
-    ),
-    (
-        "c14",
-        "issuer extensions .1 and .8 both say the token's issuer",
-        extensions::issuer_claim,
-    ),
-    (
-        "c15",
-        "identity extensions are clean text, .8 and above one UTF8String",
-        extensions::identity_text,
-    ),
-    (
-        "c16",
-        "a precertificate has one critical poison and no SCT list",
-        extensions::poison,
-    ),
-    (
-        "c17",
-        "a final certificate has one SCT and no poison",
-        extensions::sct_list,
-    ),
-    (
-        "c18",
-        "no noRevAvail, no OCSP access",
-        extensions::revocation_opt_outs,
-    ),
-    (
-        "c19",
-        "CRL distribution point is the profile's, byte for byte",
-        extensions::crl_distribution_point,
-    ),
-    ("c20", "profile is known by name and hash", tbs::profile),
+    rule(NOT_READABLE, "one certificate in DER, no byte unaccounted for", tbs::every_byte),
+    rule("c01", "version is v3", tbs::version),
+    rule("c02", "serial is positive, 9 to 19 octets", tbs::serial),
+    rule("c03", "inner and outer signature algorithm are equal, and the CA key's", tbs::algorithm),
+    rule("c04", "issuer is the CA's subject, byte for byte", tbs::issuer),
+    rule("c05", "validity is the planned one, inside profile and issuer", tbs::validity),
+    rule("c06", "subject is the empty SEQUENCE", tbs::subject),
+    rule("c07", "subject key is the planned one, canonical, and of an allowed kind", tbs::subject_key),
+    rule("c08", "critical SAN with exactly one name of the planned type", extensions::san),
+    rule("c09", "critical key usage, digitalSignature only", extensions::key_usage),
+    rule("c10", "extended key usage is exactly codeSigning, not critical", extensions::extended_key_usage),
+    rule("c11", "no basicConstraints", extensions::basic_constraints),
+    rule("c12", "subject and authority key identifier, the latter the CA's", extensions::key_identifiers),
+    rule("c13", "extensions on the list only, each once, in order, up to 1 kB", extensions::allow_list),
+    rule("c14", "issuer extensions .1 and .8 both say the token's issuer", extensions::issuer_claim),
+    rule("c15", "identity extensions are clean text, .8 and above one UTF8String", extensions::identity_text),
+    rule("c16", "a precertificate has one critical poison and no SCT list", extensions::poison),
+    rule("c17", "a final certificate has one SCT and no poison", extensions::sct_list),
+    rule("c18", "no noRevAvail, no OCSP access", extensions::revocation_opt_outs),
+    rule("c19", "CRL distribution point is the profile's, byte for byte", extensions::crl_distribution_point),
+    rule("c20", "profile is known by name and hash", tbs::profile),
 ];
+
+const fn rule(id: &'static str, summary: &'static str, check: Check) -> Rule {
+    Rule { id, summary, check }
+}
 
 /// The rule that bytes break which are no certificate at all.
 const NOT_READABLE: &str = "c00";
@@ -200,9 +147,12 @@ pub fn certificate(der: &[u8], expected: &Expected<'_>) -> Result<Linted, Findin
     })?;
     let findings: Vec<Finding> = RULES
         .iter()
-        .filter_map(|(rule, _, check)| {
-            let what = check(&reading, expected).err()?;
-            Some(Finding { rule, what })
+        .filter_map(|rule| {
+            let what = (rule.check)(&reading, expected).err()?;
+            Some(Finding {
+                rule: rule.id,
+                what,
+            })
         })
         .collect();
     if findings.is_empty() {
