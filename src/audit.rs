@@ -1,5 +1,30 @@
 //! The audit log's lines: JSON, hash-chained, one before and one after every signature, one for
 //! every decision. Pure: the file is `store::audit_file`.
+//!
+//! A line is one JSON object whose last two members are always `prev` and `sum`:
+//!
+//! ```text
+//! {"time":"…","event":"…","request":"…",<fields>,"prev":"<64 hex>","sum":"<64 hex>"}
+//! ```
+//!
+//! `sum` is SHA-256 over every byte of the line before `,"sum"`; `prev` is the `sum` of the line
+//! before, 64 zeros on the first. An edited, deleted, inserted or swapped line therefore breaks
+//! the chain at a line that [`verify`] names.
+//!
+//! What a chain without a key cannot show: that whole lines are missing from the end, or that
+//! everything after some line was written anew. For that, compare [`Summary::head`] with a copy
+//! kept elsewhere.
+
+use std::fmt::Write as _;
+use std::io::{self, BufRead, Read as _};
+
+use aws_lc_rs::digest::{SHA256, digest};
+
+use crate::time::UnixMillis;
+
+/// Longest line that is read back, newline included. A leaf with every extension at its limit
+/// stays below 64 KiB in hex.
+pub const MAX_LINE_BYTES: usize = 256 * 1024;
 
 /// One thing worth remembering.
 #[derive(Clone, Debug)]
@@ -7,7 +32,7 @@ pub struct Event {
     /// What happened: a fixed word (`precert_signing`, `precert_signed`, `issued`, `refused`, …).
     pub kind: &'static str,
     /// When, by the request's clock.
-    pub at: crate::time::UnixMillis,
+    pub at: UnixMillis,
     /// The request's id.
     pub request_id: String,
     /// Further members, in this order. Never a token, key or proof.
@@ -30,5 +55,395 @@ pub trait AuditLog: Send + Sync {
 pub enum Error {
     /// The write failed.
     #[error("could not write the audit log")]
-    Write(#[source] std::io::Error),
+    Write(#[source] io::Error),
+    /// An earlier write failed, so the file's end is not known; only a restart mends it.
+    #[error("the audit log is closed since an earlier write failed")]
+    Poisoned,
+}
+
+/// The end of a chain: what the next line has to name in `prev`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chain {
+    head: [u8; 32],
+}
+
+impl Chain {
+    /// Before the first line.
+    pub const START: Self = Self { head: [0; 32] };
+
+    /// The `sum` of the last line.
+    pub fn head(&self) -> &[u8; 32] {
+        &self.head
+    }
+
+    /// The event's line, newline included, and the chain that ends in it. Use the second only
+    /// once the first is written.
+    pub fn line(&self, event: &Event) -> (Vec<u8>, Self) {
+        let fields: usize = event
+            .fields
+            .iter()
+            .map(|(n, v)| n.len() + v.len() + 6)
+            .sum();
+        let mut line = String::with_capacity(fields + 320);
+        let _ = write!(line, r#"{{"time":"{}","event":"#, event.at); // a String never fails
+        put_string(&mut line, event.kind);
+        put_member(&mut line, "request", &event.request_id);
+        for (name, value) in &event.fields {
+            put_member(&mut line, name, value);
+        }
+        put_member(&mut line, "prev", &hex(&self.head));
+        let sum = sha256(line.as_bytes());
+        put_member(&mut line, "sum", &hex(&sum));
+        line.push_str("}\n");
+        (line.into_bytes(), Self { head: sum })
+    }
+
+    /// The chain that ends in `line` (without its newline), if `line` follows this one.
+    pub fn followed_by(&self, line: &[u8]) -> Result<Self, Why> {
+        let parts = Parts::of(line)?;
+        if parts.prev != self.head {
+            return Err(Why::Order);
+        }
+        Ok(Self { head: parts.sum })
+    }
+
+    /// The chain that ends in `line` (without its newline), which is believed if its own `sum`
+    /// is right. What came before it is not looked at.
+    pub fn ending_in(line: &[u8]) -> Result<Self, Why> {
+        Ok(Self {
+            head: Parts::of(line)?.sum,
+        })
+    }
+}
+
+/// What an unbroken chain held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// Whole lines.
+    pub lines: u64,
+    /// How many of them announce a signature (`…_signing`).
+    pub signing: u64,
+    /// How many of them report one (`…_signed`). Less than `signing` after a crash or a failing
+    /// signer, never more.
+    pub signed: u64,
+    /// The `sum` of the last whole line, zeros if there is none.
+    pub head: [u8; 32],
+    /// Bytes after the last newline: a line that a crash cut short. It was never acted upon: the
+    /// next start cuts it off and writes an `audit_repaired` line.
+    pub torn_tail: usize,
+}
+
+/// Why a file is not an unbroken chain.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Broken {
+    /// A line does not fit.
+    #[error("audit line {line} {why}")]
+    Line {
+        /// Counted from 1.
+        line: u64,
+        /// How it fails.
+        why: Why,
+    },
+    /// The file could not be read on.
+    #[error("could not read audit line {line}")]
+    Read {
+        /// Counted from 1.
+        line: u64,
+        /// What went wrong.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// How a line fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Why {
+    /// It does not have the form of a line.
+    #[error("is not an audit line")]
+    Malformed,
+    /// Its bytes are not those its `sum` was made over: edited, or cut.
+    #[error("does not match its own checksum")]
+    Checksum,
+    /// It does not follow the line before it: a line was deleted, inserted or moved.
+    #[error("does not follow the line before it")]
+    Order,
+    /// Longer than [`MAX_LINE_BYTES`].
+    #[error("is longer than {MAX_LINE_BYTES} bytes")]
+    TooLong,
+}
+
+/// Walks a whole chain from its first line.
+pub fn verify(mut lines: impl BufRead) -> Result<Summary, Broken> {
+    let mut summary = Summary {
+        lines: 0,
+        signing: 0,
+        signed: 0,
+        head: Chain::START.head,
+        torn_tail: 0,
+    };
+    let mut buffer = Vec::new();
+    loop {
+        let line = summary.lines + 1;
+        buffer.clear();
+        (&mut lines)
+            .take(MAX_LINE_BYTES as u64)
+            .read_until(b'\n', &mut buffer)
+            .map_err(|source| Broken::Read { line, source })?;
+        if buffer.pop_if(|last| *last == b'\n').is_none() {
+            if buffer.len() == MAX_LINE_BYTES {
+                let why = Why::TooLong;
+                return Err(Broken::Line { line, why });
+            }
+            summary.torn_tail = buffer.len();
+            return Ok(summary);
+        }
+        let parts = Parts::of(&buffer).map_err(|why| Broken::Line { line, why })?;
+        if parts.prev != summary.head {
+            let why = Why::Order;
+            return Err(Broken::Line { line, why });
+        }
+        summary.signing += u64::from(parts.event.ends_with(b"_signing"));
+        summary.signed += u64::from(parts.event.ends_with(b"_signed"));
+        summary.head = parts.sum;
+        summary.lines = line;
+    }
+}
+
+/// The parts of a line whose `sum` is right.
+struct Parts<'a> {
+    event: &'a [u8],
+    prev: [u8; 32],
+    sum: [u8; 32],
+}
+
+impl<'a> Parts<'a> {
+    fn of(line: &'a [u8]) -> Result<Self, Why> {
+        // `prev` and `sum` stand at fixed places from the end, so no reader has to agree with
+        // another about the JSON in between.
+        let (rest, sum) = split_hash(line, b",\"sum\":\"", b"\"}").ok_or(Why::Malformed)?;
+        if sha256(rest) != sum {
+            return Err(Why::Checksum);
+        }
+        let (rest, prev) = split_hash(rest, b",\"prev\":\"", b"\"").ok_or(Why::Malformed)?;
+        const EVENT: &[u8] = b",\"event\":\"";
+        let start = rest
+            .windows(EVENT.len())
+            .position(|window| window == EVENT)
+            .ok_or(Why::Malformed)?;
+        let rest = &rest[start + EVENT.len()..];
+        let event = rest.split(|octet| *octet == b'"').next().unwrap_or(rest);
+        Ok(Self { event, prev, sum })
+    }
+}
+
+/// Splits `… before <64 hex> after` into what stands first and the octets.
+fn split_hash<'a>(line: &'a [u8], before: &[u8], after: &[u8]) -> Option<(&'a [u8], [u8; 32])> {
+    let line = line.strip_suffix(after)?;
+    let (line, digits) = line.split_at_checked(line.len().checked_sub(64)?)?;
+    Some((line.strip_suffix(before)?, from_hex(digits)?))
+}
+
+fn from_hex(digits: &[u8]) -> Option<[u8; 32]> {
+    let digit = |c: u8| match c {
+        b'0'..=b'9' => Some(c - b'0'),
+        b'a'..=b'f' => Some(c - b'a' + 10),
+        _ => None, // upper case too: one spelling per hash
+    };
+    let mut octets = [0; 32];
+    for (octet, pair) in octets.iter_mut().zip(digits.chunks_exact(2)) {
+        *octet = digit(pair[0])? << 4 | digit(pair[1])?;
+    }
+    Some(octets)
+}
+
+/// Lower-case hex, as every hash and DER value in a line is written.
+pub fn hex(octets: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = String::with_capacity(2 * octets.len());
+    for octet in octets {
+        text.push(char::from(DIGITS[usize::from(octet >> 4)]));
+        text.push(char::from(DIGITS[usize::from(octet & 15)]));
+    }
+    text
+}
+
+fn put_member(line: &mut String, name: &str, value: &str) {
+    line.push(',');
+    put_string(line, name);
+    line.push(':');
+    put_string(line, value);
+}
+
+/// A JSON string (RFC 8259 §7). A request id or claim may hold anything, but never ends a line.
+fn put_string(line: &mut String, text: &str) {
+    line.push('"');
+    let mut plain = 0;
+    for (at, octet) in text.bytes().enumerate() {
+        if matches!(octet, b'"' | b'\\' | 0..=0x1f | 0x7f) {
+            line.push_str(&text[plain..at]);
+            let _ = write!(line, "\\u{octet:04x}"); // a String never fails
+            plain = at + 1;
+        }
+    }
+    line.push_str(&text[plain..]);
+    line.push('"');
+}
+
+fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut octets = [0; 32];
+    octets.copy_from_slice(digest(&SHA256, bytes).as_ref());
+    octets
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn event(kind: &'static str, value: &str) -> Event {
+        Event {
+            kind,
+            at: UnixMillis(1_795_262_400_250),
+            request_id: "r-1".into(),
+            fields: vec![("serial", value.into())],
+        }
+    }
+
+    fn three_lines() -> Vec<Vec<u8>> {
+        let mut chain = Chain::START;
+        let events = [
+            event("leaf_signing", "01"),
+            event("leaf_signed", "01"),
+            event("issued", "01"),
+        ];
+        let mut lines = Vec::new();
+        for event in &events {
+            let (line, next) = chain.line(event);
+            lines.push(line);
+            chain = next;
+        }
+        lines
+    }
+
+    fn broken_at(lines: &[Vec<u8>]) -> (u64, Why) {
+        match verify(lines.concat().as_slice()).unwrap_err() {
+            Broken::Line { line, why } => (line, why),
+            Broken::Read { source, .. } => panic!("{source}"),
+        }
+    }
+
+    #[test]
+    fn a_line_is_one_json_object_with_its_members_in_order() {
+        let (line, _) = Chain::START.line(&event("issued", "0a"));
+        let line = String::from_utf8(line).unwrap();
+        assert!(line.starts_with(
+            r#"{"time":"2026-11-21T12:00:00.250Z","event":"issued","request":"r-1","serial":"0a","prev":"000000"#
+        ), "{line}");
+        let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(value["prev"].as_str().unwrap(), "0".repeat(64));
+    }
+
+    #[test]
+    fn an_unbroken_chain_verifies_and_counts_its_signatures() {
+        let summary = verify(three_lines().concat().as_slice()).unwrap();
+        assert_eq!(
+            (
+                summary.lines,
+                summary.signing,
+                summary.signed,
+                summary.torn_tail
+            ),
+            (3, 1, 1, 0)
+        );
+        assert_eq!(
+            Chain::ending_in(three_lines()[2].trim_ascii_end())
+                .unwrap()
+                .head(),
+            &summary.head
+        );
+    }
+
+    #[test]
+    fn an_empty_log_is_an_unbroken_chain() {
+        assert_eq!(verify(&b""[..]).unwrap().head, [0; 32]);
+    }
+
+    #[test]
+    fn an_edited_line_is_named() {
+        let mut lines = three_lines();
+        let at = lines[1].windows(4).position(|w| w == b"\"01\"").unwrap();
+        lines[1][at + 1] = b'9';
+        assert_eq!(broken_at(&lines), (2, Why::Checksum));
+    }
+
+    #[test]
+    fn a_line_edited_with_a_new_checksum_breaks_the_next_one() {
+        let mut lines = three_lines();
+        let first = Chain::ending_in(lines[0].trim_ascii_end()).unwrap();
+        lines[1] = first.line(&event("leaf_signed", "99")).0;
+        assert_eq!(broken_at(&lines), (3, Why::Order));
+    }
+
+    #[test]
+    fn a_deleted_line_is_noticed_at_its_successor() {
+        let mut lines = three_lines();
+        lines.remove(1);
+        assert_eq!(broken_at(&lines), (2, Why::Order));
+        let mut lines = three_lines();
+        lines.remove(0);
+        assert_eq!(broken_at(&lines), (1, Why::Order));
+    }
+
+    #[test]
+    fn swapped_lines_are_noticed() {
+        let mut lines = three_lines();
+        lines.swap(1, 2);
+        assert_eq!(broken_at(&lines), (2, Why::Order));
+    }
+
+    #[test]
+    fn a_line_cut_in_the_middle_of_the_log_is_damage() {
+        let mut lines = three_lines();
+        let half = lines[1].len() / 2;
+        lines[1].truncate(half);
+        lines[1].push(b'\n');
+        assert_eq!(broken_at(&lines), (2, Why::Malformed));
+    }
+
+    #[test]
+    fn a_torn_last_line_is_reported_and_is_not_damage() {
+        let mut lines = three_lines();
+        lines[2].truncate(40);
+        let summary = verify(lines.concat().as_slice()).unwrap();
+        assert_eq!((summary.lines, summary.torn_tail), (2, 40));
+    }
+
+    #[test]
+    fn a_line_over_the_limit_is_refused_without_reading_it_all() {
+        let endless = io::BufReader::new(io::repeat(b'x'));
+        let broken = verify(endless).unwrap_err();
+        assert!(
+            matches!(
+                broken,
+                Broken::Line {
+                    line: 1,
+                    why: Why::TooLong
+                }
+            ),
+            "{broken}"
+        );
+    }
+
+    #[test]
+    fn no_value_can_end_a_line_or_forge_a_member() {
+        let mut hostile = event("refused", "x\n\",\"sum\":\"\\");
+        hostile.request_id = "\u{0}\r\n\u{7f}é".into();
+        let (line, chain) = Chain::START.line(&hostile);
+        assert_eq!(line.iter().filter(|octet| **octet == b'\n').count(), 1);
+        let value: serde_json::Value = serde_json::from_slice(&line).unwrap();
+        assert_eq!(value["request"], "\u{0}\r\n\u{7f}é");
+        assert_eq!(value["serial"], "x\n\",\"sum\":\"\\");
+        assert_eq!(&verify(line.as_slice()).unwrap().head, chain.head());
+    }
 }

@@ -7,7 +7,7 @@ use crate::time::UnixSeconds;
 use crate::token::TokenId;
 
 /// Written durably before the first signature (step 6).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Intent {
     /// The serial, never used before.
     pub serial: Serial,
@@ -60,7 +60,7 @@ pub enum Begun {
 }
 
 /// What the log said (step 8): queued without waiting, durable with the next commit.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Submission {
     /// Which intent.
     pub serial: Serial,
@@ -71,7 +71,7 @@ pub struct Submission {
 }
 
 /// The final certificate (step 10), durable before it leaves.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Final {
     /// Which intent.
     pub serial: Serial,
@@ -82,7 +82,7 @@ pub struct Final {
 }
 
 /// A record as it stands: intent always, the rest as far as it got.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     /// Step 6.
     pub intent: Intent,
@@ -90,6 +90,8 @@ pub struct Record {
     pub submission: Option<Submission>,
     /// Step 10, if reached.
     pub leaf: Option<Final>,
+    /// When the sweep gave it up: there is no final and there never will be.
+    pub abandoned: Option<UnixSeconds>,
 }
 
 /// Which records.
@@ -113,14 +115,37 @@ pub struct Selector {
     pub extensions: Vec<(u8, String)>,
 }
 
+impl Selector {
+    /// Whether the record matches every given field.
+    pub fn matches(&self, intent: &Intent) -> bool {
+        fn fits<T: PartialEq>(wanted: &Option<T>, got: &T) -> bool {
+            wanted.as_ref().is_none_or(|wanted| wanted == got)
+        }
+        fits(&self.serial, &intent.serial)
+            && fits(&self.spki_hash, &intent.spki_hash)
+            && fits(&self.issuer, &intent.issuer)
+            && fits(&self.subject, &intent.subject)
+            && fits(&self.san, &intent.san)
+            && (self.kid.is_none() || self.kid == intent.kid)
+            && fits(&self.issuing_ca, &intent.issuing_ca)
+            && self
+                .extensions
+                .iter()
+                .all(|wanted| intent.extensions.contains(wanted))
+    }
+}
+
 /// The issuance record.
 ///
 /// Contract:
 /// - **durable**: `Ok` from `put_intent` and `put_final` survives `kill -9` and power loss.
 /// - **atomic**: `put_intent` counts the token's use and writes the intent, or does neither.
-/// - **idempotent**: the same (token, key) never counts twice; the same `put_final` twice is `Ok`,
-///   another final for the same serial is `Conflict`.
-/// - **ordered**: `put_submission` is durable no later than the next commit after it.
+/// - **idempotent**: the same (token, key) never counts twice; the same `put_intent` twice is
+///   `Recorded`, another intent under the same serial is `Conflict`; the same `put_final` twice is
+///   `Ok`, another final for the same serial, one without an intent, or one whose intent was
+///   abandoned, is `Conflict`.
+/// - **ordered**: `put_submission` is durable no later than the next commit after it; one without
+///   an intent is dropped.
 /// - **honest**: an outcome not known is `OutcomeUnknown`, never `Ok`, never a plain failure.
 /// - records are kept until retention removes them; only token uses and the retry index expire.
 #[async_trait]
@@ -132,7 +157,7 @@ pub trait IssuanceStore: Send + Sync {
         spki_hash: &[u8; 32],
         now: UnixSeconds,
     ) -> Result<Option<Record>, StoreError>;
-    /// Counts the use and writes the intent. `Conflict` if the serial is known.
+    /// Counts the use and writes the intent. `Conflict` if the serial is known with another intent.
     async fn put_intent(&self, intent: Intent, token_use: TokenUse) -> Result<Begun, StoreError>;
     /// Queues what the log said; returns once queued in order.
     async fn put_submission(&self, submission: Submission) -> Result<(), StoreError>;
@@ -146,8 +171,12 @@ pub trait IssuanceStore: Send + Sync {
         to: UnixSeconds,
         limit: usize,
     ) -> Result<Vec<Record>, StoreError>;
-    /// Intents without a final older than `before`, oldest first: presumed to exist, revocable.
+    /// Intents without a final older than `before` that were not given up yet, oldest first:
+    /// presumed to exist, revocable.
     async fn orphans(&self, before: UnixSeconds, limit: usize) -> Result<Vec<Record>, StoreError>;
+    /// Gives up intents: from now on they take no final and are no longer listed by `orphans`.
+    /// Serials unknown, finished or given up already are left as they are.
+    async fn abandon(&self, serials: &[Serial], at: UnixSeconds) -> Result<(), StoreError>;
     /// Forgets token uses and retry entries that expired before `now`; how many.
     async fn expire(&self, now: UnixSeconds) -> Result<usize, StoreError>;
     /// A round trip that proves a durable commit is possible now.
