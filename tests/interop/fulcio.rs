@@ -1,0 +1,159 @@
+//! Fulcio 1.8.8, the program everyone else runs, as the oracle.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::parts::{self, Running};
+
+/// Fulcio reads only encrypted keys.
+const PASSPHRASE: &str = "oracle";
+
+/// An issuing CA below a root, made by openssl: neither product made its own judge's keys.
+pub(crate) struct Ca {
+    folder: PathBuf,
+}
+
+impl Ca {
+    /// Makes root and issuing CA on `curve` (`P-384`, `P-256`) in `folder`.
+    pub(crate) fn make(folder: &Path, curve: &str) -> Self {
+        let config = folder.join("ca.cnf");
+        fs::write(&config, CA_CONFIG).expect("the scratch folder is writable");
+        let path = |name: &str| folder.join(name).display().to_string();
+        let openssl = |arguments: &[&str]| {
+            parts::run(
+                "openssl",
+                Command::new("openssl")
+                    .args(arguments)
+                    .arg("-config")
+                    .arg(&config),
+                Duration::from_secs(30),
+            );
+        };
+        let parameters = format!("ec_paramgen_curve:{curve}");
+        #[rustfmt::skip]
+        openssl(&[
+            "req", "-x509", "-new", "-newkey", "ec", "-pkeyopt", &parameters, "-nodes", "-days", "30",
+            "-subj", "/O=oracle.example/CN=root", "-extensions", "root",
+            "-keyout", &path("root.key.pem"), "-out", &path("root.pem"),
+        ]);
+        // Signed at once by the root: `req` of openssl 3.0 takes a CA since 3.0.
+        #[rustfmt::skip]
+        openssl(&[
+            "req", "-x509", "-new", "-newkey", "ec", "-pkeyopt", &parameters, "-nodes", "-days", "29",
+            "-subj", "/O=oracle.example/CN=issuing", "-extensions", "issuing",
+            "-CA", &path("root.pem"), "-CAkey", &path("root.key.pem"),
+            "-keyout", &path("issuing.key.pem"), "-out", &path("issuing.pem"),
+        ]);
+        let chain = fs::read_to_string(folder.join("issuing.pem")).expect("openssl wrote it")
+            + &fs::read_to_string(folder.join("root.pem")).expect("openssl wrote it");
+        fs::write(folder.join("chain.pem"), chain).expect("the scratch folder is writable");
+        #[rustfmt::skip]
+        parts::run(
+            "openssl",
+            Command::new("openssl").args([
+                "pkcs8", "-topk8", "-v2", "aes-256-cbc", "-passout", &format!("pass:{PASSPHRASE}"),
+                "-in", &path("issuing.key.pem"), "-out", &path("issuing.enc.key.pem"),
+            ]),
+            Duration::from_secs(30),
+        );
+        Self {
+            folder: folder.to_owned(),
+        }
+    }
+
+    /// Issuing certificate, then root; PEM.
+    pub(crate) fn chain(&self) -> PathBuf {
+        self.folder.join("chain.pem")
+    }
+
+    /// The issuing key, PKCS#8 PEM, not encrypted.
+    pub(crate) fn key(&self) -> PathBuf {
+        self.folder.join("issuing.key.pem")
+    }
+}
+
+const CA_CONFIG: &str = "
+[req]
+distinguished_name = dn
+string_mask = utf8only
+[dn]
+[root]
+basicConstraints = critical,CA:TRUE
+keyUsage = critical,keyCertSign,cRLSign
+subjectKeyIdentifier = hash
+[issuing]
+basicConstraints = critical,CA:TRUE,pathlen:0
+keyUsage = critical,keyCertSign,cRLSign
+extendedKeyUsage = codeSigning
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid
+";
+
+/// A running Fulcio.
+pub(crate) struct Fulcio {
+    _running: Running,
+    url: String,
+}
+
+impl Fulcio {
+    /// Starts `program` over `ca` without a certificate log, trusting `email` for addresses and
+    /// `github` for workflows.
+    ///
+    /// The workflow issuer is a `ci-provider` with the templates of this very release's public
+    /// configuration: the coded type `github-workflow` is deprecated and knows no environment.
+    pub(crate) fn start(program: &Path, ca: &Ca, folder: &Path, email: &str, github: &str) -> Self {
+        let public = parts::find("share/fulcio-identity.yaml").expect("comes with Fulcio");
+        let public = fs::read_to_string(public).expect("it is text");
+        let (_, providers) = public
+            .split_once("\nci-issuer-metadata:\n")
+            .expect("the public configuration has provider templates");
+        let types = public
+            .split_once("\noidc-issuers:\n")
+            .and_then(|(head, _)| head.split_once("\ndefine:\n"))
+            .map(|(_, types)| types)
+            .expect("the public configuration defines its types");
+        let config = folder.join("fulcio.yaml");
+        fs::write(
+            &config,
+            format!(
+                "define:\n{types}\noidc-issuers:\n  \
+                 {email}:\n    issuer-url: {email}\n    client-id: sigstore\n    type: email\n  \
+                 {github}:\n    issuer-url: {github}\n    client-id: sigstore\n    \
+                 type: ci-provider\n    ci-provider: github-workflow\n\
+                 ci-issuer-metadata:\n{providers}"
+            ),
+        )
+        .expect("the scratch folder is writable");
+
+        let port = parts::free_port();
+        #[rustfmt::skip]
+        let mut running = Running::start(
+            "fulcio",
+            Command::new(program)
+                .args(["serve", "--log_type", "prod", "--ca", "fileca"])
+                .args(["--host", "127.0.0.1", "--port", &port.to_string()])
+                .args(["--grpc-host", "127.0.0.1", "--grpc-port", &parts::free_port().to_string()])
+                .args(["--metrics-port", &parts::free_port().to_string()])
+                // Abstract and fixed by default: two Fulcios on one machine would meet.
+                .arg("--legacy-unix-domain-socket").arg(folder.join("fulcio.sock"))
+                .arg("--config-path").arg(&config)
+                .arg("--fileca-cert").arg(ca.chain())
+                .arg("--fileca-key").arg(folder.join("issuing.enc.key.pem"))
+                .args(["--fileca-key-passwd", PASSPHRASE])
+                .args(["--ct-log-url", ""]),
+        );
+        let url = format!("http://127.0.0.1:{port}");
+        running.wait_for_url(&format!("{url}/healthz"), Duration::from_secs(30));
+        Self {
+            _running: running,
+            url,
+        }
+    }
+
+    /// Where its REST API is.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+}

@@ -1,0 +1,16 @@
+//! Other people's programs against shortleaf: the clients its users run, and Fulcio as the oracle.
+//!
+//! `.ci/parts` installs them; without one, its tests say so and are skipped.
+#![allow(clippy::unwrap_used)]
+
+mod answer;
+mod clients;
+mod differences;
+mod fulcio;
+#[path = "../world/issuer.rs"]
+mod issuer;
+mod oracle;
+#[path = "../world/parts.rs"]
+mod parts;
+#[path = "../world/subject.rs"]
+mod subject;
