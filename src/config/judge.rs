@@ -1,0 +1,436 @@
+//! Judging: each value against its rule, each insecure choice against its switch.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::settings::{
+    CaSettings, CtLogSettings, CtSettings, IssuerSettings, IssuerType, LogFormat, ServerSettings,
+    Settings, StoreKind,
+};
+use super::{Error, duration, raw};
+
+/// The audience every Sigstore client asks for.
+const SHARED_AUDIENCE: &str = "sigstore";
+/// Longest life a leaf may be given, in seconds: a day.
+const MAX_LIFETIME_S: u64 = 86_400;
+/// Furthest notBefore may lie before the request, in seconds.
+const MAX_BACKDATE_S: u64 = 30;
+
+impl Settings {
+    /// Judges every value; the first that cannot work is the error.
+    pub(super) fn judge(raw: raw::Raw) -> Result<Self, Error> {
+        let mut warnings = Vec::new();
+        let server = judge_server(raw.server, &mut warnings)?;
+        let store = judge_store(&raw.state, &mut warnings)?;
+        let ca = judge_ca(raw.ca)?;
+        let ct = judge_ct(raw.ct, &mut warnings)?;
+        let issuers = judge_issuers(raw.issuer, &mut warnings)?;
+        let log_format = match raw.log.format.as_str() {
+            "text" => LogFormat::Text,
+            "json" => LogFormat::Json,
+            _ => {
+                return Err(bad(
+                    "log.format",
+                    raw.log.format,
+                    "write \"text\" or \"json\"",
+                ));
+            }
+        };
+        Ok(Self {
+            server,
+            state_dir: raw.state.dir,
+            store,
+            ca,
+            ct,
+            issuers,
+            log_format,
+            log_level: raw.log.level,
+            warnings,
+        })
+    }
+}
+
+fn bad(key: impl Into<String>, value: impl Into<String>, why: &'static str) -> Error {
+    Error::BadValue {
+        key: key.into(),
+        value: value.into(),
+        why,
+    }
+}
+
+fn span(key: impl Into<String>, text: String) -> Result<Duration, Error> {
+    match duration::parse(&text) {
+        Some(duration) => Ok(duration),
+        None => Err(bad(
+            key,
+            text,
+            "write a whole number and a unit: \"250ms\", \"30s\", \"10m\", \"24h\"",
+        )),
+    }
+}
+
+fn judge_server(raw: raw::Server, warnings: &mut Vec<String>) -> Result<ServerSettings, Error> {
+    let address = |key: &str, text: &str| {
+        text.parse::<SocketAddr>().map_err(|_| {
+            bad(
+                key,
+                text,
+                "write an IP address and a port, such as \"127.0.0.1:8080\"",
+            )
+        })
+    };
+    let listen = address("server.listen", &raw.listen)?;
+    if !listen.ip().is_loopback() {
+        if !raw.insecure_plain_http {
+            return Err(Error::NeedsSwitch {
+                key: "server.listen".to_owned(),
+                value: raw.listen,
+                switch: "server.insecure_plain_http",
+                why: "tokens would travel in the clear; put a TLS proxy in front and listen on loopback",
+            });
+        }
+        warnings.push(format!("server.listen = {listen} serves plain HTTP beyond this machine: tokens travel in the clear"));
+    }
+    let ops_listen = address("server.ops_listen", &raw.ops_listen)?;
+    if !ops_listen.ip().is_loopback() {
+        return Err(bad(
+            "server.ops_listen",
+            raw.ops_listen,
+            "health and metrics are for this machine; use a loopback address",
+        ));
+    }
+    let url = url::Url::parse(&raw.public_url).ok().filter(|u| {
+        matches!(u.scheme(), "http" | "https")
+            && u.host().is_some()
+            && u.query().is_none()
+            && u.fragment().is_none()
+            && u.username().is_empty()
+            && u.path() == "/"
+    });
+    if url.is_none() {
+        return Err(bad(
+            "server.public_url",
+            raw.public_url,
+            "write https://HOST, without path, query or user: the API sits at the root of the host",
+        ));
+    }
+    let drain = span("server.drain", raw.drain)?;
+    Ok(ServerSettings {
+        listen,
+        ops_listen,
+        public_url: raw.public_url.trim_end_matches('/').to_owned(),
+        drain,
+    })
+}
+
+fn judge_store(raw: &raw::State, warnings: &mut Vec<String>) -> Result<StoreKind, Error> {
+    match raw.store.as_str() {
+        "redb" => Ok(StoreKind::Redb),
+        "memory" if raw.insecure_memory_store => {
+            warnings.push(
+                "state.store = \"memory\": no record of what was issued survives this process"
+                    .to_owned(),
+            );
+            Ok(StoreKind::Memory)
+        }
+        "memory" => Err(Error::NeedsSwitch {
+            key: "state.store".to_owned(),
+            value: raw.store.clone(),
+            switch: "state.insecure_memory_store",
+            why: "no record of what was issued would survive the process",
+        }),
+        _ => Err(bad("state.store", raw.store.clone(), "write \"redb\"")),
+    }
+}
+
+fn judge_ca(raw: raw::Ca) -> Result<CaSettings, Error> {
+    let lifetime = span("ca.lifetime", raw.lifetime.clone())?;
+    if lifetime.as_secs() < 60 || lifetime.as_secs() > MAX_LIFETIME_S {
+        return Err(bad(
+            "ca.lifetime",
+            raw.lifetime,
+            "a leaf lives between 1m and 24h",
+        ));
+    }
+    let backdate = span("ca.backdate", raw.backdate.clone())?;
+    if backdate.as_secs() > MAX_BACKDATE_S {
+        return Err(bad("ca.backdate", raw.backdate, "at most 30s"));
+    }
+    if let Some(url) = raw
+        .crl_url
+        .as_ref()
+        .filter(|u| !u.starts_with("http://") || url::Url::parse(u).is_err())
+    {
+        return Err(bad(
+            "ca.crl_url",
+            url.clone(),
+            "write the full http URL of the list; https would need a certificate to check a certificate",
+        ));
+    }
+    if raw.profile.is_empty()
+        || raw.profile.len() > 64
+        || !raw
+            .profile
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+    {
+        return Err(bad(
+            "ca.profile",
+            raw.profile,
+            "1 to 64 letters, digits, '-', '_' or '.'",
+        ));
+    }
+    Ok(CaSettings {
+        chain: raw.chain,
+        key: raw.key,
+        passphrase_file: raw.passphrase_file,
+        passphrase: raw.passphrase.map(SecretString::from),
+        profile: raw.profile,
+        lifetime_s: u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX),
+        backdate_s: u32::try_from(backdate.as_secs()).unwrap_or(u32::MAX),
+        crl_url: raw.crl_url,
+        algorithms: raw.algorithms,
+    })
+}
+
+fn judge_ct(raw: raw::Ct, warnings: &mut Vec<String>) -> Result<CtSettings, Error> {
+    match raw.mode.as_str() {
+        "off" if raw.log.is_empty() => {
+            warnings.push("ct.mode = \"off\": certificates carry no SCT; sigstore-python and sigstore-java refuse them, every verifier must switch its SCT check off".to_owned());
+            return Ok(CtSettings::Off);
+        }
+        "off" => {
+            return Err(bad(
+                "ct.mode",
+                raw.mode,
+                "a log is configured as well; remove [[ct.log]] or write \"required\"",
+            ));
+        }
+        "required" => {}
+        _ => return Err(bad("ct.mode", raw.mode, "write \"required\" or \"off\"")),
+    }
+    if raw.log.is_empty() {
+        return Err(Error::Missing {
+            key: "ct.log".to_owned(),
+            why: "no certificate leaves without a log's SCT; add a [[ct.log]], or write ct.mode = \"off\" and live with clients that refuse",
+        });
+    }
+    let deadline = span("ct.deadline", raw.deadline.clone())?;
+    if deadline.is_zero() || deadline > Duration::from_secs(60) {
+        return Err(bad(
+            "ct.deadline",
+            raw.deadline,
+            "between 1ms and 60s; sigstore-js gives up on us after 5s",
+        ));
+    }
+    let mut logs: Vec<CtLogSettings> = Vec::new();
+    for (index, log) in raw.log.into_iter().enumerate() {
+        let log = judge_log(index, log, raw.insecure_memory_log, warnings)?;
+        if logs.iter().any(|other| other.name() == log.name()) {
+            return Err(bad(
+                format!("ct.log[{index}].name"),
+                log.name(),
+                "another log has this name",
+            ));
+        }
+        logs.push(log);
+    }
+    Ok(CtSettings::Required { deadline, logs })
+}
+
+fn judge_log(
+    index: usize,
+    raw: raw::CtLog,
+    insecure_memory_log: bool,
+    warnings: &mut Vec<String>,
+) -> Result<CtLogSettings, Error> {
+    let key = |name: &str| format!("ct.log[{index}].{name}");
+    if raw.name.is_empty()
+        || raw.name.len() > 64
+        || !raw
+            .name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+    {
+        return Err(bad(
+            key("name"),
+            raw.name,
+            "1 to 64 letters, digits, '-', '_' or '.'",
+        ));
+    }
+    match raw.kind.as_str() {
+        "memory" if insecure_memory_log => {
+            warnings.push(format!("ct.log {:?} is kept in memory: what it promised is forgotten when this process ends", raw.name));
+            Ok(CtLogSettings::Memory { name: raw.name })
+        }
+        "memory" => Err(Error::NeedsSwitch {
+            key: key("kind"),
+            value: raw.kind,
+            switch: "ct.insecure_memory_log",
+            why: "what it promised would be forgotten when the process ends; it is for benchmarks and tests",
+        }),
+        "rfc6962" => {
+            let url = raw.url.ok_or_else(|| Error::Missing {
+                key: key("url"),
+                why: "the log's submission prefix, the part before /ct/v1/",
+            })?;
+            let fits = url::Url::parse(&url).is_ok_and(|u| {
+                matches!(u.scheme(), "http" | "https") && u.host().is_some() && u.query().is_none()
+            });
+            if !fits {
+                return Err(bad(
+                    key("url"),
+                    url,
+                    "write the log's submission prefix, such as https://log.example/2026",
+                ));
+            }
+            let log_key = raw.key.ok_or_else(|| Error::Missing {
+                key: key("key"),
+                why: "the log's public key; without it no SCT can be verified",
+            })?;
+            Ok(CtLogSettings::Rfc6962 {
+                name: raw.name,
+                url,
+                key: log_key,
+                host: raw.host,
+                ca_file: raw.ca_file,
+            })
+        }
+        _ => Err(bad(key("kind"), raw.kind, "write \"rfc6962\"")),
+    }
+}
+
+fn judge_issuers(
+    raw: Vec<raw::Issuer>,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<IssuerSettings>, Error> {
+    if raw.is_empty() {
+        return Err(Error::Missing {
+            key: "issuer".to_owned(),
+            why: "without an issuer nobody can get a certificate; add an [[issuer]]",
+        });
+    }
+    let mut issuers: Vec<IssuerSettings> = Vec::new();
+    for (index, issuer) in raw.into_iter().enumerate() {
+        let issuer = judge_issuer(index, issuer, warnings)?;
+        if issuers.iter().any(|other| other.url == issuer.url) {
+            return Err(bad(
+                format!("issuer[{index}].url"),
+                issuer.url,
+                "another [[issuer]] has this url",
+            ));
+        }
+        issuers.push(issuer);
+    }
+    Ok(issuers)
+}
+
+fn judge_issuer(
+    index: usize,
+    raw: raw::Issuer,
+    warnings: &mut Vec<String>,
+) -> Result<IssuerSettings, Error> {
+    let key = |name: &str| format!("issuer[{index}].{name}");
+    let url = url::Url::parse(&raw.url).ok().filter(|u| {
+        u.host().is_some()
+            && u.username().is_empty()
+            && u.password().is_none()
+            && u.query().is_none()
+            && u.fragment().is_none()
+    });
+    let Some(url) = url else {
+        return Err(bad(
+            key("url"),
+            raw.url,
+            "write the issuer exactly as its tokens' `iss` says it: https, without user, query or fragment",
+        ));
+    };
+    let loopback = match url.host() {
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    };
+    if url.scheme() != "https"
+        && !(url.scheme() == "http" && loopback && raw.insecure_loopback_http)
+    {
+        return Err(bad(
+            key("url"),
+            raw.url,
+            "an issuer is https; plain http is for loopback, with insecure_loopback_http = true",
+        ));
+    }
+    let Some(kind) = IssuerType::from_word(&raw.kind) else {
+        return Err(bad(
+            key("type"),
+            raw.kind,
+            "write \"github-workflow\" or \"email\"",
+        ));
+    };
+    if raw.skip_email_verification && kind != IssuerType::Email {
+        return Err(bad(
+            key("skip_email_verification"),
+            "true",
+            "only issuers of type \"email\" have an address to verify",
+        ));
+    }
+    let mut audiences = raw.audiences;
+    if audiences.iter().any(String::is_empty) || audiences.is_empty() && !raw.accept_shared_audience
+    {
+        return Err(Error::Missing {
+            key: key("audiences"),
+            why: "the `aud` a token must carry; an empty one would accept tokens meant for others",
+        });
+    }
+    if audiences.iter().any(|a| a == SHARED_AUDIENCE) && !raw.accept_shared_audience {
+        return Err(Error::NeedsSwitch {
+            key: key("audiences"),
+            value: SHARED_AUDIENCE.to_owned(),
+            switch: "accept_shared_audience",
+            why: "every Sigstore service asks for this audience, so a token handed to another one works here too",
+        });
+    }
+    if raw.accept_shared_audience {
+        warnings.push(format!("issuer {} accepts the shared audience {SHARED_AUDIENCE:?}: a token handed to another Sigstore service works here too", raw.url));
+        if !audiences.iter().any(|a| a == SHARED_AUDIENCE) {
+            audiences.push(SHARED_AUDIENCE.to_owned());
+        }
+    }
+    let seconds =
+        |name: &str, text: Option<String>, default: u64, most: u64| -> Result<i64, Error> {
+            let Some(text) = text else {
+                return Ok(i64::try_from(default).unwrap_or(i64::MAX));
+            };
+            let span = span(key(name), text.clone())?.as_secs();
+            if span == 0 || span > most {
+                return Err(bad(key(name), text, "between 1s and 24h"));
+            }
+            Ok(i64::try_from(span).unwrap_or(i64::MAX))
+        };
+    let max_token_age_s = seconds("max_token_age", raw.max_token_age, 600, 86_400)?;
+    let max_token_lifetime_s =
+        seconds("max_token_lifetime", raw.max_token_lifetime, 86_400, 86_400)?;
+    let certificates_per_token = raw.certificates_per_token.unwrap_or(1);
+    if !(1..=1024).contains(&certificates_per_token) {
+        return Err(bad(
+            key("certificates_per_token"),
+            certificates_per_token.to_string(),
+            "between 1 and 1024",
+        ));
+    }
+    Ok(IssuerSettings {
+        url: raw.url,
+        kind,
+        audiences,
+        max_token_age_s,
+        max_token_lifetime_s,
+        certificates_per_token,
+        jwks_file: raw.jwks_file,
+        ca_file: raw.ca_file,
+        jwks_hosts: raw.jwks_hosts,
+        skip_email_verification: raw.skip_email_verification,
+        insecure_loopback_http: raw.insecure_loopback_http,
+    })
+}
