@@ -1,0 +1,129 @@
+//! PKCS#10 certification requests (RFC 2986), of which only key and signature are used.
+//!
+//! Our own reader finds the three parts and the exact bytes that were signed, and lets nothing
+//! follow them; x509-parser, which ignores such remains, then has to agree that subject and
+//! attributes are what they should be. Their content is not looked at.
+
+use super::key::{KeyError, SubjectKey};
+use super::pem;
+use super::spki::{INTEGER, OBJECT_IDENTIFIER, Reader, SEQUENCE, SpkiError, dotted};
+use x509_parser::certification_request::X509CertificationRequest;
+use x509_parser::prelude::FromDer as _;
+
+/// The largest request text that is looked at.
+pub const CSR_BYTES_MAX: usize = 32 * 1024;
+
+/// Why bytes are not a certificate signing request.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CsrError {
+    /// Nothing was sent.
+    #[error("no certificate signing request")]
+    Missing,
+    /// More than [`CSR_BYTES_MAX`].
+    #[error("the request is {bytes} bytes long, at most {CSR_BYTES_MAX} are read")]
+    TooLarge {
+        /// How long it is.
+        bytes: usize,
+    },
+    /// Not PEM.
+    #[error("the request is not valid PEM")]
+    Pem,
+    /// One request at a time.
+    #[error("the request is {blocks} PEM blocks, not one")]
+    Blocks {
+        /// How many blocks there are.
+        blocks: usize,
+    },
+    /// A PEM block of something else.
+    #[error("the PEM block is not labelled \"CERTIFICATE REQUEST\" or \"NEW CERTIFICATE REQUEST\"")]
+    Label,
+    /// Not one canonical structure.
+    #[error("the request is not canonical DER: {0}")]
+    NotCanonical(#[from] SpkiError),
+    /// Version 0 is the only one there is.
+    #[error("the request's version is not 0")]
+    Version,
+    /// Subject or attributes are not what RFC 2986 says.
+    #[error("subject or attributes of the request are malformed")]
+    Noise,
+    /// The key inside.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+}
+
+/// The DER inside a PEM request.
+pub(super) fn from_pem(text: &[u8]) -> Result<Vec<u8>, CsrError> {
+    match text.len() {
+        0 => return Err(CsrError::Missing),
+        bytes if bytes > CSR_BYTES_MAX => return Err(CsrError::TooLarge { bytes }),
+        _ => {}
+    }
+    let text = str::from_utf8(text).map_err(|_| CsrError::Pem)?;
+    let blocks = pem::decode(text).map_err(|_| CsrError::Pem)?;
+    let [block] = <[pem::Block; 1]>::try_from(blocks).map_err(|blocks| CsrError::Blocks {
+        blocks: blocks.len(),
+    })?;
+    match block.label.as_str() {
+        "CERTIFICATE REQUEST" | "NEW CERTIFICATE REQUEST" => Ok(block.der),
+        _ => Err(CsrError::Label),
+    }
+}
+
+/// CertificationRequest, cut into the pieces that matter.
+pub(super) struct Request<'a> {
+    /// CertificationRequestInfo with its header: what the signature covers.
+    pub(super) info: &'a [u8],
+    /// Content octets of the signature's AlgorithmIdentifier.
+    pub(super) signature_algorithm: &'a [u8],
+    /// The octets of the signature.
+    pub(super) signature: &'a [u8],
+    /// SubjectPublicKeyInfo with its header.
+    spki: &'a [u8],
+}
+
+/// `[0] IMPLICIT SET OF Attribute`; there may be none, but the tag is always written.
+const ATTRIBUTES: u8 = 0xa0;
+
+impl<'a> Request<'a> {
+    /// Reads exactly one request from all of `der`.
+    pub(super) fn from_der(der: &'a [u8]) -> Result<Self, CsrError> {
+        let mut outer = Reader::new(der);
+        let mut fields = Reader::new(outer.read(SEQUENCE)?);
+        outer.end()?;
+        let info = fields.read_whole(SEQUENCE)?;
+        let signature_algorithm = fields.read(SEQUENCE)?;
+        let signature = fields.read_bits()?;
+        fields.end()?;
+
+        let mut fields = Reader::new(Reader::new(info).read(SEQUENCE)?);
+        if fields.read(INTEGER)? != [0] {
+            return Err(CsrError::Version);
+        }
+        fields.read(SEQUENCE)?; // subject
+        let spki = fields.read_whole(SEQUENCE)?;
+        fields.read(ATTRIBUTES)?;
+        fields.end()?;
+
+        match X509CertificationRequest::from_der(der) {
+            Ok(([], _)) => Ok(Self {
+                info,
+                signature_algorithm,
+                signature,
+                spki,
+            }),
+            Ok(_) | Err(_) => Err(CsrError::Noise),
+        }
+    }
+
+    /// The key to certify.
+    pub(super) fn key(&self) -> Result<SubjectKey, CsrError> {
+        Ok(SubjectKey::from_spki_der(self.spki.to_vec())?)
+    }
+
+    /// The signature's algorithm for people: an object identifier in dots.
+    pub(super) fn signature_algorithm_name(&self) -> String {
+        let mut identifier = Reader::new(self.signature_algorithm);
+        dotted(identifier.read(OBJECT_IDENTIFIER).unwrap_or_default())
+    }
+}
