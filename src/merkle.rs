@@ -90,7 +90,9 @@ impl Tree {
             nodes.push(hash);
             // An even count completes a pair, and the pair's parent belongs one level up.
             match nodes[..] {
-                [.., left, right] if nodes.len() % 2 == 0 => hash = node_hash(&left, &right),
+                [.., left, right] if nodes.len().is_multiple_of(2) => {
+                    hash = node_hash(&left, &right)
+                }
                 _ => break,
             }
         }

@@ -1,11 +1,35 @@
 //! Certificate transparency (RFC 6962): what is submitted, what comes back, and when to believe it.
+//!
+//! An answer from a log is an [`Sct`], which proves nothing. [`verify_sct`] turns it into a
+//! [`VerifiedSct`], bound to one [`PreEntry`] and to a [`LogKey`] we were configured with, and
+//! only that can reach a certificate. [`signed_entry`] alone writes the octets a log signs: the
+//! leaf hash, signing and checking all use it, so they cannot drift apart.
+//!
+//! Not here: choosing between several logs, and auditing them afterwards.
 
+mod answer;
+mod check;
+mod failure;
+mod head;
+mod key;
 pub mod memory;
 pub mod rfc6962;
+mod sct;
+mod wire;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
+use aws_lc_rs::digest::{Context, SHA256, digest};
+
+pub use answer::{ANSWER_LEN_MAX, answer, head_answer};
+pub use check::{
+    SCT_AGE_MAX_MS, SCT_AHEAD_MAX_MS, SctError, VerifiedSct, verify_embedded, verify_sct,
+};
+pub use failure::Failure;
+pub use head::{TreeHead, VerifiedHead, verify_head};
+pub use key::{KeyError, LogKey, RSA_BITS_MIN};
+pub use sct::{Sct, decode_sct_list, sct_leaf_hash, sct_list, signed_entry};
 
 use crate::time::{UnixMillis, UnixSeconds};
 
@@ -24,24 +48,56 @@ pub struct PreEntry {
     dedupe_key: [u8; 32],
 }
 
-/// An SCT (RFC 6962 §3.2) as decoded; unproven until it is a [`VerifiedSct`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sct {
-    /// Which log says so.
-    pub log_id: LogId,
-    /// When the log took the entry.
-    pub timestamp: UnixMillis,
-    /// Opaque, but signed.
-    pub extensions: Vec<u8>,
-    /// The DigitallySigned structure: hash, algorithm, length, signature.
-    pub signature: Vec<u8>,
-}
+impl PreEntry {
+    /// A precertificate with its chain (issuing CA first, root last, without the precertificate
+    /// itself), the issuing CA's SubjectPublicKeyInfo, and the TBSCertificate without the poison.
+    pub fn new(
+        precert_der: Vec<u8>,
+        chain: Vec<Vec<u8>>,
+        issuer_spki: &[u8],
+        tbs_without_poison: Vec<u8>,
+        not_after: UnixSeconds,
+    ) -> Self {
+        let issuer_key_hash = sha256(&[issuer_spki]);
+        Self {
+            dedupe_key: sha256(&[&issuer_key_hash, &tbs_without_poison]),
+            precert_der,
+            chain,
+            issuer_key_hash,
+            tbs: tbs_without_poison,
+            not_after,
+        }
+    }
 
-/// An SCT proven to be for one precertificate and from a log we know. Made only by [`verify_sct`].
-#[derive(Clone, Debug)]
-pub struct VerifiedSct {
-    sct: Sct,
-    entry: [u8; 32],
+    /// The signed precertificate.
+    pub fn precert_der(&self) -> &[u8] {
+        &self.precert_der
+    }
+
+    /// The CA certificates, issuing CA first, root last.
+    pub fn chain(&self) -> &[Vec<u8>] {
+        &self.chain
+    }
+
+    /// SHA-256 of the issuing CA's SubjectPublicKeyInfo.
+    pub fn issuer_key_hash(&self) -> &[u8; 32] {
+        &self.issuer_key_hash
+    }
+
+    /// The TBSCertificate without the poison: what the log signs.
+    pub fn tbs(&self) -> &[u8] {
+        &self.tbs
+    }
+
+    /// The end of the certificate's life, which decides the log's shard.
+    pub fn not_after(&self) -> UnixSeconds {
+        self.not_after
+    }
+
+    /// SHA-256(issuer key hash ‖ TBSCertificate): equal for equal entries, and nothing else.
+    pub fn dedupe_key(&self) -> &[u8; 32] {
+        &self.dedupe_key
+    }
 }
 
 /// A log that takes precertificates.
@@ -77,7 +133,7 @@ pub enum SubmitError {
         log: String,
         /// How long the log asked us to wait.
         retry_after: Option<Duration>,
-        /// What went wrong.
+        /// What went wrong; a [`Failure`] from this room's own logs.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
@@ -89,4 +145,72 @@ pub enum SubmitError {
         /// HTTP status.
         status: u16,
     },
+}
+
+impl SubmitError {
+    /// A fixed word for metrics and log lines.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Retryable { source, .. } => source
+                .downcast_ref::<Failure>()
+                .map_or("other", Failure::word),
+            Self::Rejected { .. } => "rejected",
+        }
+    }
+
+    /// What went wrong, where one of this room's own logs says so.
+    pub fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Retryable { source, .. } => source.downcast_ref(),
+            Self::Rejected { .. } => None,
+        }
+    }
+}
+
+impl std::fmt::Display for LogId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
+    }
+}
+
+fn sha256(parts: &[&[u8]]) -> [u8; 32] {
+    let hash = match parts {
+        [one] => digest(&SHA256, one),
+        _ => {
+            let mut context = Context::new(&SHA256);
+            parts.iter().for_each(|part| context.update(part));
+            context.finish()
+        }
+    };
+    let mut out = [0; 32];
+    out.copy_from_slice(hash.as_ref());
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(tbs: &[u8], spki: &[u8]) -> PreEntry {
+        PreEntry::new(vec![1], vec![], spki, tbs.to_vec(), UnixSeconds(0))
+    }
+
+    #[test]
+    fn entries_are_the_same_when_issuer_key_and_tbs_are() {
+        let one = entry(b"tbs", b"spki");
+        assert_eq!(one.dedupe_key(), entry(b"tbs", b"spki").dedupe_key());
+        assert_ne!(one.dedupe_key(), entry(b"tbs2", b"spki").dedupe_key());
+        assert_ne!(one.dedupe_key(), entry(b"tbs", b"spki2").dedupe_key());
+    }
+
+    #[test]
+    fn a_foreign_source_has_the_word_other() {
+        let error = SubmitError::Retryable {
+            log: "log".into(),
+            retry_after: None,
+            source: "something else".into(),
+        };
+        assert_eq!(error.word(), "other");
+        assert!(error.failure().is_none());
+    }
 }

@@ -1,0 +1,355 @@
+//! When an SCT is believed. The checks in order, each with its own error; the first one that
+//! fails ends it.
+
+use super::sct::{Sct, signed_entry};
+use super::wire::Malformed;
+use super::{LogId, LogKey, PreEntry};
+use crate::time::UnixMillis;
+
+/// How far back a log may date an SCT it has just given: the life of a certificate.
+pub const SCT_AGE_MAX_MS: u64 = 10 * 60 * 1000;
+/// How far a log's clock may be ahead of ours.
+pub const SCT_AHEAD_MAX_MS: u64 = 60 * 1000;
+
+/// Why an SCT, a list of them, a tree head or the answer that carried one is not believed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SctError {
+    /// The answer's body is over the limit.
+    #[error("answer is larger than {max} bytes")]
+    AnswerTooLarge {
+        /// The limit.
+        max: usize,
+    },
+    /// The answer is not the JSON of RFC 6962 §4.
+    #[error("answer is not the expected JSON, at line {line} column {column}")]
+    Json {
+        /// Line, from 1.
+        line: usize,
+        /// Column, from 1.
+        column: usize,
+    },
+    /// A member of the answer is not padded standard base64.
+    #[error("{member} is not base64")]
+    Base64 {
+        /// The member's name.
+        member: &'static str,
+    },
+    /// A hash in the answer is not 32 octets long.
+    #[error("{member} has {got} octets, not 32")]
+    HashLength {
+        /// The member's name.
+        member: &'static str,
+        /// Its length.
+        got: usize,
+    },
+    /// Not a v1 SCT.
+    #[error("SCT version is {got}, only 0 (v1) is known")]
+    Version {
+        /// The version as sent.
+        got: u8,
+    },
+    /// The extensions do not fit their length field.
+    #[error("SCT extensions of {got} octets do not fit the structure")]
+    ExtensionsTooLong {
+        /// Their length.
+        got: usize,
+    },
+    /// The structure ends inside a value.
+    #[error("structure is cut short")]
+    Truncated,
+    /// Octets follow the structure.
+    #[error("{extra} octets follow the structure")]
+    Trailing {
+        /// How many.
+        extra: usize,
+    },
+    /// A list without SCTs.
+    #[error("SCT list is empty")]
+    EmptyList,
+    /// From another log.
+    #[error("SCT is from log {got}, not from {want}")]
+    WrongLog {
+        /// The SCT's log.
+        got: LogId,
+        /// The configured log.
+        want: LogId,
+    },
+    /// Dated too far ahead.
+    #[error("SCT is dated {timestamp}, now is {now}")]
+    FromTheFuture {
+        /// The SCT's time.
+        timestamp: UnixMillis,
+        /// Our time.
+        now: UnixMillis,
+    },
+    /// Dated too far back.
+    #[error("SCT is dated {timestamp}, too far before {now}")]
+    TooOld {
+        /// The SCT's time.
+        timestamp: UnixMillis,
+        /// Our time.
+        now: UnixMillis,
+    },
+    /// A hash other than SHA-256.
+    #[error("signature names hash {got}, only 4 (SHA-256) is taken")]
+    HashAlgorithm {
+        /// HashAlgorithm as sent.
+        got: u8,
+    },
+    /// An algorithm that is not the key's.
+    #[error("signature names algorithm {got}, the log's key is of algorithm {want}")]
+    SignatureAlgorithm {
+        /// SignatureAlgorithm as sent.
+        got: u8,
+        /// The key's.
+        want: u8,
+    },
+    /// Not a signature by this log over these octets.
+    #[error("signature is not by log {log} over this entry")]
+    SignatureInvalid {
+        /// The log.
+        log: LogId,
+    },
+}
+
+impl SctError {
+    /// A fixed word for metrics and log lines.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::AnswerTooLarge { .. } => "answer_too_large",
+            Self::Json { .. } | Self::Base64 { .. } | Self::HashLength { .. } => "answer_malformed",
+            Self::Version { .. } => "sct_version",
+            Self::ExtensionsTooLong { .. }
+            | Self::Truncated
+            | Self::Trailing { .. }
+            | Self::EmptyList => "sct_malformed",
+            Self::WrongLog { .. } => "sct_wrong_log",
+            Self::FromTheFuture { .. } | Self::TooOld { .. } => "sct_timestamp",
+            Self::HashAlgorithm { .. } | Self::SignatureAlgorithm { .. } => "sct_algorithm",
+            Self::SignatureInvalid { .. } => "sct_signature",
+        }
+    }
+}
+
+impl From<Malformed> for SctError {
+    fn from(rule: Malformed) -> Self {
+        match rule {
+            Malformed::Truncated => Self::Truncated,
+            Malformed::Trailing(extra) => Self::Trailing { extra },
+        }
+    }
+}
+
+/// An SCT proven to be for one precertificate and from a log we know. Made only by [`verify_sct`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifiedSct {
+    sct: Sct,
+    entry: [u8; 32],
+}
+
+impl VerifiedSct {
+    /// The SCT.
+    pub fn sct(&self) -> &Sct {
+        &self.sct
+    }
+
+    /// The [`PreEntry::dedupe_key`] of the entry it was checked against.
+    pub fn entry_key(&self) -> &[u8; 32] {
+        &self.entry
+    }
+}
+
+/// Checks an SCT just received for `entry`: its log, its date, its signature over octets rebuilt
+/// from our own entry, never from the answer.
+pub fn verify_sct(
+    sct: Sct,
+    key: &LogKey,
+    entry: &PreEntry,
+    now: UnixMillis,
+) -> Result<VerifiedSct, SctError> {
+    same_log(&sct, key)?;
+    fresh(sct.timestamp, now)?;
+    signature(&sct, key, entry.issuer_key_hash(), entry.tbs())?;
+    Ok(VerifiedSct {
+        sct,
+        entry: *entry.dedupe_key(),
+    })
+}
+
+/// Checks an SCT found in a finished certificate, for verifiers: log and signature. How old it
+/// may be is not asked here, for a certificate is verified long after it was logged.
+/// `tbs` is the TBSCertificate without the SCT list.
+pub fn verify_embedded(
+    sct: &Sct,
+    key: &LogKey,
+    issuer_key_hash: &[u8; 32],
+    tbs: &[u8],
+) -> Result<(), SctError> {
+    same_log(sct, key)?;
+    signature(sct, key, issuer_key_hash, tbs)
+}
+
+fn same_log(sct: &Sct, key: &LogKey) -> Result<(), SctError> {
+    if sct.log_id == key.id() {
+        Ok(())
+    } else {
+        Err(SctError::WrongLog {
+            got: sct.log_id,
+            want: key.id(),
+        })
+    }
+}
+
+fn fresh(timestamp: UnixMillis, now: UnixMillis) -> Result<(), SctError> {
+    if timestamp.0 > now.0.saturating_add(SCT_AHEAD_MAX_MS) {
+        return Err(SctError::FromTheFuture { timestamp, now });
+    }
+    if timestamp.0 < now.0.saturating_sub(SCT_AGE_MAX_MS) {
+        return Err(SctError::TooOld { timestamp, now });
+    }
+    Ok(())
+}
+
+fn signature(
+    sct: &Sct,
+    key: &LogKey,
+    issuer_key_hash: &[u8; 32],
+    tbs: &[u8],
+) -> Result<(), SctError> {
+    key.verify(&signed_entry(sct, issuer_key_hash, tbs), &sct.signature)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::ct::CertificateLog;
+    use crate::ct::memory::MemoryLog;
+    use crate::time::UnixSeconds;
+    use std::time::Duration;
+
+    const NOW: UnixMillis = UnixMillis(1_795_262_400_000);
+
+    fn entry(tbs: &[u8]) -> PreEntry {
+        PreEntry::new(vec![0x30], vec![], b"spki", tbs.to_vec(), UnixSeconds(0))
+    }
+
+    /// A log, an entry, and the SCT the log gave for it.
+    async fn logged() -> (MemoryLog, PreEntry, Sct) {
+        let (log, entry) = (MemoryLog::generate("log").unwrap(), entry(b"tbs"));
+        let budget = Duration::from_secs(1);
+        let proven = log.submit(&entry, NOW, budget).await.unwrap();
+        let sct = proven.sct().clone();
+        (log, entry, sct)
+    }
+
+    #[tokio::test]
+    async fn a_good_sct_is_believed_for_its_entry() {
+        let (log, entry, sct) = logged().await;
+        let proven = verify_sct(sct.clone(), log.key(), &entry, NOW).unwrap();
+        assert_eq!(proven.sct(), &sct);
+        assert_eq!(proven.entry_key(), entry.dedupe_key());
+    }
+
+    #[tokio::test]
+    async fn an_sct_for_another_precertificate_is_refused() {
+        let (log, _, sct) = logged().await;
+        assert_eq!(
+            verify_sct(sct, log.key(), &entry(b"tbt"), NOW),
+            Err(SctError::SignatureInvalid { log: log.id() })
+        );
+    }
+
+    #[tokio::test]
+    async fn an_sct_for_the_same_tbs_under_another_issuer_key_is_refused() {
+        let (log, _, sct) = logged().await;
+        let other = PreEntry::new(vec![], vec![], b"spkj", b"tbs".to_vec(), UnixSeconds(0));
+        assert_eq!(
+            verify_sct(sct, log.key(), &other, NOW),
+            Err(SctError::SignatureInvalid { log: log.id() })
+        );
+    }
+
+    #[tokio::test]
+    async fn an_sct_of_another_log_is_refused() {
+        let (log, entry, sct) = logged().await;
+        let other = MemoryLog::generate("other").unwrap();
+        assert_eq!(
+            verify_sct(sct, other.key(), &entry, NOW),
+            Err(SctError::WrongLog {
+                got: log.id(),
+                want: other.id()
+            })
+        );
+    }
+
+    #[tokio::test]
+    async fn any_signed_part_changed_breaks_the_signature() {
+        let (log, entry, sct) = logged().await;
+        let invalid = Err(SctError::SignatureInvalid { log: log.id() });
+        let later = Sct {
+            timestamp: sct.timestamp.plus(1),
+            ..sct.clone()
+        };
+        assert_eq!(verify_sct(later, log.key(), &entry, NOW), invalid);
+        let extended = Sct {
+            extensions: vec![0],
+            ..sct.clone()
+        };
+        assert_eq!(verify_sct(extended, log.key(), &entry, NOW), invalid);
+        let mut flipped = sct;
+        *flipped.signature.last_mut().unwrap() ^= 1;
+        assert_eq!(verify_sct(flipped, log.key(), &entry, NOW), invalid);
+    }
+
+    #[tokio::test]
+    async fn the_signature_structure_must_end_where_it_says() {
+        let (log, entry, sct) = logged().await;
+        let mut longer = sct.clone();
+        longer.signature.push(0);
+        assert_eq!(
+            verify_sct(longer, log.key(), &entry, NOW),
+            Err(SctError::Trailing { extra: 1 })
+        );
+        let mut shorter = sct;
+        shorter.signature.pop();
+        assert_eq!(
+            verify_sct(shorter, log.key(), &entry, NOW),
+            Err(SctError::Truncated)
+        );
+    }
+
+    #[tokio::test]
+    async fn the_window_is_ten_minutes_back_and_one_ahead_to_the_millisecond() {
+        let (log, entry, sct) = logged().await;
+        let at = |offset: i64| verify_sct(sct.clone(), log.key(), &entry, NOW.plus(offset));
+        assert!(at(600_000).is_ok());
+        assert_eq!(
+            at(600_001),
+            Err(SctError::TooOld {
+                timestamp: NOW,
+                now: NOW.plus(600_001)
+            })
+        );
+        assert!(at(-60_000).is_ok());
+        assert_eq!(
+            at(-60_001),
+            Err(SctError::FromTheFuture {
+                timestamp: NOW,
+                now: NOW.plus(-60_001)
+            })
+        );
+    }
+
+    #[tokio::test]
+    async fn an_embedded_sct_is_believed_at_any_age_but_not_for_another_certificate() {
+        let (log, entry, sct) = logged().await;
+        let hash = entry.issuer_key_hash();
+        assert_eq!(verify_embedded(&sct, log.key(), hash, b"tbs"), Ok(()));
+        assert_eq!(
+            verify_embedded(&sct, log.key(), hash, b"tbt"),
+            Err(SctError::SignatureInvalid { log: log.id() })
+        );
+    }
+}

@@ -1,0 +1,341 @@
+//! A log's public key: P-256 or RSA of at least 2048 bits (RFC 6962 §2.1.4), and its id.
+
+use std::fmt;
+use std::sync::Arc;
+
+use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256};
+use x509_parser::prelude::FromDer;
+use x509_parser::x509::SubjectPublicKeyInfo;
+
+use super::check::SctError;
+use super::wire::{Malformed, Reader, put_octets16};
+use super::{LogId, sha256};
+
+/// Smallest RSA modulus of a log (RFC 6962 §2.1.4).
+pub const RSA_BITS_MIN: usize = 2048;
+
+/// HashAlgorithm.sha256 (RFC 5246 §7.4.1.4.1).
+const HASH_SHA256: u8 = 4;
+
+/// Why a log key cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// Neither of the two algorithms, or no public key at all.
+    #[error("log key is not the SubjectPublicKeyInfo of a P-256 or RSA key")]
+    Unsupported,
+    /// The modulus is too small.
+    #[error("log key is RSA of {bits} bits, at least {RSA_BITS_MIN} are needed")]
+    RsaTooSmall {
+        /// The modulus in bits.
+        bits: usize,
+    },
+    /// Another encoding of the key than DER's only one: its hash would not be the log's id.
+    #[error("log key is not in its canonical DER encoding")]
+    NotCanonical,
+    /// The private key is not a P-256 key in PKCS#8, or cannot be made.
+    #[error("log signing key is not a P-256 key in PKCS#8")]
+    PrivateKey,
+}
+
+/// SignatureAlgorithm (RFC 5246 §7.4.1.4.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Algorithm {
+    Rsa,
+    Ecdsa,
+}
+
+impl Algorithm {
+    fn code(self) -> u8 {
+        match self {
+            Self::Rsa => 1,
+            Self::Ecdsa => 3,
+        }
+    }
+}
+
+/// A log's public key. Cheap to clone.
+#[derive(Clone)]
+pub struct LogKey {
+    id: LogId,
+    spki: Arc<[u8]>,
+    algorithm: Algorithm,
+    key: ParsedPublicKey,
+}
+
+impl LogKey {
+    /// Reads a SubjectPublicKeyInfo in DER.
+    pub fn from_spki_der(spki: &[u8]) -> Result<Self, KeyError> {
+        let (_, info) = SubjectPublicKeyInfo::from_der(spki).map_err(|_| KeyError::Unsupported)?;
+        let (algorithm, key) =
+            if let Ok(x509_parser::public_key::PublicKey::RSA(rsa)) = info.parsed() {
+                let bits = rsa.key_size();
+                if bits < RSA_BITS_MIN {
+                    return Err(KeyError::RsaTooSmall { bits });
+                }
+                let key = ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, spki);
+                (Algorithm::Rsa, key)
+            } else {
+                let key = ParsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, spki);
+                (Algorithm::Ecdsa, key)
+            };
+        let key = key.map_err(|_| KeyError::Unsupported)?;
+        let canonical: PublicKeyX509Der<'_> = key.as_der().map_err(|_| KeyError::Unsupported)?;
+        if canonical.as_ref() != spki {
+            return Err(KeyError::NotCanonical);
+        }
+        Ok(Self {
+            id: LogId(sha256(&[spki])),
+            spki: spki.into(),
+            algorithm,
+            key,
+        })
+    }
+
+    /// SHA-256 of the SubjectPublicKeyInfo.
+    pub fn id(&self) -> LogId {
+        self.id
+    }
+
+    /// The SubjectPublicKeyInfo in DER.
+    pub fn spki(&self) -> &[u8] {
+        &self.spki
+    }
+
+    /// Checks a DigitallySigned structure (RFC 5246 §4.7), all of it, over `message`.
+    pub fn verify(&self, message: &[u8], digitally_signed: &[u8]) -> Result<(), SctError> {
+        let signed = DigitallySigned::parse(digitally_signed)?;
+        if signed.hash != HASH_SHA256 {
+            return Err(SctError::HashAlgorithm { got: signed.hash });
+        }
+        // The key decides what the signature is; the structure may only agree.
+        let want = self.algorithm.code();
+        if signed.algorithm != want {
+            return Err(SctError::SignatureAlgorithm {
+                got: signed.algorithm,
+                want,
+            });
+        }
+        self.key
+            .verify_sig(message, signed.signature)
+            .map_err(|_| SctError::SignatureInvalid { log: self.id })
+    }
+}
+
+impl PartialEq for LogKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.spki == other.spki
+    }
+}
+
+impl Eq for LogKey {}
+
+impl fmt::Debug for LogKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LogKey({:?} {})", self.algorithm, self.id)
+    }
+}
+
+/// The parts of a DigitallySigned structure.
+pub(super) struct DigitallySigned<'a> {
+    hash: u8,
+    algorithm: u8,
+    signature: &'a [u8],
+}
+
+impl<'a> DigitallySigned<'a> {
+    /// Reads exactly one structure from all of `bytes`.
+    pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        let mut reader = Reader::new(bytes);
+        let parsed = Self {
+            hash: reader.u8()?,
+            algorithm: reader.u8()?,
+            signature: reader.octets16()?,
+        };
+        reader.end()?;
+        Ok(parsed)
+    }
+}
+
+/// An ECDSA P-256 signature over a SHA-256 hash, as a DigitallySigned structure.
+pub(super) fn digitally_signed_ecdsa(signature: &[u8]) -> Vec<u8> {
+    let mut out = vec![HASH_SHA256, Algorithm::Ecdsa.code()];
+    put_octets16(&mut out, signature);
+    out
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use aws_lc_rs::rand::SystemRandom;
+    use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
+    use aws_lc_rs::signature::{
+        ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, KeyPair,
+        RSA_PKCS1_SHA256,
+    };
+
+    fn p256() -> (EcdsaKeyPair, LogKey) {
+        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap();
+        let spki: PublicKeyX509Der<'_> = pair.public_key().as_der().unwrap();
+        let key = LogKey::from_spki_der(spki.as_ref()).unwrap();
+        (pair, key)
+    }
+
+    fn rsa() -> (RsaKeyPair, LogKey) {
+        let pair = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
+        let spki: PublicKeyX509Der<'_> = pair.public_key().as_der().unwrap();
+        let key = LogKey::from_spki_der(spki.as_ref()).unwrap();
+        (pair, key)
+    }
+
+    fn signed_by_ecdsa(pair: &EcdsaKeyPair) -> Vec<u8> {
+        let signature = pair.sign(&SystemRandom::new(), b"message").unwrap();
+        digitally_signed_ecdsa(signature.as_ref())
+    }
+
+    fn signed_by_rsa(pair: &RsaKeyPair) -> Vec<u8> {
+        let mut signature = vec![0; pair.public_modulus_len()];
+        pair.sign(
+            &RSA_PKCS1_SHA256,
+            &SystemRandom::new(),
+            b"message",
+            &mut signature,
+        )
+        .unwrap();
+        let mut out = vec![4, 1];
+        put_octets16(&mut out, &signature);
+        out
+    }
+
+    #[test]
+    fn both_kinds_of_log_key_verify_what_they_signed() {
+        let (pair, key) = p256();
+        assert_eq!(key.verify(b"message", &signed_by_ecdsa(&pair)), Ok(()));
+        assert_eq!(
+            key.verify(b"another", &signed_by_ecdsa(&pair)),
+            Err(SctError::SignatureInvalid { log: key.id() })
+        );
+        let (pair, key) = rsa();
+        assert_eq!(key.verify(b"message", &signed_by_rsa(&pair)), Ok(()));
+        assert_eq!(
+            key.verify(b"another", &signed_by_rsa(&pair)),
+            Err(SctError::SignatureInvalid { log: key.id() })
+        );
+    }
+
+    #[test]
+    fn a_signature_of_the_other_kind_is_refused_by_its_label() {
+        let ((ecdsa, ecdsa_key), (rsa, rsa_key)) = (p256(), rsa());
+        assert_eq!(
+            ecdsa_key.verify(b"message", &signed_by_rsa(&rsa)),
+            Err(SctError::SignatureAlgorithm { got: 1, want: 3 })
+        );
+        assert_eq!(
+            rsa_key.verify(b"message", &signed_by_ecdsa(&ecdsa)),
+            Err(SctError::SignatureAlgorithm { got: 3, want: 1 })
+        );
+        // And by its content, when the label lies.
+        let mut lying = signed_by_rsa(&rsa);
+        lying[1] = 3;
+        assert_eq!(
+            ecdsa_key.verify(b"message", &lying),
+            Err(SctError::SignatureInvalid {
+                log: ecdsa_key.id()
+            })
+        );
+    }
+
+    #[test]
+    fn only_sha_256_is_taken() {
+        let (pair, key) = p256();
+        let mut signed = signed_by_ecdsa(&pair);
+        signed[0] = 2; // SHA-1
+        assert_eq!(
+            key.verify(b"message", &signed),
+            Err(SctError::HashAlgorithm { got: 2 })
+        );
+    }
+
+    #[test]
+    fn a_signature_cut_short_or_followed_by_an_octet_is_refused() {
+        let (pair, key) = p256();
+        let signed = signed_by_ecdsa(&pair);
+        assert_eq!(
+            key.verify(b"message", &signed[..signed.len() - 1]),
+            Err(SctError::Truncated)
+        );
+        let longer = [&signed[..], &[0]].concat();
+        assert_eq!(
+            key.verify(b"message", &longer),
+            Err(SctError::Trailing { extra: 1 })
+        );
+    }
+
+    #[test]
+    fn the_id_is_the_hash_of_the_key() {
+        let (_, key) = p256();
+        assert_eq!(key.id().0, sha256(&[key.spki()]));
+    }
+
+    #[test]
+    fn other_curves_and_bytes_that_are_no_key_are_refused() {
+        let pair = EcdsaKeyPair::generate(&ECDSA_P384_SHA384_ASN1_SIGNING).unwrap();
+        let spki: PublicKeyX509Der<'_> = pair.public_key().as_der().unwrap();
+        assert_eq!(
+            LogKey::from_spki_der(spki.as_ref()),
+            Err(KeyError::Unsupported)
+        );
+        let (pair, _) = p256();
+        let bare_point = pair.public_key().as_ref();
+        assert_eq!(
+            LogKey::from_spki_der(bare_point),
+            Err(KeyError::Unsupported)
+        );
+        assert_eq!(LogKey::from_spki_der(b""), Err(KeyError::Unsupported));
+    }
+
+    #[test]
+    fn a_key_in_another_encoding_than_its_own_is_refused() {
+        let (_, key) = p256();
+        let longer = [key.spki(), &[0]].concat();
+        assert_eq!(LogKey::from_spki_der(&longer), Err(KeyError::NotCanonical));
+        // The same point compressed: another hash, hence another log id, for the same key.
+        let (head, point) = key.spki().split_at(26);
+        let mut compressed = [head, &[2 | point[64] & 1], &point[1..33]].concat();
+        compressed[1] -= 32; // SubjectPublicKeyInfo
+        compressed[24] -= 32; // subjectPublicKey
+        let error = LogKey::from_spki_der(&compressed);
+        assert_eq!(error, Err(KeyError::NotCanonical));
+        assert_eq!(LogKey::from_spki_der(key.spki()), Ok(key));
+    }
+
+    #[test]
+    fn an_rsa_key_of_1024_bits_is_refused() {
+        let spki = rsa_1024_spki();
+        assert_eq!(
+            LogKey::from_spki_der(&spki),
+            Err(KeyError::RsaTooSmall { bits: 1024 })
+        );
+    }
+
+    /// A well-formed SubjectPublicKeyInfo around a 1024-bit modulus nobody has factors of.
+    fn rsa_1024_spki() -> Vec<u8> {
+        let mut modulus = vec![0x00, 0xc5];
+        modulus.extend([0x5b; 127]);
+        let mut key = vec![0x30, 0x81, 0x89, 0x02, 0x81, 0x81];
+        key.extend(modulus);
+        key.extend([0x02, 0x03, 0x01, 0x00, 0x01]);
+        let mut bits = vec![0x03, 0x81, 0x8d, 0x00];
+        bits.extend(key);
+        let rsa_encryption = [
+            0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05,
+            0x00,
+        ];
+        let mut spki = vec![0x30, 0x81, (rsa_encryption.len() + bits.len()) as u8];
+        spki.extend(rsa_encryption);
+        spki.extend(bits);
+        spki
+    }
+}
