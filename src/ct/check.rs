@@ -119,15 +119,15 @@ impl SctError {
         match self {
             Self::AnswerTooLarge { .. } => "answer_too_large",
             Self::Json { .. } | Self::Base64 { .. } | Self::HashLength { .. } => "answer_malformed",
-            Self::Version { .. } => "sct_version",
+            Self::Version { .. } => "version",
             Self::ExtensionsTooLong { .. }
             | Self::Truncated
             | Self::Trailing { .. }
-            | Self::EmptyList => "sct_malformed",
-            Self::WrongLog { .. } => "sct_wrong_log",
-            Self::FromTheFuture { .. } | Self::TooOld { .. } => "sct_timestamp",
-            Self::HashAlgorithm { .. } | Self::SignatureAlgorithm { .. } => "sct_algorithm",
-            Self::SignatureInvalid { .. } => "sct_signature",
+            | Self::EmptyList => "malformed",
+            Self::WrongLog { .. } => "wrong_log",
+            Self::FromTheFuture { .. } | Self::TooOld { .. } => "timestamp",
+            Self::HashAlgorithm { .. } | Self::SignatureAlgorithm { .. } => "algorithm",
+            Self::SignatureInvalid { .. } => "signature",
         }
     }
 }
