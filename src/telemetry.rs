@@ -1,1 +1,105 @@
-//! telemetry
+//! Our own log: structured events on standard error, one per decision.
+//!
+//! Never in it: a token, a key, a proof. A refusal of the caller's making is told by its code
+//! only; of ours, or of something we rely on, with the whole chain of causes. The record that
+//! must not be lost is the audit log, not this one.
+
+use std::io;
+
+use tracing::Subscriber;
+use tracing_subscriber::filter::{EnvFilter, ParseError};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+
+use crate::fault::Fault;
+use crate::issuance::Issued;
+use crate::server::Problem;
+
+/// How events are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line, for collectors.
+    Json,
+}
+
+/// Why there is no log.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The filter does not parse.
+    #[error("log filter {filter:?} does not parse")]
+    Filter {
+        /// The filter as set.
+        filter: String,
+        /// What is wrong with it.
+        #[source]
+        source: ParseError,
+    },
+    /// Someone else's log is in place.
+    #[error("another log is installed in this process")]
+    Installed(#[source] TryInitError),
+}
+
+/// Installs the process's log on standard error. `filter` is tracing's language: `info`,
+/// `shortleaf=debug,warn`.
+pub fn init(format: Format, filter: &str) -> Result<(), Error> {
+    let subscriber = subscriber(format, filter, io::stderr)?;
+    subscriber.try_init().map_err(Error::Installed)
+}
+
+type AnySubscriber = Box<dyn Subscriber + Send + Sync>;
+
+/// The log as a value, for any writer.
+pub fn subscriber<W>(format: Format, filter: &str, writer: W) -> Result<AnySubscriber, Error>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let parsed = EnvFilter::builder().parse(filter);
+    let parsed = parsed.map_err(|source| Error::Filter {
+        filter: filter.to_owned(),
+        source,
+    })?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(parsed)
+        .with_writer(writer);
+    Ok(match format {
+        Format::Text => Box::new(builder.with_ansi(false).finish()),
+        Format::Json => Box::new(builder.json().flatten_event(true).finish()),
+    })
+}
+
+/// A certificate left.
+pub fn issued(request_id: &str, issued: &Issued) {
+    tracing::info!(
+        request_id,
+        issuer = &*issued.issuer,
+        serial = %issued.serial,
+        not_after = %issued.not_after,
+        repeated = issued.repeated,
+        "issued"
+    );
+}
+
+/// A request for a certificate was refused.
+pub fn refused(request_id: &str, problem: &Problem) {
+    let reason = problem.reason();
+    let issuer = problem.issuer();
+    match reason.fault() {
+        Fault::Caller | Fault::Credentials | Fault::Policy | Fault::Throttle => {
+            tracing::warn!(request_id, issuer, reason = reason.as_str(), "refused");
+        }
+        Fault::Dependency | Fault::Ours => {
+            let cause = problem.cause_chain().join(": ");
+            tracing::error!(
+                request_id,
+                issuer,
+                reason = reason.as_str(),
+                cause,
+                "refused"
+            );
+        }
+    }
+}

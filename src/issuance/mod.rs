@@ -41,6 +41,8 @@ pub struct Issued {
     pub chain: Arc<[Vec<u8>]>,
     /// Its serial.
     pub serial: Serial,
+    /// The `iss` of the verified token.
+    pub issuer: Arc<str>,
     /// Last second of validity.
     pub not_after: UnixSeconds,
     /// Whether the SCT is embedded; false only with `[ct] mode = "off"`.

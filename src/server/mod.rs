@@ -1,1 +1,53 @@
-//! server/mod
+//! The doors: Fulcio's REST API (v2 and v1), the trust files, health, readiness and metrics.
+//!
+//! A door reads a request within its limits, calls the issuance service once and writes the
+//! answer; it decides nothing. Refusals get their status and text in [`problem`]. TLS and gRPC are
+//! not here yet; `listener` says where TLS goes.
+
+mod answer;
+mod doors;
+mod layers;
+mod listener;
+mod metrics;
+mod ops;
+pub mod problem;
+mod request;
+
+pub use answer::{IssuerName, OidcIssuer};
+pub use doors::{Public, PublicParts, RequestLimits, TrustFiles, public_router};
+pub use listener::{ConnectionLimits, serve};
+pub use metrics::Metrics;
+pub use ops::{Ops, ops_router};
+pub use problem::Problem;
+
+use async_trait::async_trait;
+
+use crate::issuance::{Issued, Request, Service};
+use crate::time::UnixMillis;
+
+/// The part of a house that issuance needs, and whether it is fit; if not, why, in public words.
+pub type Fitness = (&'static str, Result<(), String>);
+
+/// What the doors need of the service behind them.
+///
+/// Contract: `issue` answers with a certificate that is stored and logged, or with why there is
+/// none; it does not rely on being awaited to its end. `readiness` names each part once, in a
+/// fixed order, and is asked at most every few seconds.
+#[async_trait]
+pub trait Issuance: Send + Sync {
+    /// Asks for one certificate. `now` is the request's one clock reading.
+    async fn issue(&self, request: Request, now: UnixMillis) -> Result<Issued, Problem>;
+    /// Whether each part that issuance needs is fit now.
+    async fn readiness(&self, now: UnixMillis) -> Vec<Fitness>;
+}
+
+#[async_trait]
+impl Issuance for Service {
+    async fn issue(&self, request: Request, now: UnixMillis) -> Result<Issued, Problem> {
+        Ok(Service::issue(self, request, now).await?)
+    }
+
+    async fn readiness(&self, now: UnixMillis) -> Vec<Fitness> {
+        Service::readiness(self, now).await
+    }
+}

@@ -1,0 +1,267 @@
+//! The public routes (Fulcio's, the trust files, `/healthz`) and what stands behind each.
+//!
+//! Everything that does not change while the instance runs is rendered once, at start.
+
+use std::panic::resume_unwind;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, Response, Uri};
+use axum::middleware::from_fn_with_state;
+use axum::response::IntoResponse;
+use axum::routing::{get, post};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Body as _;
+use tokio::time::timeout;
+use tower::ServiceExt;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use super::answer::{self, OidcIssuer};
+use super::layers::{self, RequestId};
+use super::request::{self, Asked, Reader};
+use super::{Issuance, Metrics, Problem};
+use crate::entropy::Entropy;
+use crate::fault::Reason;
+use crate::issuance::{self, Issued};
+use crate::telemetry;
+use crate::time::Clock;
+
+/// What one request may cost.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestLimits {
+    /// Largest body, in bytes. What is over it is not read.
+    pub body_bytes: usize,
+    /// How long the body may take to arrive.
+    pub body: Duration,
+    /// How long the whole request may take, from its headers to the answer's.
+    pub whole: Duration,
+}
+
+impl Default for RequestLimits {
+    fn default() -> Self {
+        Self {
+            body_bytes: 64 * 1024,
+            body: Duration::from_secs(30),
+            whole: Duration::from_secs(60),
+        }
+    }
+}
+
+/// The trust files, ready to be served (JSON).
+#[derive(Clone, Debug, Default)]
+pub struct TrustFiles {
+    /// `trusted_root.json`
+    pub trusted_root: String,
+    /// `signing_config.json`
+    pub signing_config: String,
+    /// `client_trust_config.json`
+    pub client_trust_config: String,
+}
+
+/// What the public doors are made of.
+pub struct PublicParts {
+    /// The service behind them.
+    pub issuance: Arc<dyn Issuance>,
+    /// Read once per signing request.
+    pub clock: Arc<dyn Clock>,
+    /// For request ids.
+    pub entropy: Arc<dyn Entropy>,
+    /// Where requests and decisions are counted.
+    pub metrics: Arc<Metrics>,
+    /// DER chains, each intermediates then root, the active one first.
+    pub chains: Vec<Vec<Vec<u8>>>,
+    /// What `GET /api/v2/configuration` shows.
+    pub issuers: Vec<OidcIssuer>,
+    /// What `GET /trust/…` serves.
+    pub trust: TrustFiles,
+    /// What one request may cost.
+    pub limits: RequestLimits,
+}
+
+/// The public doors' state.
+pub struct Public {
+    issuance: Arc<dyn Issuance>,
+    clock: Arc<dyn Clock>,
+    pub(super) entropy: Arc<dyn Entropy>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) limits: RequestLimits,
+    trust_bundle: Bytes,
+    root_cert: Bytes,
+    configuration: Bytes,
+    trusted_root: Bytes,
+    signing_config: Bytes,
+    client_trust_config: Bytes,
+}
+
+impl Public {
+    /// Renders what does not change.
+    pub fn new(parts: PublicParts) -> Self {
+        Self {
+            trust_bundle: answer::trust_bundle(&parts.chains),
+            root_cert: answer::root_cert(&parts.chains),
+            configuration: answer::configuration(parts.issuers),
+            trusted_root: parts.trust.trusted_root.into(),
+            signing_config: parts.trust.signing_config.into(),
+            client_trust_config: parts.trust.client_trust_config.into(),
+            issuance: parts.issuance,
+            clock: parts.clock,
+            entropy: parts.entropy,
+            metrics: parts.metrics,
+            limits: parts.limits,
+        }
+    }
+}
+
+/// The routes of the public port.
+pub fn public_router(public: Public) -> Router {
+    let public = Arc::new(public);
+    let doors = Router::new()
+        .route("/api/v2/signingCert", post(signing_cert_v2))
+        .route("/api/v2/trustBundle", get(trust_bundle))
+        .route("/api/v2/configuration", get(configuration))
+        .route("/api/v1/signingCert", post(signing_cert_v1))
+        .route("/api/v1/rootCert", get(root_cert))
+        .route("/trust/trusted_root.json", get(trusted_root))
+        .route("/trust/signing_config.json", get(signing_config))
+        .route("/trust/client_trust_config.json", get(client_trust_config))
+        .route("/healthz", get(healthz))
+        .fallback(unknown_route)
+        .method_not_allowed_fallback(unknown_method)
+        .layer(CatchPanicLayer::custom(layers::panicked))
+        .layer(from_fn_with_state(public.clone(), layers::around))
+        .with_state(public);
+    Router::new().fallback_service(doors.map_request(one_leading_slash))
+}
+
+async fn signing_cert_v2(State(public): State<Arc<Public>>, request: Request) -> Response<Body> {
+    match public.sign(request::v2, request).await {
+        Ok(issued) => answer::v2(&issued),
+        Err(problem) => problem.into_response(),
+    }
+}
+
+async fn signing_cert_v1(State(public): State<Arc<Public>>, request: Request) -> Response<Body> {
+    match public.sign(request::v1, request).await {
+        Ok(issued) => answer::v1(&issued),
+        Err(problem) => problem.into_response(),
+    }
+}
+
+async fn trust_bundle(State(public): State<Arc<Public>>) -> Response<Body> {
+    answer::json(public.trust_bundle.clone())
+}
+
+async fn configuration(State(public): State<Arc<Public>>) -> Response<Body> {
+    answer::json(public.configuration.clone())
+}
+
+async fn root_cert(State(public): State<Arc<Public>>) -> Response<Body> {
+    answer::pem_chain(public.root_cert.clone())
+}
+
+async fn trusted_root(State(public): State<Arc<Public>>) -> Response<Body> {
+    answer::json(public.trusted_root.clone())
+}
+
+async fn signing_config(State(public): State<Arc<Public>>) -> Response<Body> {
+    answer::json(public.signing_config.clone())
+}
+
+async fn client_trust_config(State(public): State<Arc<Public>>) -> Response<Body> {
+    answer::json(public.client_trust_config.clone())
+}
+
+async fn healthz() -> Response<Body> {
+    answer::json(Bytes::from_static(answer::SERVING.as_bytes()))
+}
+
+pub(super) async fn unknown_route() -> Problem {
+    Problem::new(Reason::RouteUnknown)
+}
+
+pub(super) async fn unknown_method() -> Problem {
+    Problem::new(Reason::MethodUnknown)
+}
+
+impl Public {
+    /// From request to decision. Each decision is told and counted once, here.
+    async fn sign(self: Arc<Self>, read: Reader, request: Request) -> Result<Issued, Problem> {
+        let (parts, body) = request.into_parts();
+        let request_id = RequestId::of(&parts.extensions);
+        match self.read(read, &parts.headers, body).await {
+            Ok(Asked { token, proof }) => {
+                let request = issuance::Request {
+                    token,
+                    proof,
+                    request_id: request_id.as_str().to_owned(),
+                };
+                // A task of its own: the decision is told and counted even if the caller hangs up.
+                let decision = tokio::spawn(async move {
+                    let now = self.clock.now();
+                    let decision = self.issuance.issue(request, now).await;
+                    self.decided(&request_id, &decision);
+                    decision
+                });
+                // Nobody aborts the task, so all that can be wrong is a panic: let it go on here.
+                decision
+                    .await
+                    .unwrap_or_else(|e| resume_unwind(e.into_panic()))
+            }
+            Err(problem) => {
+                let decision = Err(problem);
+                self.decided(&request_id, &decision);
+                decision
+            }
+        }
+    }
+
+    async fn read(&self, read: Reader, headers: &HeaderMap, body: Body) -> Result<Asked, Problem> {
+        let limit = self.limits.body_bytes;
+        let too_large =
+            || Problem::new(Reason::RequestTooLarge).detail(format!("the limit is {limit} bytes"));
+        // Content-Length alone can be enough to know.
+        if body.size_hint().lower() > limit as u64 {
+            return Err(too_large());
+        }
+        let broken = |why| Problem::new(Reason::RequestMalformed).detail(why);
+        match timeout(self.limits.body, Limited::new(body, limit).collect()).await {
+            Err(_) => Err(broken("the body did not arrive in time")),
+            Ok(Err(e)) if e.is::<LengthLimitError>() => Err(too_large()),
+            Ok(Err(_)) => Err(broken("the body did not arrive whole")),
+            Ok(Ok(body)) => read(headers, &body.to_bytes()),
+        }
+    }
+
+    fn decided(&self, request_id: &RequestId, decision: &Result<Issued, Problem>) {
+        match decision {
+            Ok(issued) => {
+                self.metrics.issued(&issued.issuer);
+                telemetry::issued(request_id.as_str(), issued);
+            }
+            Err(problem) => {
+                self.metrics.refused(problem.issuer(), problem.reason());
+                telemetry::refused(request_id.as_str(), problem);
+            }
+        }
+    }
+}
+
+/// Clients given a base URL that ends in a slash ask for `//api/v2/…`, and mean `/api/v2/…`.
+fn one_leading_slash(mut request: Request) -> Request {
+    let uri = request.uri();
+    let Some(rest) = uri.path_and_query().map(|pq| pq.as_str()) else {
+        return request;
+    };
+    if rest.starts_with("//") {
+        let mut parts = uri.clone().into_parts();
+        let one = format!("/{}", rest.trim_start_matches('/'));
+        parts.path_and_query = one.parse().ok();
+        if let Ok(uri) = Uri::from_parts(parts) {
+            *request.uri_mut() = uri;
+        }
+    }
+    request
+}

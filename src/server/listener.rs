@@ -1,0 +1,225 @@
+//! The accept loop, HTTP/1.1 and HTTP/2 (prior knowledge), with a bound on everything a peer can
+//! make us hold: connections, headers, silence, age.
+//!
+//! It is our own because `axum::serve` has no time limit for headers, and hyper-util's protocol
+//! detection waits for the first bytes, and HTTP/2 for the next, without any. What one request may
+//! cost is not bounded here but in the router.
+
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// What one peer may make us hold.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionLimits {
+    /// Connections open at once; further ones wait in the kernel's queue.
+    pub connections: usize,
+    /// How long a request's headers may take, counted also while HTTP/1.1 waits for the next request.
+    pub header: Duration,
+    /// How long no byte may move in either direction.
+    pub idle: Duration,
+    /// How old a connection may become, so that load spreads anew.
+    pub max_age: Duration,
+    /// How long a connection that was told to close may take for what is in flight.
+    pub finish: Duration,
+    /// The same once the instance is stopping.
+    pub drain: Duration,
+}
+
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        Self {
+            connections: 4096,
+            header: Duration::from_secs(10),
+            idle: Duration::from_secs(30),
+            max_age: Duration::from_secs(600),
+            finish: Duration::from_secs(60),
+            drain: Duration::from_secs(20),
+        }
+    }
+}
+
+/// Room for one 16 KiB token in a header, and as much again for the rest.
+const MAX_HEADER_BYTES: usize = 32 << 10;
+const MAX_HEADERS: usize = 64;
+const MAX_STREAMS: u32 = 64;
+
+/// How long to wait when the system has no descriptor left for another connection.
+const AFTER_ACCEPT_ERROR: Duration = Duration::from_millis(50);
+
+/// Answers on `listener` until `stop`, then closes it, finishes what is in flight and returns.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: ConnectionLimits,
+    stop: CancellationToken,
+) {
+    let seats = Arc::new(Semaphore::new(limits.connections));
+    let connections = TaskTracker::new();
+    let accepted = async || {
+        // A seat first: whom we cannot serve stays in the kernel's queue.
+        let seat = seats.clone().acquire_owned().await;
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => return (stream, seat),
+                Err(error) => {
+                    tracing::warn!(%error, "could not accept a connection");
+                    sleep(AFTER_ACCEPT_ERROR).await;
+                }
+            }
+        }
+    };
+    while let Some((stream, seat)) = stop.run_until_cancelled(accepted()).await {
+        // Small answers: waiting to fill a segment only costs time. A failure costs only that.
+        let _ = stream.set_nodelay(true);
+        let (router, stop) = (router.clone(), stop.clone());
+        connections.spawn(async move {
+            // TLS goes here: a handshake within its own limit, then the same with its stream.
+            connection(stream, router, limits, stop).await;
+            drop(seat);
+        });
+    }
+    // Closed first: a peer that connects now is refused at once and goes to another instance.
+    drop(listener);
+    connections.close();
+    connections.wait().await;
+}
+
+/// One connection from its first byte to its last.
+async fn connection<S>(stream: S, router: Router, limits: ConnectionLimits, stop: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let start = Instant::now();
+    let moved = Arc::new(AtomicU64::new(0));
+    let watched = Watched {
+        stream,
+        start,
+        moved: moved.clone(),
+    };
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_HEADER_BYTES);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(MAX_HEADER_BYTES as u32);
+    let service = TowerToHyperService::new(router);
+    let mut http = pin!(builder.serve_connection(TokioIo::new(watched), service));
+
+    let mut open = true;
+    let mut deadline = start + limits.idle.min(limits.max_age);
+    loop {
+        tokio::select! {
+            // How it ended is the peer's business: errors here are resets and nonsense.
+            _ = http.as_mut() => return,
+            () = stop.cancelled(), if open || deadline > Instant::now() + limits.drain => {
+                open = false;
+                deadline = Instant::now() + limits.drain;
+                http.as_mut().graceful_shutdown();
+            }
+            () = sleep_until(deadline) => {
+                // It was asked to finish and did not: it does not read, or it ignores GOAWAY.
+                if !open {
+                    return;
+                }
+                let last = start + Duration::from_millis(moved.load(Ordering::Relaxed));
+                deadline = (last + limits.idle).min(start + limits.max_age);
+                if deadline <= Instant::now() {
+                    open = false;
+                    deadline = Instant::now() + limits.finish;
+                    http.as_mut().graceful_shutdown();
+                }
+            }
+        }
+    }
+}
+
+/// A stream that remembers when it last moved a byte.
+struct Watched<S> {
+    stream: S,
+    start: Instant,
+    /// Milliseconds since `start`.
+    moved: Arc<AtomicU64>,
+}
+
+impl<S> Watched<S> {
+    fn note<T>(&self, bytes: usize, poll: Poll<T>) -> Poll<T> {
+        if bytes > 0 {
+            let now = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
+            self.moved.store(now, Ordering::Relaxed);
+        }
+        poll
+    }
+
+    fn note_written(&self, poll: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        let bytes = match &poll {
+            Poll::Ready(Ok(bytes)) => *bytes,
+            Poll::Ready(Err(_)) | Poll::Pending => 0,
+        };
+        self.note(bytes, poll)
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let poll = Pin::new(&mut self.stream).poll_read(cx, buf);
+        self.note(buf.filled().len() - before, poll)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let poll = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.note_written(poll)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let poll = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.note_written(poll)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

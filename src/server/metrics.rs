@@ -1,0 +1,145 @@
+//! What Prometheus is told. No identity is ever a label, and no issuer that is not configured:
+//! both are for the caller to choose, and each would be a series.
+//!
+//! The recorder is this value's own, not the process's, so that several instances fit into one.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use metrics::{
+    Gauge, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
+use metrics_exporter_prometheus::{
+    Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
+};
+
+use crate::fault::Reason;
+use crate::time::UnixSeconds;
+
+const ISSUED: &str = "shortleaf_certs_issued_total";
+const REFUSED: &str = "shortleaf_certs_refused_total";
+const REQUEST_SECONDS: &str = "shortleaf_request_seconds";
+const IN_FLIGHT: &str = "shortleaf_requests_in_flight";
+const BUILD_INFO: &str = "shortleaf_build_info";
+const CA_NOT_AFTER: &str = "shortleaf_ca_not_after_seconds";
+
+/// Upper bounds in seconds: a certificate takes milliseconds, sigstore-js gives up after five seconds.
+const BUCKETS: [f64; 11] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0,
+];
+
+/// The exporter keeps every observation until it is asked to sum them up.
+const OBSERVATIONS_PER_UPKEEP: u64 = 1024;
+
+/// Counters, and the text they are read as.
+pub struct Metrics {
+    recorder: PrometheusRecorder,
+    handle: PrometheusHandle,
+    in_flight: Gauge,
+    observations: AtomicU64,
+    issuers: HashSet<String>,
+}
+
+impl Metrics {
+    /// The `door` of a request for a path that does not exist.
+    pub(super) const NO_DOOR: &str = "unknown";
+
+    /// Counts from zero. `issuers` are the ones that may appear as a label.
+    pub fn new(issuers: impl IntoIterator<Item = String>, ca_not_after: UnixSeconds) -> Self {
+        let recorder = PrometheusBuilder::new()
+            .set_buckets_for_metric(Matcher::Full(REQUEST_SECONDS.to_owned()), &BUCKETS)
+            .expect("the list of buckets is not empty")
+            .build_recorder();
+        let in_flight = metrics::with_local_recorder(&recorder, || {
+            describe();
+            gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1);
+            // 2^53 seconds are exact, and no certificate lives that long.
+            gauge!(CA_NOT_AFTER).set(ca_not_after.0 as f64);
+            gauge!(IN_FLIGHT)
+        });
+        in_flight.set(0);
+        Self {
+            handle: recorder.handle(),
+            recorder,
+            in_flight,
+            observations: AtomicU64::new(0),
+            issuers: issuers.into_iter().collect(),
+        }
+    }
+
+    /// A certificate left.
+    pub fn issued(&self, issuer: &str) {
+        let issuer = self.label(Some(issuer));
+        self.record(|| counter!(ISSUED, "issuer" => issuer).increment(1));
+    }
+
+    /// A request for one was refused. `issuer` is whatever the token claims.
+    pub fn refused(&self, issuer: Option<&str>, reason: Reason) {
+        let issuer = self.label(issuer);
+        self.record(|| {
+            counter!(REFUSED, "issuer" => issuer, "reason" => reason.as_str()).increment(1);
+        });
+    }
+
+    /// A door answered.
+    pub(super) fn answered(&self, door: &str, status: StatusCode, took: Duration) {
+        let door = door.to_owned();
+        let status = status.as_str().to_owned();
+        self.record(|| {
+            histogram!(REQUEST_SECONDS, "door" => door, "status" => status).record(took);
+        });
+        let seen = self.observations.fetch_add(1, Ordering::Relaxed);
+        if seen % OBSERVATIONS_PER_UPKEEP == OBSERVATIONS_PER_UPKEEP - 1 {
+            self.handle.run_upkeep();
+        }
+    }
+
+    /// Counts a request as in flight until the guard goes, however that comes about.
+    pub(super) fn in_flight(&self) -> InFlight {
+        self.in_flight.increment(1);
+        InFlight(self.in_flight.clone())
+    }
+
+    /// Everything, in Prometheus' text format.
+    pub fn render(&self) -> String {
+        self.handle.render()
+    }
+
+    fn label(&self, issuer: Option<&str>) -> String {
+        let configured = issuer.filter(|issuer| self.issuers.contains(*issuer));
+        configured.unwrap_or("unknown").to_owned()
+    }
+
+    fn record(&self, observation: impl FnOnce()) {
+        metrics::with_local_recorder(&self.recorder, observation);
+    }
+}
+
+/// One request in flight.
+pub(super) struct InFlight(Gauge);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.decrement(1);
+    }
+}
+
+fn describe() {
+    describe_counter!(ISSUED, "Certificates answered, by issuer");
+    describe_counter!(
+        REFUSED,
+        "Requests for a certificate refused, by issuer and reason"
+    );
+    describe_histogram!(
+        REQUEST_SECONDS,
+        "From a request's headers to its answer's, by door and status"
+    );
+    describe_gauge!(IN_FLIGHT, "Requests being answered now");
+    describe_gauge!(BUILD_INFO, "Always 1; the version is a label");
+    describe_gauge!(
+        CA_NOT_AFTER,
+        "When the issuing CA certificate expires, in seconds since 1970"
+    );
+}

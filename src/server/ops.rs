@@ -1,0 +1,105 @@
+//! The operator's port, on loopback: `/livez`, `/readyz` (`?verbose`) and `/metrics`.
+//!
+//! Alive and able to issue are two questions: `/livez` answers while the process does and never
+//! asks a dependency, so that a log outage does not get instances killed.
+
+use std::fmt::Write;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{RawQuery, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderName, StatusCode};
+use axum::routing::get;
+use tokio::time::Instant;
+
+use super::doors::{unknown_method, unknown_route};
+use super::{Fitness, Issuance, Metrics};
+use crate::time::Clock;
+
+/// The operator's doors.
+pub struct Ops {
+    /// Asked whether it could issue.
+    pub issuance: Arc<dyn Issuance>,
+    /// The time it is asked with.
+    pub clock: Arc<dyn Clock>,
+    /// What `/metrics` shows.
+    pub metrics: Arc<Metrics>,
+    /// How long an answer about readiness stands: asking costs a signature and a commit.
+    pub readiness_age: Duration,
+}
+
+struct Probed {
+    ops: Ops,
+    last: Mutex<Option<(Instant, Arc<[Fitness]>)>>,
+}
+
+/// The routes of the operator's port.
+pub fn ops_router(ops: Ops) -> Router {
+    let last = Mutex::new(None);
+    Router::new()
+        .route("/livez", get(async || "ok\n"))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .fallback(unknown_route)
+        .method_not_allowed_fallback(unknown_method)
+        .with_state(Arc::new(Probed { ops, last }))
+}
+
+async fn readyz(
+    State(probed): State<Arc<Probed>>,
+    RawQuery(query): RawQuery,
+) -> (StatusCode, String) {
+    let parts = probed.readiness().await;
+    let verbose = query.is_some_and(|query| query.split('&').any(is_verbose));
+    let ready = parts.iter().all(|(_, fit)| fit.is_ok());
+    let mut text = String::new();
+    for (part, fit) in parts.iter() {
+        // Writing to a String does not fail.
+        let _ = match fit {
+            Ok(()) if verbose => writeln!(text, "[+]{part} ok"),
+            Ok(()) => Ok(()),
+            Err(why) => writeln!(text, "[-]{part} failed: {why}"),
+        };
+    }
+    if ready {
+        text.push_str("ready\n");
+        (StatusCode::OK, text)
+    } else {
+        text.push_str("not ready\n");
+        (StatusCode::SERVICE_UNAVAILABLE, text)
+    }
+}
+
+fn is_verbose(parameter: &str) -> bool {
+    matches!(
+        parameter,
+        "verbose" | "verbose=" | "verbose=1" | "verbose=true"
+    )
+}
+
+async fn metrics(State(probed): State<Arc<Probed>>) -> ([(HeaderName, &'static str); 1], String) {
+    let content_type = [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    (content_type, probed.ops.metrics.render())
+}
+
+impl Probed {
+    /// The last answer while it is young; else a new one. Two probes at once may both ask.
+    async fn readiness(&self) -> Arc<[Fitness]> {
+        if let Some(parts) = self.young() {
+            return parts;
+        }
+        let now = self.ops.clock.now();
+        let parts: Arc<[Fitness]> = self.ops.issuance.readiness(now).await.into();
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = Some((Instant::now(), parts.clone()));
+        parts
+    }
+
+    fn young(&self) -> Option<Arc<[Fitness]>> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, parts) = last.as_ref()?;
+        (at.elapsed() < self.ops.readiness_age).then(|| parts.clone())
+    }
+}

@@ -1,0 +1,11 @@
+//! The doors over real HTTP on 127.0.0.1, with a scripted service behind them: what a client
+//! sends, what it gets back to the byte, and what a bad peer cannot make us hold.
+
+#![allow(clippy::unwrap_used)]
+
+mod answers;
+mod house;
+mod limits;
+mod ops;
+mod refusals;
+mod requests;

@@ -1,0 +1,192 @@
+//! The operator's port: alive, ready, counted.
+
+use std::time::Duration;
+
+use shortleaf::fault::Reason;
+use shortleaf::server::Problem;
+use tokio::time::sleep;
+
+use crate::house::{Answer, House, ISSUER, exchange};
+
+const BEARER: &str = "authorization: Bearer a.b.c\r\n";
+
+async fn get(house: &House, path: &str) -> Answer {
+    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    exchange(house.ops, &request).await
+}
+
+async fn metrics(house: &House) -> String {
+    get(house, "/metrics").await.body
+}
+
+#[track_caller]
+fn has_line(text: &str, line: &str) {
+    assert!(
+        text.lines().any(|l| l == line),
+        "no line {line} in:\n{text}"
+    );
+}
+
+#[tokio::test]
+async fn livez_answers_without_asking_anyone() {
+    let house = House::open().await;
+    house
+        .script
+        .fitness
+        .lock()
+        .unwrap()
+        .push(("log", Err("away".into())));
+    let answer = get(&house, "/livez").await;
+    assert_eq!((answer.status, answer.body.as_str()), (200, "ok\n"));
+    assert_eq!(*house.script.probes.lock().unwrap(), 0);
+}
+
+#[tokio::test]
+async fn readyz_is_200_when_every_part_is_fit() {
+    let house = House::open().await;
+    *house.script.fitness.lock().unwrap() = vec![("key", Ok(())), ("log", Ok(()))];
+    let answer = get(&house, "/readyz").await;
+    assert_eq!((answer.status, answer.body.as_str()), (200, "ready\n"));
+    let answer = get(&house, "/readyz?verbose").await;
+    assert_eq!(answer.body, "[+]key ok\n[+]log ok\nready\n");
+}
+
+#[tokio::test]
+async fn readyz_is_503_and_names_the_part_that_is_not() {
+    let house = House::open().await;
+    *house.script.fitness.lock().unwrap() =
+        vec![("key", Ok(())), ("log", Err("no answer in 2 s".into()))];
+    let answer = get(&house, "/readyz").await;
+    assert_eq!(answer.status, 503);
+    assert_eq!(answer.body, "[-]log failed: no answer in 2 s\nnot ready\n");
+    let answer = get(&house, "/readyz?verbose").await;
+    assert_eq!(
+        answer.body,
+        "[+]key ok\n[-]log failed: no answer in 2 s\nnot ready\n"
+    );
+}
+
+#[tokio::test]
+async fn readiness_is_asked_again_only_when_the_answer_is_old() {
+    let house = House::open().await;
+    let probes = || *house.script.probes.lock().unwrap();
+    for _ in 0..5 {
+        get(&house, "/readyz").await;
+    }
+    assert_eq!(probes(), 1);
+    sleep(Duration::from_millis(250)).await;
+    get(&house, "/readyz").await;
+    assert_eq!(probes(), 2);
+}
+
+#[tokio::test]
+async fn the_operators_doors_are_not_on_the_public_port_nor_the_other_way_round() {
+    let house = House::open().await;
+    for path in ["/livez", "/readyz", "/metrics"] {
+        assert_eq!(house.get(path).await.status, 404, "{path}");
+    }
+    let answer = get(&house, "/api/v2/trustBundle").await;
+    assert_eq!(
+        (answer.status, answer.reason().as_str()),
+        (404, "ROUTE_UNKNOWN")
+    );
+    assert_eq!(
+        get(&house, "/livez")
+            .await
+            .header("access-control-allow-origin"),
+        None
+    );
+}
+
+#[tokio::test]
+async fn metrics_are_prometheus_text() {
+    let house = House::open().await;
+    let answer = get(&house, "/metrics").await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(
+        answer.header("content-type"),
+        Some("text/plain; version=0.0.4; charset=utf-8")
+    );
+    let version = env!("CARGO_PKG_VERSION");
+    has_line(
+        &answer.body,
+        &format!(r#"shortleaf_build_info{{version="{version}"}} 1"#),
+    );
+    has_line(&answer.body, "shortleaf_ca_not_after_seconds 1900000000");
+    has_line(&answer.body, "shortleaf_requests_in_flight 0");
+}
+
+#[tokio::test]
+async fn each_decision_is_counted_once_under_its_issuer() {
+    let house = House::open().await;
+    house.script.answer(Err(
+        Problem::new(Reason::TokenExpired).with("issuer", ISSUER)
+    ));
+    for _ in 0..3 {
+        house.post("/api/v2/signingCert", BEARER, "{}").await;
+    }
+    house.post("/api/v1/signingCert", "", "{}").await;
+    let text = metrics(&house).await;
+    has_line(
+        &text,
+        &format!(r#"shortleaf_certs_issued_total{{issuer="{ISSUER}"}} 2"#),
+    );
+    has_line(
+        &text,
+        &format!(r#"shortleaf_certs_refused_total{{issuer="{ISSUER}",reason="TOKEN_EXPIRED"}} 1"#),
+    );
+    has_line(
+        &text,
+        r#"shortleaf_certs_refused_total{issuer="unknown",reason="TOKEN_MISSING"} 1"#,
+    );
+}
+
+#[tokio::test]
+async fn an_issuer_that_is_not_configured_is_no_label() {
+    let house = House::open().await;
+    let elsewhere = "https://attacker.example";
+    house.script.answer(Err(
+        Problem::new(Reason::TokenIssuerUnknown).with("issuer", elsewhere)
+    ));
+    house.post("/api/v2/signingCert", BEARER, "{}").await;
+    let text = metrics(&house).await;
+    assert!(!text.contains(elsewhere));
+    has_line(
+        &text,
+        r#"shortleaf_certs_refused_total{issuer="unknown",reason="TOKEN_ISSUER_UNKNOWN"} 1"#,
+    );
+}
+
+#[tokio::test]
+async fn latency_is_counted_per_door_and_an_unknown_path_is_no_label() {
+    let house = House::open().await;
+    house.post("/api/v2/signingCert", BEARER, "{}").await;
+    house.get("/no/such/path").await;
+    let text = metrics(&house).await;
+    has_line(
+        &text,
+        r#"shortleaf_request_seconds_count{door="/api/v2/signingCert",status="200"} 1"#,
+    );
+    has_line(
+        &text,
+        r#"shortleaf_request_seconds_count{door="unknown",status="404"} 1"#,
+    );
+    assert!(text.contains(r#"status="200",le="0.001"}"#), "{text}");
+    assert!(!text.contains("/no/such/path"));
+}
+
+#[tokio::test]
+async fn two_instances_in_one_process_count_apart() {
+    let (busy, quiet) = (House::open().await, House::open().await);
+    busy.post("/api/v2/signingCert", BEARER, "{}").await;
+    assert!(
+        metrics(&busy)
+            .await
+            .contains("shortleaf_certs_issued_total{")
+    );
+    assert!(
+        !metrics(&quiet)
+            .await
+            .contains("shortleaf_certs_issued_total{")
+    );
+}
