@@ -469,10 +469,10 @@ fn worldly(code: &str, floor: Floor) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for path in paths(code) {
         let heads: Vec<&str> = path.iter().map(String::as_str).collect();
-        if let ["std", module, ..] = heads[..] {
-            if std.contains(&module) {
-                found.insert(format!("std::{module}"));
-            }
+        if let ["std", module, ..] = heads[..]
+            && std.contains(&module)
+        {
+            found.insert(format!("std::{module}"));
         }
         if crates.contains(&heads[0]) {
             found.insert(heads[0].to_owned());
