@@ -88,7 +88,7 @@ fn assert_names(leaf: &[u8], san: &GeneralName<'_>) {
         .expect("a readable SAN")
         .expect("a SAN");
     assert!(names.critical, "an empty subject needs a critical SAN");
-    assert_eq!(names.value.general_names, [san.clone()]);
+    assert_eq!(names.value.general_names, std::slice::from_ref(san));
     let last = dissect(leaf);
     let extensions: Vec<&str> = last
         .iter()

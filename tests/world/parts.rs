@@ -67,6 +67,14 @@ pub(crate) fn require_or_skip(name: &str) -> Option<PathBuf> {
     found
 }
 
+/// How often to repeat: `short`, or `long` where `.ci/long NAME` runs this very `form`.
+pub(crate) fn rounds(form: &str, short: usize, long: usize) -> usize {
+    match env::var("SHORTLEAF_LONG") {
+        Ok(name) if name == form => long,
+        _ => short,
+    }
+}
+
 /// A port of 127.0.0.1 that was free a moment ago. Prefer port 0 where the program can say what it got.
 pub(crate) fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
