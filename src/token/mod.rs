@@ -73,6 +73,17 @@ pub struct VerifiedToken {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TokenId(pub(crate) [u8; 32]);
 
+impl TokenId {
+    /// The octets.
+    pub fn octets(&self) -> &[u8; 32] {
+        &self.0
+    }
+    /// An id read back from a record.
+    pub fn from_octets(octets: [u8; 32]) -> Self {
+        Self(octets)
+    }
+}
+
 /// Lower-case hex.
 impl std::fmt::Debug for TokenId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
