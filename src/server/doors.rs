@@ -2,7 +2,6 @@
 //!
 //! Everything that does not change while the instance runs is rendered once, at start.
 
-use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -191,7 +190,7 @@ impl Public {
     async fn sign(self: Arc<Self>, read: Reader, request: Request) -> Result<Issued, Problem> {
         let (parts, body) = request.into_parts();
         let request_id = RequestId::of(&parts.extensions);
-        match self.read(read, &parts.headers, body).await {
+        let decision = match self.read(read, &parts.headers, body).await {
             Ok(Asked { token, proof }) => {
                 let request = issuance::Request {
                     token,
@@ -199,23 +198,24 @@ impl Public {
                     request_id: request_id.as_str().to_owned(),
                 };
                 // A task of its own: the decision is told and counted even if the caller hangs up.
-                let decision = tokio::spawn(async move {
-                    let now = self.clock.now();
-                    let decision = self.issuance.issue(request, now).await;
-                    self.decided(&request_id, &decision);
+                let public = self.clone();
+                let id = request_id.clone();
+                let task = tokio::spawn(async move {
+                    let now = public.clock.now();
+                    let decision = public.issuance.issue(request, now).await;
+                    public.decided(&id, &decision);
                     decision
                 });
-                // Nobody aborts the task, so all that can be wrong is a panic: let it go on here.
-                decision
-                    .await
-                    .unwrap_or_else(|e| resume_unwind(e.into_panic()))
+                match task.await {
+                    Ok(decision) => return decision,
+                    // It panicked: nobody aborts it.
+                    Err(panic) => Err(Problem::new(Reason::Internal).caused_by(panic)),
+                }
             }
-            Err(problem) => {
-                let decision = Err(problem);
-                self.decided(&request_id, &decision);
-                decision
-            }
-        }
+            Err(problem) => Err(problem),
+        };
+        self.decided(&request_id, &decision);
+        decision
     }
 
     async fn read(&self, read: Reader, headers: &HeaderMap, body: Body) -> Result<Asked, Problem> {

@@ -190,7 +190,7 @@ impl House {
             issuance: script.clone(),
             clock: Arc::new(Fixed),
             metrics: metrics.clone(),
-            readiness_age: Duration::from_millis(200),
+            readiness_age: Duration::from_secs(1),
         });
         let stop = CancellationToken::new();
         let (at, serving) = listen(public, connections, &stop).await;

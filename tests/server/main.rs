@@ -6,6 +6,7 @@
 mod answers;
 mod house;
 mod limits;
+mod log;
 mod ops;
 mod refusals;
 mod requests;

@@ -74,7 +74,7 @@ async fn readiness_is_asked_again_only_when_the_answer_is_old() {
         get(&house, "/readyz").await;
     }
     assert_eq!(probes(), 1);
-    sleep(Duration::from_millis(250)).await;
+    sleep(Duration::from_millis(1_100)).await;
     get(&house, "/readyz").await;
     assert_eq!(probes(), 2);
 }
