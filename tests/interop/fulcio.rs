@@ -98,12 +98,18 @@ pub(crate) struct Fulcio {
 }
 
 impl Fulcio {
-    /// Starts `program` over `ca` without a certificate log, trusting `email` for addresses and
+    /// Starts `program` over `ca`, with a log (its URL and public key) or without, trusting `email` for addresses and
     /// `github` for workflows.
     ///
     /// The workflow issuer is a `ci-provider` with the templates of this very release's public
     /// configuration: the coded type `github-workflow` is deprecated and knows no environment.
-    pub(crate) fn start(program: &Path, ca: &Ca, folder: &Path, email: &str, github: &str) -> Self {
+    pub(crate) fn start(
+        program: &Path,
+        ca: &Ca,
+        folder: &Path,
+        [email, github]: [&str; 2],
+        log: Option<(&str, &Path)>,
+    ) -> Self {
         let public = parts::find("share/fulcio-identity.yaml").expect("comes with Fulcio");
         let public = fs::read_to_string(public).expect("it is text");
         let (_, providers) = public
@@ -128,6 +134,7 @@ impl Fulcio {
         .expect("the scratch folder is writable");
 
         let port = parts::free_port();
+        let (log_url, log_key) = log.unwrap_or(("", Path::new("")));
         #[rustfmt::skip]
         let mut running = Running::start(
             "fulcio",
@@ -142,7 +149,8 @@ impl Fulcio {
                 .arg("--fileca-cert").arg(ca.chain())
                 .arg("--fileca-key").arg(folder.join("issuing.enc.key.pem"))
                 .args(["--fileca-key-passwd", PASSPHRASE])
-                .args(["--ct-log-url", ""]),
+                .args(["--ct-log-url", log_url])
+                .arg("--ct-log-public-key-path").arg(log_key),
         );
         let url = format!("http://127.0.0.1:{port}");
         running.wait_for_url(&format!("{url}/healthz"), Duration::from_secs(30));

@@ -5,6 +5,7 @@
 
 mod answer;
 mod clients;
+mod ctfe;
 mod differences;
 mod fulcio;
 #[path = "../world/issuer.rs"]

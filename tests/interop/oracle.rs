@@ -90,7 +90,13 @@ fn agree_on_every_key_and_identity(curve: &str, kinds: &[Kind]) {
     let served = Served::start(&["/email", "/github"]);
     let (email, github) = (served.issuer(0), served.issuer(1));
     let ca = Ca::make(folder.path(), curve);
-    let oracle = Fulcio::start(&program, &ca, folder.path(), email.url(), github.url());
+    let oracle = Fulcio::start(
+        &program,
+        &ca,
+        folder.path(),
+        [email.url(), github.url()],
+        None,
+    );
     let (_running, ours) = shortleaf(&ca, folder.path(), email.url(), github.url());
 
     let identities: [(&str, &issuer::Issuer, Value, &str); 3] = [
