@@ -1,13 +1,29 @@
 //! The steps from plan to signed leaf; each consumes the one before.
+//!
+//! `Plan` → `Tbs<Precert>` → `Signed<Precert>` → `Tbs<Leaf>` → `Signed<Leaf>`. A `Tbs` exists only
+//! for bytes that passed the lint, and nothing else reaches the signer. `seal` takes the
+//! precertificate by value, so no second final can grow from it.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use aws_lc_rs::digest;
+
+use super::encode::{self, EncodeError};
+use super::pair::{self, Final};
 use super::{Authority, Error, LeafProfile, Serial, Signer};
-use crate::ct::{PreEntry, VerifiedSct};
-use crate::identity::Principal;
+use crate::ct::{self, PreEntry, VerifiedSct};
+use crate::der::{self, Reader, tag};
+use crate::identity::{Principal, San};
+use crate::lint::{self, Linted};
 use crate::possession::PossessedKey;
 use crate::time::UnixSeconds;
+use crate::x509::SignatureAlgorithm;
+
+/// The longest extension value and name, in octets; the linter holds the same line.
+const MAX_VALUE: usize = 1024;
+/// Room for tag and length around a text of up to [`MAX_VALUE`].
+const HEADER: usize = 4;
 
 /// Everything that decides a certificate, fixed before the first byte is encoded.
 #[derive(Clone)]
@@ -22,20 +38,26 @@ pub struct Plan {
 }
 
 /// Marks a precertificate (RFC 6962 §3.1).
+#[derive(Debug)]
 pub enum Precert {}
 /// Marks a final certificate.
+#[derive(Debug)]
 pub enum Leaf {}
 
 /// Linted bytes, about to be signed.
 pub struct Tbs<P> {
     plan: Arc<Plan>,
+    /// The TBSCertificate without poison and SCT list.
+    body: Arc<[u8]>,
     tbs: Vec<u8>,
+    linted: Linted,
     _kind: PhantomData<P>,
 }
 
 /// Signed bytes.
 pub struct Signed<P> {
     plan: Arc<Plan>,
+    body: Arc<[u8]>,
     tbs: Vec<u8>,
     der: Vec<u8>,
     _kind: PhantomData<P>,
@@ -51,8 +73,28 @@ impl Plan {
         key: PossessedKey,
         now: UnixSeconds,
     ) -> Result<Self, Error> {
-        let _ = (authority, profile, serial, principal, key, now);
-        todo!()
+        check_names(&principal)?;
+        let (first, last) = (authority.not_before(), authority.not_after());
+        if !(first..=last).contains(&now) {
+            return Err(Error::AuthorityNotValid {
+                not_before: first,
+                not_after: last,
+                now,
+            });
+        }
+        // Both ends count, hence the second less. No leaf outlives a CA above it, or begins earlier.
+        let not_before = profile.not_before(now).max(first);
+        let lifetime = i64::from(profile.lifetime_s());
+        let not_after = not_before.plus(lifetime - 1).min(last);
+        Ok(Self {
+            authority,
+            profile,
+            serial,
+            not_before,
+            not_after,
+            principal,
+            key,
+        })
     }
     /// The issuing CA.
     pub fn authority(&self) -> &Arc<Authority> {
@@ -82,13 +124,86 @@ impl Plan {
     pub fn key(&self) -> &PossessedKey {
         &self.key
     }
+
     /// Encodes the precertificate and lints the exact bytes.
     pub fn precertificate(self) -> Result<Tbs<Precert>, Error> {
-        todo!()
+        let body = encode::body(&self)?;
+        let tbs = encode::append(&body, &encode::poison()).map_err(EncodeError::Der)?;
+        Tbs::linted(Arc::new(self), body.into(), tbs, lint::Kind::Precert)
+    }
+
+    /// What the linter is told: from the plan and the CA's certificate, not from our encoding.
+    fn expected(&self, kind: lint::Kind) -> lint::Expected<'_> {
+        let issuing = self.authority.issuing();
+        lint::Expected {
+            kind,
+            algorithm: self.authority.algorithm(),
+            issuer_name: issuing.subject(),
+            issuer_ski: self.authority.ski(),
+            issuer_not_before: issuing.not_before(),
+            issuer_not_after: issuing.not_after(),
+            not_before: self.not_before,
+            not_after: self.not_after,
+            lifetime_s: self.profile.lifetime_s(),
+            san: match self.principal.san() {
+                San::Email(_) => lint::SanKind::Email,
+                San::Uri(_) => lint::SanKind::Uri,
+            },
+            spki: self.key.spki_der(),
+            crl_url: self.profile.crl_url(),
+            profile_name: self.profile.name(),
+            // There is no profile value that its constructor did not check.
+            profile_known: true,
+            issuer_claim: self.principal.issuer(),
+        }
     }
 }
 
+/// What a claim may put into a certificate at all: said here as the caller's fault, before the
+/// linter would say it as ours.
+fn check_names(principal: &Principal) -> Result<(), Error> {
+    let (San::Email(name) | San::Uri(name)) = principal.san();
+    // IA5String without blanks and controls; longer ones are nobody's identity.
+    if !name.bytes().all(|c| c.is_ascii_graphic())
+        || !(1..=MAX_VALUE - 2 * HEADER).contains(&name.len())
+    {
+        return Err(Error::San { name: name.clone() });
+    }
+    for extension in principal.extensions() {
+        let value = &extension.value;
+        let octets = value.len();
+        if octets > MAX_VALUE - HEADER {
+            let arc = extension.arc;
+            return Err(Error::ValueTooLong { arc, octets });
+        }
+        if value.is_empty() || value.chars().any(char::is_control) {
+            return Err(Error::ValueText {
+                arc: extension.arc,
+                value: value.clone(),
+            });
+        }
+    }
+    Ok(())
+}
+
 impl<P> Tbs<P> {
+    /// The one way to a `Tbs`: the exact bytes pass the lint.
+    fn linted(
+        plan: Arc<Plan>,
+        body: Arc<[u8]>,
+        tbs: Vec<u8>,
+        kind: lint::Kind,
+    ) -> Result<Self, Error> {
+        let unsigned = encode::unsigned(&tbs, plan.authority.algorithm());
+        let linted = lint::certificate(&unsigned, &plan.expected(kind)).map_err(Error::Lint)?;
+        Ok(Self {
+            plan,
+            body,
+            tbs,
+            linted,
+            _kind: PhantomData,
+        })
+    }
     /// What was planned.
     pub fn plan(&self) -> &Plan {
         &self.plan
@@ -99,12 +214,31 @@ impl<P> Tbs<P> {
     }
     /// The linted form for the intent: TBS, algorithm, zero-length signature.
     pub fn unsigned_der(&self) -> Vec<u8> {
-        todo!()
+        encode::unsigned(&self.tbs, self.plan.authority.algorithm())
     }
     /// Signs, and checks that what was signed is what was linted.
     pub async fn sign(self, signer: &dyn Signer) -> Result<Signed<P>, Error> {
-        let _ = signer;
-        todo!()
+        let authority = &self.plan.authority;
+        let algorithm = authority.algorithm();
+        // After a rotation another key may be at hand: precertificate and final stay with one CA.
+        if signer.algorithm() != algorithm || signer.spki() != authority.issuing().spki() {
+            return Err(Error::WrongSigner {
+                authority: authority.id(),
+            });
+        }
+        let signature = signer.sign(&self.tbs).await?;
+        check_signature(&signature, algorithm)?;
+        let der = encode::certificate(&self.tbs, algorithm, &signature);
+        if sha256(tbs_of(&der)?) != *self.linted.tbs_sha256() {
+            return Err(Error::NotWhatWasLinted);
+        }
+        Ok(Signed {
+            plan: self.plan,
+            body: self.body,
+            tbs: self.tbs,
+            der,
+            _kind: PhantomData,
+        })
     }
 }
 
@@ -122,16 +256,75 @@ impl<P> Signed<P> {
 impl Signed<Precert> {
     /// What goes to the logs.
     pub fn entry(&self) -> PreEntry {
-        todo!()
+        let authority = &self.plan.authority;
+        let chain = authority.chain().iter().map(|ca| ca.der().to_vec());
+        PreEntry::new(
+            self.der.clone(),
+            chain.collect(),
+            authority.issuing().spki(),
+            self.body.to_vec(),
+            self.plan.not_after,
+        )
     }
+
     /// Puts exactly one SCT in the poison's place, lints the exact bytes, and proves that they
     /// correspond to the precertificate.
     pub fn seal(self, scts: Vec<VerifiedSct>) -> Result<Tbs<Leaf>, Error> {
-        let _ = scts;
-        todo!()
+        // Python and two Rust clients refuse a certificate with two.
+        let [sct] = scts.as_slice() else {
+            return Err(Error::SctCount { got: scts.len() });
+        };
+        if sct.entry_key() != self.entry().dedupe_key() {
+            return Err(Error::SctNotForThisPrecertificate);
+        }
+        let list = encode::sct_list(&ct::sct_list(&[sct.sct()]));
+        let tbs = encode::append(&self.body, &list).map_err(EncodeError::Der)?;
+        self.finish(tbs, lint::Kind::Leaf, Final::Logged)
     }
+
     /// For `[ct] mode = "off"` only: the final without an SCT list.
     pub fn seal_without_log(self) -> Result<Tbs<Leaf>, Error> {
-        todo!()
+        let tbs = self.body.to_vec();
+        self.finish(tbs, lint::Kind::LeafWithoutLog, Final::WithoutLog)
     }
+
+    fn finish(self, tbs: Vec<u8>, kind: lint::Kind, pair: Final) -> Result<Tbs<Leaf>, Error> {
+        pair::check(&self.tbs, &tbs, pair)?;
+        Tbs::linted(self.plan, self.body, tbs, kind)
+    }
+}
+
+/// SEQUENCE of r and s, both positive and no wider than the field. Whether it verifies is the
+/// signer's own concern (see [`Signer`]).
+fn check_signature(signature: &[u8], algorithm: SignatureAlgorithm) -> Result<(), Error> {
+    let parse = || -> Result<bool, der::Error> {
+        let mut pair = Reader::new(der::single(signature, tag::SEQUENCE)?.content);
+        let (r, s) = (pair.expect(tag::INTEGER)?, pair.expect(tag::INTEGER)?);
+        pair.end()?;
+        let digits = |number: &[u8]| number.len() - usize::from(number.first() == Some(&0));
+        Ok([r, s].iter().all(|number| {
+            let content = number.content;
+            der::unsigned(content) == number.whole
+                && content != [0]
+                && digits(content) <= algorithm.field_octets()
+        }))
+    };
+    match parse() {
+        Ok(true) => Ok(()),
+        Ok(false) | Err(_) => Err(Error::SignatureForm {
+            octets: signature.len(),
+        }),
+    }
+}
+
+/// The TBSCertificate of a certificate, read back from its bytes.
+fn tbs_of(certificate: &[u8]) -> Result<&[u8], EncodeError> {
+    let mut fields = Reader::new(der::single(certificate, tag::SEQUENCE)?.content);
+    Ok(fields.expect(tag::SEQUENCE)?.whole)
+}
+
+fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut out = [0; 32];
+    out.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
+    out
 }

@@ -248,7 +248,8 @@ impl Fields {
         };
 
         let mut fields = Reader::new(tbs.content);
-        let mut next = |field: &'static str, want: u8| fields.expect(want).map_err(malformed(field));
+        let mut next =
+            |field: &'static str, want: u8| fields.expect(want).map_err(malformed(field));
         match next("version", tag::context_constructed(0)) {
             Ok(version) if version.content == [tag::INTEGER, 1, 2 /* v3 */] => {}
             // Version 1 is the default and so not written: another tag stands there.
@@ -330,13 +331,14 @@ fn extensions<'a>(
         if out.len() == MAX_EXTENSIONS {
             return Err(CertificateError::TooManyExtensions);
         }
-        let extension = list
-            .expect(tag::SEQUENCE)
-            .map_err(malformed("extension"))?;
+        let extension = list.expect(tag::SEQUENCE).map_err(malformed("extension"))?;
         let mut parts = Reader::new(extension.content);
         let oid = parts.expect(tag::OID).map_err(malformed("extnID"))?.content;
         let dotted = || oid::dotted(oid).unwrap_or_else(|| "that is malformed".into());
-        let critical = match parts.optional(tag::BOOLEAN).map_err(malformed("critical"))? {
+        let critical = match parts
+            .optional(tag::BOOLEAN)
+            .map_err(malformed("critical"))?
+        {
             None => false,
             Some(flag) if flag.content == [0xff] => true,
             // FALSE is the default, which DER does not write (X.690 §11.5).

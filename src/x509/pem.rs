@@ -187,7 +187,11 @@ mod tests {
     #[test]
     fn several_blocks_stay_in_order() {
         let text = encode("A", b"1") + "\n" + &encode("B", b"2");
-        let labels: Vec<_> = decode(&text).unwrap().into_iter().map(|b| b.label).collect();
+        let labels: Vec<_> = decode(&text)
+            .unwrap()
+            .into_iter()
+            .map(|b| b.label)
+            .collect();
         assert_eq!(labels, ["A", "B"]);
     }
 
@@ -204,7 +208,10 @@ mod tests {
             ),
             ("-----BEGIN A---\n", Error::Boundary { line: 1 }),
             ("-----BEGIN A\u{e9}-----\n", Error::Boundary { line: 1 }),
-            ("-----BEGIN A-----\nAA==\n", Error::Unfinished { label: a() }),
+            (
+                "-----BEGIN A-----\nAA==\n",
+                Error::Unfinished { label: a() },
+            ),
             (
                 "-----BEGIN A-----\nAA==\n-----END B-----\n",
                 Error::Unfinished { label: a() },

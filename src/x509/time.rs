@@ -21,7 +21,8 @@ pub(super) fn read(element: &Element<'_>) -> Option<UnixSeconds> {
     let rest = rest.strip_suffix(b"Z").filter(|rest| rest.len() == 10)?;
     let two = |at: usize| digits(&rest[at..at + 2]).and_then(|number| i8::try_from(number).ok());
     // A leap second (60) is not a time certificates can name.
-    let at = jiff::civil::DateTime::new(year, two(0)?, two(2)?, two(4)?, two(6)?, two(8)?, 0).ok()?;
+    let at =
+        jiff::civil::DateTime::new(year, two(0)?, two(2)?, two(4)?, two(6)?, two(8)?, 0).ok()?;
     let at = at.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
     Some(UnixSeconds(at.timestamp().as_second()))
 }
@@ -51,7 +52,10 @@ mod tests {
         let generalized = |text| at(tag::GENERALIZED_TIME, text);
         assert_eq!(utc("261121120000Z"), Some(UnixSeconds(1_795_262_400)));
         assert_eq!(utc("491231235959Z"), Some(UnixSeconds(2_524_607_999)));
-        assert_eq!(generalized("20500101000000Z"), Some(UnixSeconds(2_524_608_000)));
+        assert_eq!(
+            generalized("20500101000000Z"),
+            Some(UnixSeconds(2_524_608_000))
+        );
         assert_eq!(utc("500101000000Z"), Some(UnixSeconds(-631_152_000)));
         assert_eq!(generalized("20491231235959Z"), None);
         assert_eq!(at(tag::OCTET_STRING, "261121120000Z"), None);

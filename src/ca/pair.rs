@@ -1,0 +1,134 @@
+//! The pair check: a final certificate is its precertificate, but for the poison and the SCT list.
+//!
+//! The log promised one thing and the user gets another if the two differ anywhere else
+//! (RFC 6962 §3.1, §3.2). Both come from the same bytes here; this reads both afresh and proves
+//! it, byte for byte and in order, before the final is signed.
+
+use crate::der::{self, Reader, tag};
+use crate::x509::oid;
+
+/// What the final stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Final {
+    /// It carries the answer of a log.
+    Logged,
+    /// `[ct] mode = "off"`: it carries no SCT list.
+    WithoutLog,
+}
+
+/// Where the two do not correspond.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PairError {
+    /// One of the two is no TBSCertificate.
+    #[error("not a TBSCertificate")]
+    Malformed(#[from] der::Error),
+    /// One of the fields before the extensions differs.
+    #[error("{field} differs between precertificate and final")]
+    Field {
+        /// The field's name in RFC 5280 §4.1.
+        field: &'static str,
+    },
+    /// The number of poisons is not one in the precertificate and none in the final.
+    #[error("{precert} poisons in the precertificate and {final_} in the final, not 1 and 0")]
+    Poison {
+        /// How many in the precertificate.
+        precert: usize,
+        /// How many in the final.
+        final_: usize,
+    },
+    /// The number of SCT lists is not none in the precertificate and `want` in the final.
+    #[error(
+        "{precert} SCT lists in the precertificate and {final_} in the final, not 0 and {want}"
+    )]
+    SctList {
+        /// How many in the precertificate.
+        precert: usize,
+        /// How many in the final.
+        final_: usize,
+        /// How many the final should have.
+        want: usize,
+    },
+    /// An extension differs, or stands on one side only.
+    #[error("extension {position} differs between precertificate and final")]
+    Extension {
+        /// Its place, counted from 0 without poison and SCT list.
+        position: usize,
+    },
+}
+
+/// The fields before the extensions, in order (RFC 5280 §4.1), with their tags. Unique
+/// identifiers are not among them: where one stands, reading fails.
+const FIELDS: [(&str, u8); 7] = [
+    ("version", tag::context_constructed(0)),
+    ("serialNumber", tag::INTEGER),
+    ("signature", tag::SEQUENCE),
+    ("issuer", tag::SEQUENCE),
+    ("validity", tag::SEQUENCE),
+    ("subject", tag::SEQUENCE),
+    ("subjectPublicKeyInfo", tag::SEQUENCE),
+];
+
+/// Proves that the two TBSCertificates correspond.
+pub fn check(precert_tbs: &[u8], final_tbs: &[u8], kind: Final) -> Result<(), PairError> {
+    let mut precert = Reader::new(der::single(precert_tbs, tag::SEQUENCE)?.content);
+    let mut final_ = Reader::new(der::single(final_tbs, tag::SEQUENCE)?.content);
+    for (field, tag) in FIELDS {
+        if precert.expect(tag)?.whole != final_.expect(tag)?.whole {
+            return Err(PairError::Field { field });
+        }
+    }
+    let precert = Extensions::of(&mut precert)?;
+    let final_ = Extensions::of(&mut final_)?;
+    if (precert.poisons, final_.poisons) != (1, 0) {
+        return Err(PairError::Poison {
+            precert: precert.poisons,
+            final_: final_.poisons,
+        });
+    }
+    let want = match kind {
+        Final::Logged => 1,
+        Final::WithoutLog => 0,
+    };
+    if (precert.sct_lists, final_.sct_lists) != (0, want) {
+        return Err(PairError::SctList {
+            precert: precert.sct_lists,
+            final_: final_.sct_lists,
+            want,
+        });
+    }
+    let longer = precert.others.len().max(final_.others.len());
+    match (0..longer).find(|at| precert.others.get(*at) != final_.others.get(*at)) {
+        None => Ok(()),
+        Some(position) => Err(PairError::Extension { position }),
+    }
+}
+
+/// The extensions of one side, with poison and SCT list counted instead of kept.
+struct Extensions<'a> {
+    others: Vec<&'a [u8]>,
+    poisons: usize,
+    sct_lists: usize,
+}
+
+impl<'a> Extensions<'a> {
+    fn of(fields: &mut Reader<'a>) -> Result<Self, der::Error> {
+        let outer = fields.expect(tag::context_constructed(3))?;
+        fields.end()?;
+        let mut list = Reader::new(der::single(outer.content, tag::SEQUENCE)?.content);
+        let mut out = Self {
+            others: Vec::new(),
+            poisons: 0,
+            sct_lists: 0,
+        };
+        while !list.is_empty() {
+            let extension = list.expect(tag::SEQUENCE)?;
+            match Reader::new(extension.content).expect(tag::OID)?.content {
+                oid::POISON => out.poisons += 1,
+                oid::SCT_LIST => out.sct_lists += 1,
+                _ => out.others.push(extension.whole),
+            }
+        }
+        Ok(out)
+    }
+}
