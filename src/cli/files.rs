@@ -66,3 +66,9 @@ pub(super) fn deliver(path: Option<&Path>, bytes: &[u8], out: &Output) -> Result
         }
     }
 }
+
+/// Makes a folder only its owner can enter; an existing one is left as it is.
+pub(super) fn private_folder(path: &Path) -> Result<(), Failure> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|e| failed("create", path, &e))
+}

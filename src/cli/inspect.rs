@@ -1,0 +1,121 @@
+//! `inspect`: what a certificate says, every extension by name.
+
+use std::path::PathBuf;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use clap::Args;
+use serde_json::{Value as Json, json};
+
+use super::exit::Exit;
+use super::files;
+use super::output::{Failure, Output};
+use crate::verify::{Inspection, Name, Value, inspect};
+use crate::x509::pem;
+
+/// Largest file read, in bytes.
+const MAX_INPUT_BYTES: u64 = 256 * 1024;
+
+#[derive(Args, Debug)]
+pub(super) struct InspectArgs {
+    /// Certificate or chain, PEM or DER
+    file: PathBuf,
+}
+
+pub(super) fn run(args: &InspectArgs, out: &Output) -> Result<(), Failure> {
+    let certificates = certificates(&files::read(&args.file, MAX_INPUT_BYTES)?)?;
+    let decoded: Result<Vec<Inspection>, _> = certificates.iter().map(|der| inspect(der)).collect();
+    let decoded = decoded.map_err(|e| Failure::from_error(Exit::NoCertificate, &e))?;
+    if out.json {
+        out.json(json!({ "certificates": decoded.iter().map(as_json).collect::<Vec<_>>() }));
+        return Ok(());
+    }
+    for (depth, certificate) in decoded.iter().enumerate() {
+        if depth > 0 {
+            out.result("");
+        }
+        print(certificate, out);
+    }
+    Ok(())
+}
+
+fn certificates(bytes: &[u8]) -> Result<Vec<Vec<u8>>, Failure> {
+    let Some(text) = std::str::from_utf8(bytes).ok().filter(|text| text.contains("-----BEGIN")) else {
+        return Ok(vec![bytes.to_vec()]);
+    };
+    let blocks = pem::decode(text).map_err(|e| Failure::from_error(Exit::NoCertificate, &e))?;
+    let ders: Vec<_> = blocks.into_iter().filter(|b| b.label == "CERTIFICATE").map(|b| b.der).collect();
+    if ders.is_empty() {
+        return Err(Failure::new(Exit::NoCertificate, "the file holds no CERTIFICATE block"));
+    }
+    Ok(ders)
+}
+
+fn print(certificate: &Inspection, out: &Output) {
+    let row = |name: &str, value: &str| out.result(&format!("{name:<42}  {}", printable(value)));
+    row("serial", &hex(&certificate.serial));
+    row("subject", if certificate.subject.is_empty() { "(empty)" } else { &certificate.subject });
+    row("issuer", &certificate.issuer);
+    row("valid", &format!("{} to {} inclusive", certificate.not_before, certificate.not_after));
+    row("key", &certificate.key);
+    row("signature", &certificate.signature_algorithm);
+    for extension in &certificate.extensions {
+        let name = extension.name.map_or_else(|| extension.oid.clone(), str::to_owned);
+        let critical = if extension.critical { " (critical)" } else { "" };
+        for line in lines(&extension.value) {
+            row(&format!("{name}{critical}"), &line);
+        }
+    }
+}
+
+fn lines(value: &Value) -> Vec<String> {
+    match value {
+        Value::KeyUsage(names) => vec![names.join(", ")],
+        Value::ExtendedKeyUsage(names) => vec![names.join(", ")],
+        Value::SubjectKeyIdentifier(id) | Value::AuthorityKeyIdentifier(id) => vec![hex(id)],
+        Value::SubjectAltName(names) => names.iter().map(name).collect(),
+        Value::BasicConstraints { ca, path_len } => {
+            vec![format!("CA {ca}{}", path_len.map(|n| format!(", path length {n}")).unwrap_or_default())]
+        }
+        Value::CrlUrls(urls) => urls.clone(),
+        Value::Text { arc, text } => vec![format!(".{arc}  {text}")],
+        Value::Scts(scts) => scts.iter().map(|sct| format!("log {} at {}", STANDARD.encode(sct.log_id.0), sct.timestamp)).collect(),
+        Value::Poison => vec!["precertificate: not for use".to_owned()],
+        Value::Opaque(bytes) => vec![hex(bytes)],
+    }
+}
+
+fn name(name: &Name) -> String {
+    match name {
+        Name::Email(address) => format!("email:{address}"),
+        Name::Uri(uri) => format!("URI:{uri}"),
+        Name::Other(text) => text.clone(),
+    }
+}
+
+fn as_json(certificate: &Inspection) -> Json {
+    let extensions: Vec<Json> = certificate
+        .extensions
+        .iter()
+        .map(|e| json!({ "oid": e.oid, "name": e.name, "critical": e.critical, "value": lines(&e.value) }))
+        .collect();
+    json!({
+        "serial": hex(&certificate.serial),
+        "subject": certificate.subject,
+        "issuer": certificate.issuer,
+        "not_before": certificate.not_before.to_string(),
+        "not_after": certificate.not_after.to_string(),
+        "key": certificate.key,
+        "signature_algorithm": certificate.signature_algorithm,
+        "extensions": extensions,
+    })
+}
+
+/// A certificate's own words, safe to show on a terminal.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}

@@ -1,0 +1,52 @@
+//! `serve`: the server, from its configuration, until a signal.
+
+use clap::Args;
+
+use super::config::ConfigArgs;
+use super::exit::Exit;
+use super::output::{Failure, Output};
+use super::signal;
+use crate::config::LogFormat;
+use crate::instance::{self, parts};
+use crate::telemetry;
+
+#[derive(Args, Debug)]
+pub(super) struct ServeArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Where clients connect (server.listen)
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+    /// Where records live (state.dir)
+    #[arg(long, value_name = "DIR")]
+    state: Option<String>,
+}
+
+pub(super) async fn run(mut args: ServeArgs, out: &Output) -> Result<(), Failure> {
+    args.config.set.extend(args.listen.map(|v| format!("server.listen={v}")));
+    args.config.set.extend(args.state.map(|v| format!("state.dir={v}")));
+    let settings = args.config.load()?.settings;
+    let format = match settings.log_format {
+        LogFormat::Text => telemetry::Format::Text,
+        LogFormat::Json => telemetry::Format::Json,
+    };
+    telemetry::init(format, &settings.log_level).map_err(|e| Failure::from_error(Exit::Configuration, &e))?;
+    for warning in &settings.warnings {
+        tracing::warn!("{warning}");
+    }
+    let blueprint = parts::blueprint(settings).map_err(|e| {
+        let failure = Failure::from_error(Exit::Configuration, &e);
+        match e.hint() {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    })?;
+    let running = instance::start(blueprint).await.map_err(|e| Failure::from_error(Exit::Configuration, &e))?;
+    out.say(&format!("serving    {}", running.url()));
+    out.say(&format!("operators  {}", running.ops_url()));
+    out.result(&format!("READY {}", running.url()));
+    signal::wait().await;
+    tracing::info!("stopping: no new connections, finishing what is in flight");
+    running.stop().await;
+    Ok(())
+}

@@ -1,0 +1,51 @@
+//! `trust export`: the files clients need, from the configuration, without a running server.
+
+use std::path::PathBuf;
+
+use clap::{Subcommand, ValueEnum};
+
+use super::config::ConfigArgs;
+use super::exit::Exit;
+use super::files;
+use super::output::{Failure, Output};
+use crate::instance;
+
+#[derive(Subcommand, Debug)]
+pub(super) enum TrustCommand {
+    /// Write one of the trust files
+    Export {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// Which file
+        #[arg(long, value_enum, default_value = "trusted-root")]
+        format: Format,
+        /// Write here instead of to standard output
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Format {
+    /// What verifiers need
+    TrustedRoot,
+    /// What signers need
+    SigningConfig,
+    /// Both in one, as sigstore-python reads them
+    ClientTrust,
+    /// The CA chain alone
+    Pem,
+}
+
+pub(super) fn run(command: &TrustCommand, out: &Output) -> Result<(), Failure> {
+    let TrustCommand::Export { config, format, out: file } = command;
+    let settings = config.load()?.settings;
+    let published = instance::parts::published(&settings).map_err(|e| Failure::from_error(Exit::Configuration, &e))?;
+    let text = match format {
+        Format::TrustedRoot => published.trust.trusted_root,
+        Format::SigningConfig => published.trust.signing_config,
+        Format::ClientTrust => published.trust.client_trust_config,
+        Format::Pem => published.chain_pem,
+    };
+    files::deliver(file.as_deref(), text.as_bytes(), out)
+}

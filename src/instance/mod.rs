@@ -1,0 +1,209 @@
+//! One running shortleaf: parts put together, listeners bound, trust files written.
+//!
+//! `serve` builds it from settings ([`parts`]), `dev` and `demo` from throw-away keys. All wiring
+//! that more than one command needs is here.
+
+pub mod parts;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::IssuerSettings;
+use crate::entropy::Entropy;
+use crate::issuance::{self, Service};
+use crate::server::{
+    ConnectionLimits, IssuerName, Metrics, OidcIssuer, Ops, Public, PublicParts, RequestLimits,
+    TrustFiles, ops_router, public_router, serve,
+};
+use crate::time::{Clock, UnixMillis, UnixSeconds};
+use crate::trust::{self, AuthorityEntry, LogEntry, TrustInputs};
+
+/// How old a readiness answer may be before the parts are asked again.
+const READINESS_AGE: Duration = Duration::from_secs(2);
+/// How often abandoned intents are looked for and expired token uses forgotten.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
+/// Everything an instance is made of.
+pub struct Blueprint {
+    /// Where clients connect; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Where operators connect.
+    pub ops_listen: SocketAddr,
+    /// The URL in the trust files; `None` takes the address bound.
+    pub public_url: Option<String>,
+    /// How long stopping waits for requests in flight.
+    pub drain: Duration,
+    /// The pipeline's parts.
+    pub issuance: issuance::Parts,
+    /// Issuers as `GET /api/v2/configuration` shows them.
+    pub issuers: Vec<IssuerSettings>,
+    /// Logs as the trusted root lists them.
+    pub logs: Vec<PublishedLog>,
+    /// The clock every request reads once.
+    pub clock: Arc<dyn Clock>,
+    /// For request ids.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+/// A log as the trusted root lists it.
+#[derive(Clone, Debug)]
+pub struct PublishedLog {
+    /// Its submission prefix; `None` for a log inside this process, which is listed under the public URL.
+    pub base_url: Option<String>,
+    /// Its key, SubjectPublicKeyInfo DER.
+    pub spki: Vec<u8>,
+    /// Since when its SCTs are to be believed.
+    pub valid_from: UnixSeconds,
+}
+
+/// Why an instance does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The address cannot be had.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// Which one.
+        address: SocketAddr,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The trust files cannot be written.
+    #[error("could not write the trust files")]
+    Trust(#[from] trust::Error),
+}
+
+/// An instance that answers.
+pub struct Running {
+    url: String,
+    ops_url: String,
+    trust: TrustFiles,
+    service: Arc<Service>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// Binds both listeners and answers until [`Running::stop`].
+pub async fn start(blueprint: Blueprint) -> Result<Running, Error> {
+    let public = bind(blueprint.listen).await?;
+    let ops = bind(blueprint.ops_listen).await?;
+    let bound = |listener: &TcpListener, asked: SocketAddr| format!("http://{}", listener.local_addr().unwrap_or(asked));
+    let url = bound(&public, blueprint.listen);
+    let ops_url = bound(&ops, blueprint.ops_listen);
+    let public_url = blueprint.public_url.clone().unwrap_or_else(|| url.clone());
+
+    let authority = blueprint.issuance.authority.clone();
+    let chain: Vec<Vec<u8>> = authority.chain().iter().map(|c| c.der().to_vec()).collect();
+    let trust = trust_files(&public_url, chain.clone(), authority.issuing().not_before(), &blueprint.logs)?;
+    let metrics = Arc::new(Metrics::new(blueprint.issuers.iter().map(|i| i.url.clone()), authority.issuing().not_after()));
+    let service = Arc::new(Service::new(blueprint.issuance));
+
+    let stop = CancellationToken::new();
+    let tasks = TaskTracker::new();
+    let doors = public_router(Public::new(PublicParts {
+        issuance: service.clone(),
+        clock: blueprint.clock.clone(),
+        entropy: blueprint.entropy,
+        metrics: metrics.clone(),
+        chains: vec![chain],
+        issuers: blueprint.issuers.iter().map(shown).collect(),
+        trust: trust.clone(),
+        limits: RequestLimits::default(),
+    }));
+    let limits = ConnectionLimits { drain: blueprint.drain, ..ConnectionLimits::default() };
+    tasks.spawn(serve(public, doors, limits, stop.clone()));
+    let for_operators = ops_router(Ops { issuance: service.clone(), clock: blueprint.clock.clone(), metrics, readiness_age: READINESS_AGE });
+    tasks.spawn(serve(ops, for_operators, limits, stop.clone()));
+    tasks.spawn(sweep(service.clone(), blueprint.clock, stop.clone()));
+    tasks.close();
+    Ok(Running { url, ops_url, trust, service, stop, tasks })
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
+    TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })
+}
+
+/// Looks for abandoned intents and forgets what expired, until told to stop.
+async fn sweep(service: Arc<Service>, clock: Arc<dyn Clock>, stop: CancellationToken) {
+    while stop.run_until_cancelled(tokio::time::sleep(SWEEP_EVERY)).await.is_some() {
+        if let Err(error) = service.sweep(clock.now()).await {
+            tracing::error!(error = &error as &dyn std::error::Error, "sweep failed");
+        }
+    }
+}
+
+/// The three trust files for one chain and its logs.
+pub fn trust_files(
+    public_url: &str,
+    chain: Vec<Vec<u8>>,
+    valid_from: UnixSeconds,
+    logs: &[PublishedLog],
+) -> Result<TrustFiles, trust::Error> {
+    let inputs = TrustInputs {
+        authorities: vec![AuthorityEntry { chain, uri: public_url.to_owned(), valid_from, valid_to: None }],
+        logs: logs.iter().map(|log| LogEntry {
+            base_url: log.base_url.clone().unwrap_or_else(|| format!("{public_url}/log")),
+            spki: log.spki.clone(),
+            valid_from: log.valid_from,
+        }).collect(),
+        base_url: public_url.to_owned(),
+        operator: operator(public_url),
+    };
+    Ok(TrustFiles {
+        trusted_root: trust::trusted_root(&inputs)?,
+        signing_config: trust::signing_config(&inputs)?,
+        client_trust_config: trust::client_trust_config(&inputs)?,
+    })
+}
+
+/// Who runs the service, as signing configs name it: the host of its URL.
+fn operator(public_url: &str) -> String {
+    let host = url::Url::parse(public_url).ok().and_then(|url| url.host_str().map(str::to_owned));
+    host.unwrap_or_else(|| public_url.to_owned())
+}
+
+fn shown(issuer: &IssuerSettings) -> OidcIssuer {
+    OidcIssuer {
+        name: IssuerName::Url(issuer.url.clone()),
+        audience: issuer.audiences.first().cloned().unwrap_or_default(),
+        challenge_claim: issuer.kind.challenge_claim().to_owned(),
+        spiffe_trust_domain: String::new(),
+        issuer_type: issuer.kind.as_str().to_owned(),
+        subject_domain: String::new(),
+        skip_email_verification: issuer.skip_email_verification,
+    }
+}
+
+impl Running {
+    /// Where clients connect.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Where operators connect.
+    pub fn ops_url(&self) -> &str {
+        &self.ops_url
+    }
+
+    /// The trust files as served.
+    pub fn trust(&self) -> &TrustFiles {
+        &self.trust
+    }
+
+    /// Whether issuance could work now.
+    pub async fn readiness(&self, now: UnixMillis) -> Vec<crate::server::Fitness> {
+        self.service.readiness(now).await
+    }
+
+    /// Stops accepting, finishes what is in flight, and returns when all is done.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.tasks.wait().await;
+    }
+}

@@ -1,0 +1,330 @@
+//! From settings to parts: reads key, chain, log keys and key sets, opens store and audit log.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use secrecy::SecretString;
+
+use super::{Blueprint, PublishedLog, trust_files};
+use crate::ca::{InstanceId, LeafProfile, ProfileError};
+use crate::config::{CaSettings, CtLogSettings, CtSettings, IssuerSettings, IssuerType, Settings, StoreKind};
+use crate::ct::memory::MemoryLog;
+use crate::ct::rfc6962::{Rfc6962Config, Rfc6962Log};
+use crate::ct::{CertificateLog, KeyError, LogKey};
+use crate::identity::{Mapping, Provider};
+use crate::issuance::store::IssuanceStore;
+use crate::issuance::{self, CtMode, TrustedIssuer};
+use crate::keys::file as keyfile;
+use crate::possession::AlgorithmList;
+use crate::server::TrustFiles;
+use crate::store::audit_file::{self, AuditFile};
+use crate::store::memory::MemoryStore;
+use crate::store::redb::{self, RedbStore};
+use crate::system::{SystemClock, SystemEntropy};
+use crate::time::{Clock, UnixSeconds};
+use crate::token::discovery::{HttpKeys, IssuerKeysConfig, KeysFrom};
+use crate::token::{Algorithm, IssuerPolicy, IssuerUrl};
+use crate::trust;
+use crate::x509::pem;
+
+/// Largest key, chain or key set file read, in bytes.
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
+/// Clock difference tolerated in tokens, in seconds.
+const LEEWAY_S: i64 = 30;
+
+/// Why settings do not become an instance.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file cannot be read.
+    #[error("cannot read {path:?}")]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file is larger than it can be.
+    #[error("{path:?} is larger than {MAX_FILE_BYTES} bytes")]
+    TooLarge {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// Chain and key do not make an issuing CA.
+    #[error("{chain:?} and {key:?} do not make an issuing CA")]
+    Authority {
+        /// The chain's file.
+        chain: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+        /// Why not.
+        #[source]
+        source: keyfile::OpenError,
+    },
+    /// The profile is wrong.
+    #[error("the certificate profile cannot be used")]
+    Profile(#[from] ProfileError),
+    /// An algorithm name is wrong.
+    #[error("`ca.algorithms` cannot be used")]
+    Algorithms(#[source] crate::possession::Error),
+    /// The state directory cannot be made.
+    #[error("cannot make the state directory {path:?}")]
+    StateDirectory {
+        /// Which one.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The store does not open.
+    #[error("cannot open the store {path:?}")]
+    Store {
+        /// Its file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: redb::OpenError,
+    },
+    /// The audit log does not open.
+    #[error("cannot open the audit log {path:?}")]
+    Audit {
+        /// Its file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: audit_file::OpenError,
+    },
+    /// A log's key is no key.
+    #[error("log {log}: no usable public key in {path:?}")]
+    LogKey {
+        /// Its name.
+        log: String,
+        /// The key's file.
+        path: PathBuf,
+    },
+    /// A log in memory could not be made.
+    #[error("log {log} could not make its key")]
+    MemoryLog {
+        /// Its name.
+        log: String,
+        /// Why not.
+        #[source]
+        source: KeyError,
+    },
+    /// A log cannot be used.
+    #[error("log {log} cannot be used")]
+    Log {
+        /// Its name.
+        log: String,
+        /// Why not.
+        #[source]
+        source: crate::ct::rfc6962::ConfigError,
+    },
+    /// An issuer's URL cannot be one.
+    #[error("issuer {url:?} cannot be used")]
+    Issuer {
+        /// As configured.
+        url: String,
+        /// Why not.
+        #[source]
+        source: crate::token::IssuerUrlError,
+    },
+    /// Issuers' keys cannot be looked for.
+    #[error("the issuers' keys cannot be set up")]
+    Keys(#[source] crate::token::discovery::ConfigError),
+    /// The trust files cannot be written.
+    #[error("the trust files cannot be written")]
+    Trust(#[from] trust::Error),
+}
+
+impl Error {
+    /// What to try, in one line, where there is something.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Authority { source, .. } => Some(source.hint()),
+            Self::Unreadable { .. } => Some("`shortleaf ca init` makes a CA; `shortleaf config show --effective` shows every path"),
+            Self::LogKey { .. } => Some("the log's operator publishes its key; a PEM PUBLIC KEY is wanted"),
+            Self::TooLarge { .. } | Self::Profile(_) | Self::Algorithms(_) | Self::StateDirectory { .. } | Self::Store { .. } | Self::Audit { .. } | Self::MemoryLog { .. } | Self::Log { .. } | Self::Issuer { .. } | Self::Keys(_) | Self::Trust(_) => None,
+        }
+    }
+}
+
+/// Reads and opens everything the settings name.
+pub fn blueprint(settings: Settings) -> Result<Blueprint, Error> {
+    let clock = SystemClock;
+    let now = clock.now();
+    let (authority, signer) = open_authority(&settings.ca, now.seconds())?;
+    let profile = LeafProfile::new(&settings.ca.profile, settings.ca.lifetime_s, settings.ca.backdate_s, settings.ca.crl_url.as_deref())?;
+    let permitted = AlgorithmList::from_names(&settings.ca.algorithms).map_err(Error::Algorithms)?;
+    let (ct, logs) = open_logs(&settings.ct, authority.issuing().not_before())?;
+    make_private(&settings.state_dir)?;
+    let audit_path = settings.state_dir.join("audit.log");
+    let audit = Arc::new(AuditFile::open(&audit_path, now).map_err(|source| Error::Audit { path: audit_path, source })?);
+    let store: Arc<dyn IssuanceStore> = match settings.store {
+        StoreKind::Redb => {
+            let path = settings.state_dir.join("issuance.redb");
+            Arc::new(RedbStore::open(&path, &SystemEntropy, Some(audit.clone())).map_err(|source| Error::Store { path, source })?)
+        }
+        StoreKind::Memory => Arc::new(MemoryStore::new()),
+    };
+    Ok(Blueprint {
+        listen: settings.server.listen,
+        ops_listen: settings.server.ops_listen,
+        public_url: Some(settings.server.public_url),
+        drain: settings.server.drain,
+        issuance: issuance::Parts {
+            issuers: trusted(&settings.issuers)?,
+            keys: Arc::new(keys(&settings.issuers)?),
+            authority: Arc::new(authority),
+            signer: Arc::new(signer),
+            profile: Arc::new(profile),
+            ct,
+            store,
+            audit,
+            entropy: Arc::new(SystemEntropy),
+            instance: InstanceId::FIRST,
+            permitted,
+        },
+        issuers: settings.issuers,
+        logs,
+        clock: Arc::new(clock),
+        entropy: Arc::new(SystemEntropy),
+    })
+}
+
+/// What verifiers and signers are told, from the settings alone.
+pub struct Published {
+    /// The trust files.
+    pub trust: TrustFiles,
+    /// The CA chain.
+    pub chain_pem: String,
+}
+
+/// Reads only public files: a chain and log keys, no private key.
+pub fn published(settings: &Settings) -> Result<Published, Error> {
+    let wrong = |source| Error::Authority { chain: settings.ca.chain.clone(), key: settings.ca.key.clone(), source };
+    let chain = keyfile::chain(&read_text(&settings.ca.chain)?).map_err(wrong)?;
+    let valid_from = chain.first().map_or(UnixSeconds(0), |c| c.not_before());
+    let (_, logs) = open_logs(&settings.ct, valid_from)?;
+    let ders: Vec<Vec<u8>> = chain.iter().map(|c| c.der().to_vec()).collect();
+    Ok(Published {
+        chain_pem: ders.iter().map(|der| pem::encode("CERTIFICATE", der)).collect(),
+        trust: trust_files(&settings.server.public_url, ders, valid_from, &logs)?,
+    })
+}
+
+fn open_authority(ca: &CaSettings, now: UnixSeconds) -> Result<(crate::ca::Authority, keyfile::FileSigner), Error> {
+    let passphrase = match (&ca.passphrase, &ca.passphrase_file) {
+        (Some(passphrase), _) => Some(passphrase.clone()),
+        (None, Some(path)) => Some(SecretString::from(read_text(path)?.lines().next().unwrap_or_default().to_owned())),
+        (None, None) => None,
+    };
+    let key = zeroize::Zeroizing::new(read_text(&ca.key)?);
+    keyfile::open(&read_text(&ca.chain)?, &key, passphrase.as_ref(), now)
+        .map_err(|source| Error::Authority { chain: ca.chain.clone(), key: ca.key.clone(), source })
+}
+
+fn open_logs(ct: &CtSettings, valid_from: UnixSeconds) -> Result<(CtMode, Vec<PublishedLog>), Error> {
+    let CtSettings::Required { deadline, logs } = ct else {
+        return Ok((CtMode::Off, Vec::new()));
+    };
+    let mut opened: Vec<Arc<dyn CertificateLog>> = Vec::new();
+    let mut published = Vec::new();
+    for log in logs {
+        match log {
+            CtLogSettings::Memory { name } => {
+                let log = MemoryLog::generate(name).map_err(|source| Error::MemoryLog { log: name.clone(), source })?;
+                published.push(PublishedLog { base_url: None, spki: log.spki().to_vec(), valid_from });
+                opened.push(Arc::new(log));
+            }
+            CtLogSettings::Rfc6962 { name, url, key, host, ca_file } => {
+                let key = log_key(name, key)?;
+                published.push(PublishedLog { base_url: Some(url.clone()), spki: key.spki().to_vec(), valid_from });
+                let config = Rfc6962Config { name: name.clone(), url: url.clone(), key, host: host.clone(), ca_pem: read_optional(ca_file.as_deref())? };
+                opened.push(Arc::new(Rfc6962Log::new(config).map_err(|source| Error::Log { log: name.clone(), source })?));
+            }
+        }
+    }
+    Ok((CtMode::Required { logs: opened, deadline: *deadline }, published))
+}
+
+fn log_key(log: &str, path: &Path) -> Result<LogKey, Error> {
+    let wrong = || Error::LogKey { log: log.to_owned(), path: path.to_owned() };
+    let blocks = pem::decode(&read_text(path)?).map_err(|_| wrong())?;
+    let [block] = blocks.as_slice() else { return Err(wrong()) };
+    LogKey::from_spki_der(&block.der).ok().filter(|_| block.label == "PUBLIC KEY").ok_or_else(wrong)
+}
+
+/// Issuers as the pipeline trusts them.
+pub fn trusted(issuers: &[IssuerSettings]) -> Result<Vec<TrustedIssuer>, Error> {
+    issuers
+        .iter()
+        .map(|issuer| {
+            Ok(TrustedIssuer {
+                policy: IssuerPolicy {
+                    issuer: issuer_url(&issuer.url)?,
+                    audiences: issuer.audiences.clone(),
+                    algorithms: Algorithm::ALL.to_vec(),
+                    max_token_age_s: issuer.max_token_age_s,
+                    max_token_lifetime_s: issuer.max_token_lifetime_s,
+                    leeway_s: LEEWAY_S,
+                    certificates_per_token: issuer.certificates_per_token,
+                },
+                mapping: match issuer.kind {
+                    IssuerType::Email => Mapping::Email { skip_verification: issuer.skip_email_verification },
+                    IssuerType::GithubWorkflow => Mapping::CiProvider(Provider::github()),
+                },
+            })
+        })
+        .collect()
+}
+
+/// Where the issuers' keys come from.
+pub fn keys(issuers: &[IssuerSettings]) -> Result<HttpKeys, Error> {
+    let configs: Result<Vec<IssuerKeysConfig>, Error> = issuers
+        .iter()
+        .map(|issuer| {
+            Ok(IssuerKeysConfig {
+                issuer: issuer_url(&issuer.url)?,
+                source: match &issuer.jwks_file {
+                    Some(path) => KeysFrom::StaticJwks(read(path)?),
+                    None => KeysFrom::Discovery,
+                },
+                allow_insecure_http_loopback: issuer.insecure_loopback_http,
+                jwks_hosts: issuer.jwks_hosts.clone(),
+                ca_pem: read_optional(issuer.ca_file.as_deref())?,
+            })
+        })
+        .collect();
+    HttpKeys::new(configs?).map_err(Error::Keys)
+}
+
+fn issuer_url(url: &str) -> Result<IssuerUrl, Error> {
+    IssuerUrl::new(url).map_err(|source| Error::Issuer { url: url.to_owned(), source })
+}
+
+fn make_private(path: &Path) -> Result<(), Error> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|source| Error::StateDirectory { path: path.to_owned(), source })
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    let unreadable = |source| Error::Unreadable { path: path.to_owned(), source };
+    let mut bytes = Vec::new();
+    File::open(path).map_err(unreadable)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(Error::TooLarge { path: path.to_owned() });
+    }
+    Ok(bytes)
+}
+
+fn read_optional(path: Option<&Path>) -> Result<Option<Vec<u8>>, Error> {
+    path.map(read).transpose()
+}
+
+fn read_text(path: &Path) -> Result<String, Error> {
+    String::from_utf8(read(path)?).map_err(|e| Error::Unreadable { path: path.to_owned(), source: std::io::Error::new(std::io::ErrorKind::InvalidData, e.utf8_error()) })
+}
