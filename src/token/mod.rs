@@ -1,8 +1,31 @@
 //! OIDC tokens (RFC 7519, RFC 7515, OpenID Connect Core): what arrives is [`RawToken`], what
 //! leaves is [`VerifiedToken`], and only [`verify`] makes one.
+//!
+//! General JWT libraries accept far more than a certificate authority may: missing issuers,
+//! several audiences, critical headers nobody understood. So parsing and every claim check are
+//! our own and strict; the library is asked one question, whether a signature over the original
+//! bytes holds. The order is cheap before dear: nothing leaves this process for a token whose
+//! shape, issuer, audience or times already refuse it.
+//!
+//! What the claims mean is decided in [`crate::identity`]; whether a token was used before, in
+//! [`crate::issuance`].
+
+mod algorithm;
+mod error;
+mod issuer;
+mod key;
+mod raw;
+#[cfg(test)]
+pub(crate) mod testing;
+mod verify;
+#[cfg(test)]
+mod wycheproof;
 
 pub mod discovery;
+pub mod jwks;
+pub mod metadata;
 
+use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -10,28 +33,14 @@ use async_trait::async_trait;
 use crate::json;
 use crate::time::UnixSeconds;
 
-/// Largest token accepted, in bytes, checked before anything is split or decoded.
-pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
+pub use algorithm::Algorithm;
+pub use error::{Error, Part};
+pub use issuer::{IssuerUrl, IssuerUrlError, MAX_ISSUER_BYTES};
+pub use key::VerificationKey;
+pub use raw::{MAX_KID_BYTES, MAX_TOKEN_BYTES, RawToken};
+pub use verify::{MAX_LEEWAY_S, verify};
 
-/// An issuer's identifier exactly as configured and as `iss` must spell it, byte for byte.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct IssuerUrl(Arc<str>);
-
-/// A signature algorithm of RFC 7518 / RFC 8037. There is no HMAC and no `none` to be confused with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
-pub enum Algorithm {
-    Rs256,
-    Rs384,
-    Rs512,
-    Ps256,
-    Ps384,
-    Ps512,
-    Es256,
-    Es384,
-    Es512,
-    EdDsa,
-}
+pub(crate) use raw::hidden_character;
 
 /// What this instance demands of one issuer's tokens.
 #[derive(Clone, Debug)]
@@ -44,15 +53,11 @@ pub struct IssuerPolicy {
     pub max_token_age_s: i64,
     /// Largest `exp − iat`, in seconds.
     pub max_token_lifetime_s: i64,
-    /// Clock difference tolerated for `exp`, `nbf` and `iat`, in seconds, at most 30.
+    /// Clock difference tolerated for `exp`, `nbf` and `iat`, in seconds; more than
+    /// [`MAX_LEEWAY_S`] counts as that.
     pub leeway_s: i64,
     /// How many different keys one token may have certified.
     pub certificates_per_token: u32,
-}
-
-/// A token that parsed strictly. Nothing in it is proven yet.
-pub struct RawToken {
-    _p: (),
 }
 
 /// A token whose signature, issuer, audience and times hold.
@@ -68,10 +73,74 @@ pub struct VerifiedToken {
     expires_at: UnixSeconds,
 }
 
+impl VerifiedToken {
+    /// The issuer that signed it.
+    pub fn issuer(&self) -> &IssuerUrl {
+        &self.issuer
+    }
+
+    /// `sub`: not empty, no control or direction-changing character.
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// Every claim, as signed.
+    pub fn claims(&self) -> &json::Object {
+        &self.claims
+    }
+
+    /// What its uses are counted under.
+    pub fn id(&self) -> TokenId {
+        self.id
+    }
+
+    /// The header's key id.
+    pub fn kid(&self) -> Option<&str> {
+        self.kid.as_deref()
+    }
+
+    /// SHA-256 of the token's text: names the token in records without being usable as one.
+    pub fn hash(&self) -> &[u8; 32] {
+        &self.hash
+    }
+
+    /// `iat`.
+    pub fn issued_at(&self) -> UnixSeconds {
+        self.issued_at
+    }
+
+    /// `exp`.
+    pub fn expires_at(&self) -> UnixSeconds {
+        self.expires_at
+    }
+}
+
+/// Issuer and hash only: claims can name people.
+impl fmt::Debug for VerifiedToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifiedToken")
+            .field("issuer", &self.issuer)
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
 /// What a token's uses are counted under: SHA-256 over issuer and `jti`, or over the token's
 /// signing input where it has no `jti` (never the signature: an ECDSA signature has two spellings).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct TokenId(pub(crate) [u8; 32]);
+pub struct TokenId([u8; 32]);
+
+impl TokenId {
+    /// The hash itself, as stores keep it.
+    pub fn octets(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// A hash read back from a store.
+    pub fn from_octets(octets: [u8; 32]) -> Self {
+        Self(octets)
+    }
+}
 
 impl TokenId {
     /// The octets.
@@ -85,8 +154,8 @@ impl TokenId {
 }
 
 /// Lower-case hex.
-impl std::fmt::Debug for TokenId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for TokenId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("TokenId(")?;
         self.0
             .iter()
@@ -95,16 +164,12 @@ impl std::fmt::Debug for TokenId {
     }
 }
 
-/// A parsed public key of an issuer, fit for the algorithms it names.
-pub struct VerificationKey {
-    _p: (),
-}
-
 /// Where issuers' signing keys come from.
 ///
 /// Contract: answers only with a key of `issuer`'s own set whose `kid` is exactly `kid` and whose
-/// type fits `algorithm`; `kid` absent is allowed only with a set of one key. Implementations
-/// fetch, cache and coalesce by themselves; the caller does not retry.
+/// type fits `algorithm`, where `algorithm` is one the issuer announced; `kid` absent is allowed
+/// only with a set of one key. Implementations fetch, cache and coalesce by themselves; the
+/// caller does not retry.
 #[async_trait]
 pub trait KeySource: Send + Sync {
     /// The key that must have signed the token.
@@ -121,17 +186,25 @@ pub trait KeySource: Send + Sync {
 #[non_exhaustive]
 pub enum KeyError {
     /// The set was read and has no such key.
-    #[error("no key {kid:?} of {issuer:?} fits {algorithm:?}")]
+    #[error("no key {kid:?} in the key set of {issuer}")]
     Unknown {
         /// The issuer asked.
         issuer: IssuerUrl,
         /// The `kid` asked for.
         kid: Option<String>,
-        /// The algorithm it must fit.
+    },
+    /// The key is there, and is not for this algorithm; or the issuer does not announce it.
+    #[error("key {kid:?} of {issuer} is not for {algorithm}")]
+    AlgorithmRefused {
+        /// The issuer asked.
+        issuer: IssuerUrl,
+        /// The `kid` asked for.
+        kid: Option<String>,
+        /// The token's algorithm.
         algorithm: Algorithm,
     },
     /// The set could not be read now.
-    #[error("could not fetch the signing keys of {issuer:?}")]
+    #[error("could not fetch the signing keys of {issuer}")]
     Unavailable {
         /// The issuer asked.
         issuer: IssuerUrl,

@@ -1,0 +1,607 @@
+//! An issuer's key set (RFC 7517 §5, RFC 7518 §6, RFC 8037 §2), read strictly.
+//!
+//! A set that is not a set is an error. A set with an unfit key in it is still a set: the key is
+//! skipped and reported, so that one bad entry does not lock out everyone whose tokens are signed
+//! with another. Keys are found by exact `kid` only; two usable keys of one `kid` are none.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ECDSA_P521_SHA512_FIXED, ED25519,
+    ParsedPublicKey, VerificationAlgorithm,
+};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::DecodingKey;
+
+use super::key::Material;
+use super::{Algorithm, MAX_KID_BYTES, VerificationKey};
+use crate::json::{self, Object, Value};
+
+/// Largest key set accepted, in bytes.
+pub const MAX_JWKS_BYTES: usize = 256 * 1024;
+
+/// Most keys accepted in one set.
+pub const MAX_KEYS: usize = 64;
+
+/// RSA moduli accepted, in bits; checked before any arithmetic.
+pub const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
+
+/// 65537, the one RSA exponent accepted.
+const RSA_EXPONENT: &[u8] = &[1, 0, 1];
+
+/// Members that only a private or a shared key has (RFC 7518 §6.2.2, §6.3.2, §6.4.1).
+const SECRET_MEMBERS: &[&str] = &["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+
+/// Why bytes are not a key set at all.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum JwksError {
+    /// Over [`MAX_JWKS_BYTES`].
+    #[error("key set of {bytes} bytes is larger than {MAX_JWKS_BYTES}")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+    },
+    /// Not acceptable JSON.
+    #[error("key set is not strict JSON: {0}")]
+    NotJson(#[from] json::Error),
+    /// No array `keys`.
+    #[error("key set has no array \"keys\"")]
+    NoKeys,
+    /// Over [`MAX_KEYS`].
+    #[error("key set has {keys} keys, at most {MAX_KEYS} are accepted")]
+    TooManyKeys {
+        /// How many.
+        keys: usize,
+    },
+}
+
+/// Why one key of a set is left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unfit {
+    /// Not an object, or a member of the wrong kind.
+    #[error("is not a JWK")]
+    Malformed,
+    /// Carries private or symmetric key material.
+    #[error("carries secret key material")]
+    Secret,
+    /// `use` or `key_ops` say that it does not verify signatures.
+    #[error("is not for verifying signatures")]
+    OtherUse,
+    /// A key type, curve or `alg` no accepted token can use.
+    #[error("has a type, curve or algorithm that no accepted token uses")]
+    OtherKind,
+    /// `alg` does not go with the key's type.
+    #[error("names an algorithm that its type does not allow")]
+    Mismatch,
+    /// An RSA modulus outside [`RSA_BITS`] or even, or an exponent other than 65537.
+    #[error("is an RSA key of unsafe size or exponent")]
+    UnsafeRsa,
+    /// A point that is not on the curve, or coordinates of the wrong width.
+    #[error("is not a point on its curve")]
+    InvalidPoint,
+    /// Its `kid` is another usable key's too.
+    #[error("shares its key id with another key")]
+    SharedKeyId,
+}
+
+/// Why a set has no key for a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotFound {
+    /// No usable key of this `kid`, or no `kid` and more keys than one.
+    NoSuchKey,
+    /// The key is there, and is not for this algorithm.
+    NotForAlgorithm,
+}
+
+/// An issuer's usable keys.
+#[derive(Debug)]
+pub struct KeySet {
+    by_kid: HashMap<String, Arc<VerificationKey>>,
+    /// The key that a token without `kid` means: that of a set of one.
+    only: Option<Arc<VerificationKey>>,
+    skipped: Vec<(Option<String>, Unfit)>,
+}
+
+impl KeySet {
+    /// Reads a JWK set, leaving every key to all algorithms that its type and `alg` allow.
+    pub fn parse(bytes: &[u8]) -> Result<Self, JwksError> {
+        Self::parse_with(bytes, |key| key)
+    }
+
+    /// Reads a JWK set that comes without provider metadata: a key that names no `alg` is for
+    /// the first algorithm of its type and no other (RS256 for RSA).
+    pub fn parse_standalone(bytes: &[u8]) -> Result<Self, JwksError> {
+        Self::parse_with(bytes, VerificationKey::with_own_algorithm_only)
+    }
+
+    fn parse_with(
+        bytes: &[u8],
+        restrict: fn(VerificationKey) -> VerificationKey,
+    ) -> Result<Self, JwksError> {
+        let bytes_len = bytes.len();
+        if bytes_len > MAX_JWKS_BYTES {
+            return Err(JwksError::TooLarge { bytes: bytes_len });
+        }
+        let document = json::parse(bytes)?;
+        let keys = document.as_object().and_then(|set| set.get("keys"));
+        let keys = keys.and_then(Value::as_array).ok_or(JwksError::NoKeys)?;
+        if keys.len() > MAX_KEYS {
+            return Err(JwksError::TooManyKeys { keys: keys.len() });
+        }
+
+        let mut usable = Vec::new();
+        let mut skipped = Vec::new();
+        for jwk in keys {
+            match read(jwk) {
+                Ok((kid, key)) => usable.push((kid, Arc::new(restrict(key)))),
+                Err(unfit) => skipped.push((kid_of(jwk), unfit)),
+            }
+        }
+        let only = match (keys.len(), usable.first()) {
+            (1, Some((_, key))) => Some(Arc::clone(key)),
+            _ => None,
+        };
+        let mut by_kid = HashMap::new();
+        let mut shared = HashSet::new();
+        for (kid, key) in usable {
+            let Some(kid) = kid else { continue };
+            if shared.contains(&kid) || by_kid.remove(&kid).is_some() {
+                skipped.push((Some(kid.clone()), Unfit::SharedKeyId));
+                shared.insert(kid);
+            } else {
+                by_kid.insert(kid, key);
+            }
+        }
+        Ok(Self {
+            by_kid,
+            only,
+            skipped,
+        })
+    }
+
+    /// The key for a token with this header: exactly this `kid`, or the only key there is.
+    pub fn find(
+        &self,
+        kid: Option<&str>,
+        algorithm: Algorithm,
+    ) -> Result<Arc<VerificationKey>, NotFound> {
+        let key = match kid {
+            Some(kid) => self.by_kid.get(kid),
+            None => self.only.as_ref(),
+        };
+        let key = key.ok_or(NotFound::NoSuchKey)?;
+        if key.fits(algorithm) {
+            Ok(Arc::clone(key))
+        } else {
+            Err(NotFound::NotForAlgorithm)
+        }
+    }
+
+    /// How many keys a token can name.
+    pub fn len(&self) -> usize {
+        let nameless = self.by_kid.is_empty() && self.only.is_some();
+        self.by_kid.len() + usize::from(nameless)
+    }
+
+    /// Whether no token can be checked with it.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The keys left out, by their `kid` where they have one, and why: something to alarm on.
+    pub fn skipped(&self) -> &[(Option<String>, Unfit)] {
+        &self.skipped
+    }
+}
+
+fn kid_of(jwk: &Value) -> Option<String> {
+    let kid = jwk.as_object()?.get("kid")?.as_str()?;
+    Some(kid.to_owned())
+}
+
+fn read(jwk: &Value) -> Result<(Option<String>, VerificationKey), Unfit> {
+    let jwk = jwk.as_object().ok_or(Unfit::Malformed)?;
+    if SECRET_MEMBERS.iter().any(|name| jwk.get(name).is_some()) {
+        return Err(Unfit::Secret);
+    }
+    let kid = optional_text(jwk, "kid")?;
+    if kid.is_some_and(|kid| !(1..=MAX_KID_BYTES).contains(&kid.len())) {
+        return Err(Unfit::Malformed);
+    }
+    if !verifies_signatures(jwk)? {
+        return Err(Unfit::OtherUse);
+    }
+    let algorithm = match optional_text(jwk, "alg")? {
+        None => None,
+        Some(name) => Some(Algorithm::from_name(name).ok_or(Unfit::OtherKind)?),
+    };
+    let key = VerificationKey::new(material(jwk)?, algorithm);
+    if algorithm.is_some_and(|own| !key.fits(own)) {
+        return Err(Unfit::Mismatch);
+    }
+    Ok((kid.map(str::to_owned), key))
+}
+
+fn verifies_signatures(jwk: &Object) -> Result<bool, Unfit> {
+    let by_use = matches!(optional_text(jwk, "use")?, None | Some("sig"));
+    let by_operations = match jwk.get("key_ops") {
+        None => true,
+        Some(Value::Array(all)) => all.iter().any(|o| o.as_str() == Some("verify")),
+        Some(_) => return Err(Unfit::Malformed),
+    };
+    Ok(by_use && by_operations)
+}
+
+fn material(jwk: &Object) -> Result<Material, Unfit> {
+    let kind = optional_text(jwk, "kty")?.ok_or(Unfit::Malformed)?;
+    let curve = optional_text(jwk, "crv")?;
+    match (kind, curve) {
+        ("RSA", _) => rsa(&octets(jwk, "n")?, &octets(jwk, "e")?),
+        ("EC", Some("P-256")) => point(jwk, 32, &ECDSA_P256_SHA256_FIXED)
+            .map(|p| Material::P256(DecodingKey::from_ec_der(&p))),
+        ("EC", Some("P-384")) => point(jwk, 48, &ECDSA_P384_SHA384_FIXED)
+            .map(|p| Material::P384(DecodingKey::from_ec_der(&p))),
+        ("EC", Some("P-521")) => point(jwk, 66, &ECDSA_P521_SHA512_FIXED).map(Material::P521),
+        ("OKP", Some("Ed25519")) => {
+            let x = octets(jwk, "x")?;
+            on_curve(&ED25519, &x)?;
+            Ok(Material::Ed25519(DecodingKey::from_ed_der(&x)))
+        }
+        _ => Err(Unfit::OtherKind),
+    }
+}
+
+fn rsa(modulus: &[u8], exponent: &[u8]) -> Result<Material, Unfit> {
+    let leading_zeros = match modulus.first() {
+        None | Some(0) => return Err(Unfit::Malformed), // RFC 7518 §2: no leading zero octet
+        Some(first) => first.leading_zeros() as usize,
+    };
+    let bits = modulus.len() * 8 - leading_zeros;
+    let odd = modulus.last().is_some_and(|last| last & 1 == 1);
+    if !RSA_BITS.contains(&bits) || !odd || exponent != RSA_EXPONENT {
+        return Err(Unfit::UnsafeRsa);
+    }
+    Ok(Material::Rsa {
+        key: DecodingKey::from_rsa_raw_components(modulus, exponent),
+        modulus_bytes: modulus.len(),
+    })
+}
+
+/// An uncompressed point (SEC 1 §2.3.3) from coordinates of the field's full width.
+fn point(
+    jwk: &Object,
+    width: usize,
+    algorithm: &'static dyn VerificationAlgorithm,
+) -> Result<Vec<u8>, Unfit> {
+    let (x, y) = (octets(jwk, "x")?, octets(jwk, "y")?);
+    if x.len() != width || y.len() != width {
+        return Err(Unfit::InvalidPoint);
+    }
+    let point = [&[4 /* uncompressed */][..], &x, &y].concat();
+    on_curve(algorithm, &point)?;
+    Ok(point)
+}
+
+fn on_curve(algorithm: &'static dyn VerificationAlgorithm, point: &[u8]) -> Result<(), Unfit> {
+    match ParsedPublicKey::new(algorithm, point) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Unfit::InvalidPoint),
+    }
+}
+
+fn optional_text<'a>(jwk: &'a Object, name: &str) -> Result<Option<&'a str>, Unfit> {
+    match jwk.get(name) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(Unfit::Malformed),
+    }
+}
+
+fn octets(jwk: &Object, name: &str) -> Result<Vec<u8>, Unfit> {
+    let text = optional_text(jwk, name)?.ok_or(Unfit::Malformed)?;
+    URL_SAFE_NO_PAD.decode(text).map_err(|_| Unfit::Malformed)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::testing::{SigningKey, b64};
+    use super::*;
+
+    fn set(keys: serde_json::Value) -> KeySet {
+        KeySet::parse(json!({ "keys": keys }).to_string().as_bytes()).unwrap()
+    }
+
+    fn good(algorithm: Algorithm) -> serde_json::Value {
+        SigningKey::for_algorithm(algorithm).jwk("k1")
+    }
+
+    fn with(
+        mut jwk: serde_json::Value,
+        member: &str,
+        value: serde_json::Value,
+    ) -> serde_json::Value {
+        jwk[member] = value;
+        jwk
+    }
+
+    /// Reads `jwk` beside a good key: it is skipped for `unfit`, and the good one keeps working.
+    fn skips(jwk: serde_json::Value, unfit: Unfit) {
+        let neighbour = SigningKey::for_algorithm(Algorithm::Es256).jwk("neighbour");
+        let set = set(json!([jwk, neighbour]));
+        let reasons: Vec<_> = set.skipped().iter().map(|(_, unfit)| *unfit).collect();
+        assert_eq!(reasons, [unfit], "{jwk}");
+        assert!(set.find(Some("neighbour"), Algorithm::Es256).is_ok());
+        assert_eq!(
+            set.find(Some("k1"), Algorithm::Es256).err(),
+            Some(NotFound::NoSuchKey)
+        );
+    }
+
+    #[test]
+    fn a_key_of_every_kind_is_found_by_id_and_algorithm() {
+        for algorithm in Algorithm::ALL {
+            let set = set(json!([good(*algorithm)]));
+            assert!(set.find(Some("k1"), *algorithm).is_ok(), "{algorithm}");
+            assert!(set.find(None, *algorithm).is_ok());
+            assert_eq!(
+                set.find(Some("K1"), *algorithm).err(),
+                Some(NotFound::NoSuchKey)
+            );
+            assert_eq!(
+                set.find(Some("k1\0"), *algorithm).err(),
+                Some(NotFound::NoSuchKey)
+            );
+            assert_eq!((set.len(), set.is_empty()), (1, false));
+        }
+    }
+
+    #[test]
+    fn a_key_serves_only_the_algorithms_of_its_type_and_its_alg() {
+        let rsa = good(Algorithm::Rs256);
+        let rs256 = set(json!([with(rsa.clone(), "alg", json!("RS256"))]));
+        assert!(rs256.find(Some("k1"), Algorithm::Rs256).is_ok());
+        for algorithm in [Algorithm::Rs512, Algorithm::Ps256, Algorithm::Es256] {
+            let found = rs256.find(Some("k1"), algorithm).err();
+            assert_eq!(found, Some(NotFound::NotForAlgorithm));
+        }
+        let any_rsa = set(json!([rsa]));
+        assert!(any_rsa.find(Some("k1"), Algorithm::Ps256).is_ok());
+        let p384 = set(json!([good(Algorithm::Es384)]));
+        let found = p384.find(Some("k1"), Algorithm::Es256).err();
+        assert_eq!(found, Some(NotFound::NotForAlgorithm));
+    }
+
+    #[test]
+    fn a_set_without_metadata_holds_each_key_to_one_algorithm() {
+        let keys = json!({ "keys": [good(Algorithm::Rs256)] }).to_string();
+        let alone = KeySet::parse_standalone(keys.as_bytes()).unwrap();
+        assert!(alone.find(Some("k1"), Algorithm::Rs256).is_ok());
+        assert_eq!(
+            alone.find(Some("k1"), Algorithm::Ps256).err(),
+            Some(NotFound::NotForAlgorithm)
+        );
+        let pss =
+            json!({ "keys": [with(good(Algorithm::Ps256), "alg", json!("PS256"))] }).to_string();
+        let pss = KeySet::parse_standalone(pss.as_bytes()).unwrap();
+        assert!(pss.find(Some("k1"), Algorithm::Ps256).is_ok());
+    }
+
+    #[test]
+    fn secret_material_is_not_a_public_key() {
+        skips(
+            json!({ "kty": "oct", "kid": "k1", "k": "c2VjcmV0" }),
+            Unfit::Secret,
+        );
+        for member in ["d", "p", "q", "dp", "dq", "qi", "oth"] {
+            skips(
+                with(good(Algorithm::Rs256), member, json!("AQ")),
+                Unfit::Secret,
+            );
+        }
+        skips(
+            with(good(Algorithm::Es256), "d", json!("AQ")),
+            Unfit::Secret,
+        );
+        skips(
+            with(good(Algorithm::EdDsa), "d", json!("AQ")),
+            Unfit::Secret,
+        );
+    }
+
+    #[test]
+    fn a_key_for_something_else_does_not_verify() {
+        skips(
+            with(good(Algorithm::Rs256), "use", json!("enc")),
+            Unfit::OtherUse,
+        );
+        skips(
+            with(good(Algorithm::Es256), "key_ops", json!(["deriveKey"])),
+            Unfit::OtherUse,
+        );
+        skips(
+            with(good(Algorithm::Rs256), "alg", json!("RSA-OAEP")),
+            Unfit::OtherKind,
+        );
+        skips(
+            with(good(Algorithm::Rs256), "alg", json!("HS256")),
+            Unfit::OtherKind,
+        );
+        skips(
+            with(good(Algorithm::Rs256), "alg", json!("ES256")),
+            Unfit::Mismatch,
+        );
+        skips(
+            with(good(Algorithm::Es256), "alg", json!("ES384")),
+            Unfit::Mismatch,
+        );
+        let verifying = with(good(Algorithm::Es256), "key_ops", json!(["verify"]));
+        assert!(
+            set(json!([verifying]))
+                .find(Some("k1"), Algorithm::Es256)
+                .is_ok()
+        );
+    }
+
+    #[test]
+    fn an_rsa_key_has_a_safe_size_and_exponent() {
+        let modulus = |octets: usize| {
+            let mut n = vec![0xc5; octets];
+            n[octets - 1] |= 1;
+            with(good(Algorithm::Rs256), "n", json!(b64(n)))
+        };
+        for octets in [128, 255, 1025, 4096] {
+            skips(modulus(octets), Unfit::UnsafeRsa);
+        }
+        for octets in [256, 384, 512] {
+            assert!(
+                set(json!([modulus(octets)]))
+                    .find(Some("k1"), Algorithm::Rs256)
+                    .is_ok()
+            );
+        }
+        for exponent in ["AQ", "Aw", "AAEAAQ", "AQAC", ""] {
+            skips(
+                with(good(Algorithm::Rs256), "e", json!(exponent)),
+                Unfit::UnsafeRsa,
+            );
+        }
+        let even = with(good(Algorithm::Rs256), "n", json!(b64([0xc4; 256])));
+        skips(even, Unfit::UnsafeRsa);
+        let padded = [&[0][..], &[0xc5; 256]].concat();
+        skips(
+            with(good(Algorithm::Rs256), "n", json!(b64(padded))),
+            Unfit::Malformed,
+        );
+    }
+
+    #[test]
+    fn a_point_is_on_its_curve_and_of_full_width() {
+        for algorithm in [Algorithm::Es256, Algorithm::Es384, Algorithm::Es512] {
+            let jwk = good(algorithm);
+            skips(
+                with(jwk.clone(), "x", jwk["y"].clone()),
+                Unfit::InvalidPoint,
+            );
+            skips(with(jwk.clone(), "x", json!("AQ")), Unfit::InvalidPoint);
+        }
+        skips(
+            with(good(Algorithm::Es256), "crv", json!("P-384")),
+            Unfit::InvalidPoint,
+        );
+        skips(
+            with(good(Algorithm::Es256), "crv", json!("secp256k1")),
+            Unfit::OtherKind,
+        );
+        skips(
+            with(good(Algorithm::EdDsa), "crv", json!("X25519")),
+            Unfit::OtherKind,
+        );
+        skips(
+            with(good(Algorithm::EdDsa), "x", json!("AQ")),
+            Unfit::InvalidPoint,
+        );
+    }
+
+    #[test]
+    fn what_is_not_a_jwk_is_skipped() {
+        skips(json!("k1"), Unfit::Malformed);
+        skips(json!({}), Unfit::Malformed);
+        skips(json!({ "kty": "RSA", "kid": "k1" }), Unfit::Malformed);
+        skips(json!({ "kty": "XYZ", "kid": "k1" }), Unfit::OtherKind);
+        skips(
+            with(good(Algorithm::Es256), "kid", json!(1)),
+            Unfit::Malformed,
+        );
+        skips(
+            with(good(Algorithm::Es256), "kid", json!("")),
+            Unfit::Malformed,
+        );
+        skips(
+            with(good(Algorithm::Es256), "kid", json!("k".repeat(257))),
+            Unfit::Malformed,
+        );
+        skips(
+            with(good(Algorithm::Es256), "x", json!("A=")),
+            Unfit::Malformed,
+        );
+    }
+
+    #[test]
+    fn two_keys_of_one_id_are_none() {
+        let other = SigningKey::for_algorithm(Algorithm::Es256).jwk("k2");
+        for copies in 2..=3 {
+            let mut keys = vec![other.clone()];
+            keys.extend((0..copies).map(|_| good(Algorithm::Es256)));
+            let set = set(json!(keys));
+            assert_eq!(
+                set.find(Some("k1"), Algorithm::Es256).err(),
+                Some(NotFound::NoSuchKey)
+            );
+            assert!(set.find(Some("k2"), Algorithm::Es256).is_ok());
+            assert!(
+                set.skipped()
+                    .contains(&(Some("k1".into()), Unfit::SharedKeyId))
+            );
+        }
+    }
+
+    #[test]
+    fn an_unusable_key_does_not_take_its_namesake_along() {
+        let encryption = with(good(Algorithm::Rs256), "use", json!("enc"));
+        let set = set(json!([encryption, good(Algorithm::Es256)]));
+        assert!(set.find(Some("k1"), Algorithm::Es256).is_ok());
+    }
+
+    #[test]
+    fn without_key_id_a_set_of_two_entries_has_no_key() {
+        let mut nameless = good(Algorithm::Es256);
+        nameless.as_object_mut().unwrap().remove("kid");
+        let alone = set(json!([nameless]));
+        assert!(alone.find(None, Algorithm::Es256).is_ok());
+        assert_eq!(
+            alone.find(Some("k1"), Algorithm::Es256).err(),
+            Some(NotFound::NoSuchKey)
+        );
+        let two = set(json!([nameless, json!({ "kty": "XYZ" })]));
+        assert_eq!(
+            two.find(None, Algorithm::Es256).err(),
+            Some(NotFound::NoSuchKey)
+        );
+    }
+
+    #[test]
+    fn a_set_has_bounds() {
+        let nothing = json!({ "kty": "XYZ" });
+        assert_eq!(set(json!(vec![&nothing; MAX_KEYS])).len(), 0);
+        let many = json!({ "keys": vec![&nothing; MAX_KEYS + 1] }).to_string();
+        let error = KeySet::parse(many.as_bytes()).unwrap_err();
+        assert_eq!(error, JwksError::TooManyKeys { keys: 65 });
+        let error = KeySet::parse(&vec![b' '; MAX_JWKS_BYTES + 1]).unwrap_err();
+        assert_eq!(
+            error,
+            JwksError::TooLarge {
+                bytes: MAX_JWKS_BYTES + 1
+            }
+        );
+    }
+
+    #[test]
+    fn what_is_not_a_set_is_an_error() {
+        for text in ["{}", "[]", r#"{"keys":{}}"#, r#"{"Keys":[]}"#] {
+            assert_eq!(
+                KeySet::parse(text.as_bytes()).unwrap_err(),
+                JwksError::NoKeys,
+                "{text}"
+            );
+        }
+        let error = KeySet::parse(br#"{"keys":[],"keys":[]}"#).unwrap_err();
+        assert!(matches!(error, JwksError::NotJson(_)));
+    }
+}
