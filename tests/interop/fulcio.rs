@@ -93,7 +93,7 @@ authorityKeyIdentifier = keyid
 
 /// A running Fulcio.
 pub(crate) struct Fulcio {
-    _running: Running,
+    running: Running,
     url: String,
 }
 
@@ -154,10 +154,13 @@ impl Fulcio {
         );
         let url = format!("http://127.0.0.1:{port}");
         running.wait_for_url(&format!("{url}/healthz"), Duration::from_secs(30));
-        Self {
-            _running: running,
-            url,
-        }
+        Self { running, url }
+    }
+
+    /// Its process.
+    #[allow(dead_code, reason = "for the benchmark, which includes this file")]
+    pub(crate) fn pid(&self) -> u32 {
+        self.running.pid()
     }
 
     /// Where its REST API is.
