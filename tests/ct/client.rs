@@ -306,13 +306,13 @@ async fn a_redirect_is_an_error_and_never_followed() {
 async fn a_log_that_hangs_costs_the_budget_and_no_more() {
     let peer = Peer::new();
     for bad in [Reply::Hang, Reply::Trickle] {
-        let budget = Duration::from_millis(300);
+        let budget = Duration::from_millis(500);
         let started = Instant::now();
         let (outcome, requests) = submit(vec![bad; 3], peer.key(), budget).await;
         let elapsed = started.elapsed();
         assert_eq!(outcome.unwrap_err().word(), "timeout");
         assert_eq!(requests.len(), 1);
-        assert!(elapsed >= budget && elapsed < budget * 4, "{elapsed:?}");
+        assert!(elapsed >= budget && elapsed < BUDGET, "{elapsed:?}");
     }
 }
 
@@ -344,7 +344,7 @@ async fn a_wait_beyond_the_budget_is_reported_instead_of_waited() {
     let reply = Reply::Throttle("Retry-After: 30\r\n".into());
     let started = Instant::now();
     let (outcome, requests) = submit(vec![reply, peer.good().await], peer.key(), BUDGET).await;
-    assert!(started.elapsed() < Duration::from_secs(1));
+    assert!(started.elapsed() < BUDGET / 2);
     assert_eq!(requests.len(), 1);
     let error = outcome.unwrap_err();
     assert_eq!(error.word(), "throttled");

@@ -4,8 +4,10 @@
 
 mod client;
 mod contract;
-//mod ctfe;
+mod ctfe;
 mod front;
 #[path = "../world/parts.rs"]
 mod parts;
+#[path = "../interop/ctfe.rs"]
+mod peer;
 mod scripted;
