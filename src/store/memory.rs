@@ -57,7 +57,7 @@ impl IssuanceStore for MemoryStore {
         let state = self.state();
         Ok(state
             .retry
-            .get(&(token.0, *spki_hash))
+            .get(&(*token.octets(), *spki_hash))
             .and_then(|serial| state.records.get(serial))
             .filter(|record| now <= record.intent.not_after)
             .cloned())
@@ -73,7 +73,7 @@ impl IssuanceStore for MemoryStore {
                 Err(StoreError::Conflict { serial })
             };
         }
-        let uses = state.uses.entry(intent.token_id.0).or_insert(Uses {
+        let uses = state.uses.entry(*intent.token_id.octets()).or_insert(Uses {
             keys: Vec::new(),
             expires_at: token_use.expires_at,
         });
@@ -121,7 +121,7 @@ impl IssuanceStore for MemoryStore {
             None => record.leaf = Some(leaf),
         }
         let intent = &record.intent;
-        let (at, key) = (intent.at, (intent.token_id.0, intent.spki_hash));
+        let (at, key) = (intent.at, (*intent.token_id.octets(), intent.spki_hash));
         state.open.remove(&(at, serial));
         state.retry.insert(key, serial);
         Ok(())

@@ -14,7 +14,7 @@ pub(super) fn encode_intent(intent: &Intent) -> Vec<u8> {
     let mut out = Writer::new(320 + intent.unsigned_precert.len());
     out.fixed(intent.serial.octets());
     out.fixed(&intent.token_hash);
-    out.fixed(&intent.token_id.0);
+    out.fixed(intent.token_id.octets());
     out.fixed(&intent.spki_hash);
     out.fixed(&intent.issuing_ca.0);
     out.fixed(&intent.profile.0);
@@ -45,7 +45,7 @@ pub(super) fn decode_intent(bytes: &[u8]) -> Result<Intent, StoreError> {
         Some(Intent {
             serial: from.serial()?,
             token_hash: from.fixed()?,
-            token_id: TokenId(from.fixed()?),
+            token_id: TokenId::from_octets(from.fixed()?),
             spki_hash: from.fixed()?,
             issuing_ca: IssuingCaId(from.fixed()?),
             profile: ProfileHash(from.fixed()?),
@@ -193,7 +193,7 @@ mod tests {
             serial: serial(),
             unsigned_precert: vec![0x30, 0x82, 1, 2],
             token_hash: [1; 32],
-            token_id: TokenId([2; 32]),
+            token_id: TokenId::from_octets([2; 32]),
             spki_hash: [3; 32],
             issuing_ca: IssuingCaId([4; 32]),
             profile: ProfileHash([5; 32]),

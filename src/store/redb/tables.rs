@@ -80,7 +80,7 @@ impl Op {
         Self::Intent {
             key: (intent.at.0, intent.serial),
             encoded: record::encode_intent(intent),
-            token_id: intent.token_id.0,
+            token_id: *intent.token_id.octets(),
             spki_hash: intent.spki_hash,
             not_after: intent.not_after.0,
             token_use,
@@ -357,7 +357,7 @@ pub(super) fn find_retry(
     now: UnixSeconds,
 ) -> Result<Option<Record>, ReadError> {
     let mut token_and_key = [0; 64];
-    token_and_key[..32].copy_from_slice(&token.0);
+    token_and_key[..32].copy_from_slice(token.octets());
     token_and_key[32..].copy_from_slice(spki_hash);
     let retry = txn.open_table(RETRY)?;
     let Some(row) = retry.get(&token_and_key)? else {
