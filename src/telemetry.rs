@@ -11,9 +11,8 @@ use tracing_subscriber::filter::{EnvFilter, ParseError};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
-use crate::fault::Fault;
+use crate::fault::{Fault, Reason};
 use crate::issuance::Issued;
-use crate::server::Problem;
 
 /// How events are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -83,16 +82,14 @@ pub fn issued(request_id: &str, issued: &Issued) {
     );
 }
 
-/// A request for a certificate was refused.
-pub fn refused(request_id: &str, problem: &Problem) {
-    let reason = problem.reason();
-    let issuer = problem.issuer();
+/// A request for a certificate was refused. `causes` is the chain behind it, outermost first.
+pub fn refused(request_id: &str, reason: Reason, issuer: Option<&str>, causes: &[String]) {
     match reason.fault() {
         Fault::Caller | Fault::Credentials | Fault::Policy | Fault::Throttle => {
             tracing::warn!(request_id, issuer, reason = reason.as_str(), "refused");
         }
         Fault::Dependency | Fault::Ours => {
-            let cause = problem.cause_chain().join(": ");
+            let cause = causes.join(": ");
             tracing::error!(
                 request_id,
                 issuer,

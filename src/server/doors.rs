@@ -243,7 +243,12 @@ impl Public {
             }
             Err(problem) => {
                 self.metrics.refused(problem.issuer(), problem.reason());
-                telemetry::refused(request_id.as_str(), problem);
+                telemetry::refused(
+                    request_id.as_str(),
+                    problem.reason(),
+                    problem.issuer(),
+                    &problem.cause_chain(),
+                );
             }
         }
     }

@@ -10,8 +10,11 @@ mod differences;
 mod fulcio;
 #[path = "../world/issuer.rs"]
 mod issuer;
+mod judges;
 mod oracle;
+mod outside_log;
 #[path = "../world/parts.rs"]
 mod parts;
+mod serve;
 #[path = "../world/subject.rs"]
 mod subject;

@@ -2,58 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
-use std::process::Command;
-use std::time::Duration;
-
-use serde_json::Value;
 
 use crate::answer::{Parts, ask, certificate, dissect};
 use crate::differences::DELIBERATE;
 use crate::fulcio::{Ca, Fulcio};
-use crate::issuer::{self, Served};
-use crate::parts::{self, Running};
+use crate::issuer::{Identity, Served, wall_clock};
+use crate::parts;
+use crate::serve::{Log, Serve};
 use crate::subject::{Kind, Subject};
-
-/// `serve` over the oracle's CA: a file key, an in-memory log, the two test issuers.
-fn shortleaf(ca: &Ca, folder: &Path, email: &str, github: &str) -> (Running, String) {
-    let port = parts::free_port();
-    let url = format!("http://127.0.0.1:{port}");
-    let config = folder.join("shortleaf.toml");
-    let issuer = |url: &str, kind: &str| {
-        format!(
-            "[[issuer]]\nurl = {url:?}\ntype = {kind:?}\naudiences = [\"sigstore\"]\n\
-             accept_shared_audience = true\ninsecure_loopback_http = true\n"
-        )
-    };
-    fs::write(
-        &config,
-        format!(
-            "[server]\nlisten = \"127.0.0.1:{port}\"\nops_listen = \"127.0.0.1:{}\"\n\
-             public_url = {url:?}\n\
-             [state]\ndir = {:?}\n\
-             [ca]\nchain = {:?}\nkey = {:?}\n\
-             [ct]\ninsecure_memory_log = true\n\
-             [[ct.log]]\nkind = \"memory\"\nname = \"oracle\"\n{}{}",
-            parts::free_port(),
-            folder.join("state"),
-            ca.chain(),
-            ca.key(),
-            issuer(email, "email"),
-            issuer(github, "github-workflow"),
-        ),
-    )
-    .expect("the scratch folder is writable");
-    let mut running = Running::start(
-        "shortleaf serve",
-        Command::new(env!("CARGO_BIN_EXE_shortleaf"))
-            .arg("serve")
-            .arg("--config")
-            .arg(&config),
-    );
-    running.wait_for_url(&format!("{url}/healthz"), Duration::from_secs(20));
-    (running, url)
-}
 
 /// Holds two leaves against each other. Panics at the first part that differs, is missing or
 /// stands elsewhere without being in the table; answers with the parts of the table that differ.
@@ -87,37 +43,22 @@ fn agree_on_every_key_and_identity(curve: &str, kinds: &[Kind]) {
         return;
     };
     let folder = tempfile::tempdir().expect("a scratch folder");
-    let served = Served::start(&["/email", "/github"]);
-    let (email, github) = (served.issuer(0), served.issuer(1));
+    let served = Served::start(&Identity::PATHS);
     let ca = Ca::make(folder.path(), curve);
-    let oracle = Fulcio::start(
-        &program,
-        &ca,
-        folder.path(),
-        [email.url(), github.url()],
-        None,
-    );
-    let (_running, ours) = shortleaf(&ca, folder.path(), email.url(), github.url());
+    let oracle = Fulcio::start(&program, &ca, folder.path(), served.urls(), None);
+    let ours = Serve::start(&ca, folder.path(), served.urls(), &Log::Memory);
 
-    let identities: [(&str, &issuer::Issuer, Value, &str); 3] = [
-        ("email", email, issuer::email_claims(), "email"),
-        ("GitHub", github, issuer::github_claims(), "sub"),
-        (
-            "GitHub with an environment",
-            github,
-            issuer::github_claims_with_environment(),
-            "sub",
-        ),
-    ];
     let mut differing = BTreeSet::new();
     for kind in kinds {
         let subject = Subject::generate(*kind);
-        for (identity, issuer, claims, challenge) in &identities {
-            let challenge = claims[challenge].as_str().expect("a string").to_owned();
-            let token = issuer.token(claims.clone(), issuer::wall_clock());
+        for identity in Identity::ALL {
+            let challenge = identity.challenge();
+            let token = served
+                .issuer(identity.issuer())
+                .token(identity.claims(), wall_clock());
             let theirs = ask(oracle.url(), &token, &subject, &challenge);
-            let ours = ask(&ours, &token, &subject, &challenge);
-            let what = format!("{kind:?}, {identity}");
+            let ours = ask(ours.url(), &token, &subject, &challenge);
+            let what = format!("{kind:?}, {identity:?}");
             differing.extend(compare(&what, ours.leaf(), theirs.leaf()));
             assert_eq!(
                 ours.chain[1..],

@@ -202,6 +202,47 @@ pub(crate) fn email_claims() -> Value {
     })
 }
 
+/// The identities a certificate can be made for, each with its issuer, its claims and its challenge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Identity {
+    Email,
+    Github,
+    GithubWithEnvironment,
+}
+
+impl Identity {
+    /// Every one.
+    pub(crate) const ALL: [Self; 3] = [Self::Email, Self::Github, Self::GithubWithEnvironment];
+    /// The paths of the two issuers, for [`Served::start`].
+    pub(crate) const PATHS: [&str; 2] = ["/email", "/github"];
+
+    /// Which of the two issuers vouches for it.
+    pub(crate) fn issuer(self) -> usize {
+        match self {
+            Self::Email => 0,
+            Self::Github | Self::GithubWithEnvironment => 1,
+        }
+    }
+
+    /// What the issuer says of it.
+    pub(crate) fn claims(self) -> Value {
+        match self {
+            Self::Email => email_claims(),
+            Self::Github => github_claims(),
+            Self::GithubWithEnvironment => github_claims_with_environment(),
+        }
+    }
+
+    /// What the proof of possession signs.
+    pub(crate) fn challenge(self) -> String {
+        let claim = match self {
+            Self::Email => "email",
+            Self::Github | Self::GithubWithEnvironment => "sub",
+        };
+        self.claims()[claim].as_str().expect("a string").to_owned()
+    }
+}
+
 /// Lays the members of `over` upon `base`; null takes a member away.
 pub(crate) fn merge(base: &mut Value, over: Value) {
     let base: &mut Map<String, Value> = base.as_object_mut().expect("claims are an object");
@@ -264,6 +305,11 @@ impl Served {
     /// The issuer beneath the path given at this place.
     pub(crate) fn issuer(&self, index: usize) -> &Issuer {
         &self.issuers[index]
+    }
+
+    /// The first two issuers' `iss`.
+    pub(crate) fn urls(&self) -> [&str; 2] {
+        [self.issuer(0).url(), self.issuer(1).url()]
     }
 }
 
