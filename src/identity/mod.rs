@@ -50,3 +50,36 @@ impl Principal {
         &self.extensions
     }
 }
+
+/// What the extension `57264.1.<arc>` is called in Sigstore's registry of identifiers.
+pub fn extension_name(arc: u8) -> Option<&'static str> {
+    const NAMES: [&str; 24] = [
+        "Issuer",
+        "GitHub Workflow Trigger",
+        "GitHub Workflow SHA",
+        "GitHub Workflow Name",
+        "GitHub Workflow Repository",
+        "GitHub Workflow Ref",
+        "",
+        "Issuer (V2)",
+        "Build Signer URI",
+        "Build Signer Digest",
+        "Runner Environment",
+        "Source Repository URI",
+        "Source Repository Digest",
+        "Source Repository Ref",
+        "Source Repository Identifier",
+        "Source Repository Owner URI",
+        "Source Repository Owner Identifier",
+        "Build Config URI",
+        "Build Config Digest",
+        "Build Trigger",
+        "Run Invocation URI",
+        "Source Repository Visibility At Signing",
+        "Deployment Environment",
+        "Token Subject",
+    ];
+    // .7 is the otherName type of username identities: a name's type, not an extension.
+    let name = NAMES.get(usize::from(arc.checked_sub(1)?))?;
+    (!name.is_empty()).then_some(*name)
+}

@@ -142,17 +142,6 @@ impl TokenId {
     }
 }
 
-impl TokenId {
-    /// The octets.
-    pub fn octets(&self) -> &[u8; 32] {
-        &self.0
-    }
-    /// An id read back from a record.
-    pub fn from_octets(octets: [u8; 32]) -> Self {
-        Self(octets)
-    }
-}
-
 /// Lower-case hex.
 impl fmt::Debug for TokenId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
