@@ -48,7 +48,7 @@ pub enum Error {
         retry_after_s: Option<u64>,
     },
     /// An answer that is not the contract's.
-    #[error("the answer from {url} is not a certificate chain: {what}")]
+    #[error("the answer from {url} is not what was asked for: {what}")]
     BadAnswer {
         /// Whom we asked.
         url: String,
@@ -111,6 +111,24 @@ pub async fn certificate(server: &str, token: &str, csr_pem: &str) -> Result<Vec
         attempt += 1;
         tokio::time::sleep(wait).await;
     }
+}
+
+/// Asks a development issuer (`shortleaf dev`) for a token with the claims of `body`, a JSON object.
+pub async fn development_token(url: &str, body: Vec<u8>) -> Result<String, Error> {
+    let unreachable = |source: reqwest::Error| Error::Unreachable {
+        url: url.to_owned(),
+        source: source.without_url(),
+    };
+    let answer = http()?.post(url).body(body).send().await.map_err(unreachable)?;
+    let status = answer.status().as_u16();
+    let bytes = bounded(answer, url).await?;
+    if status != 200 {
+        let message = printable(&String::from_utf8_lossy(&bytes), 2048);
+        return Err(Error::Refused { status, reason: "UNKNOWN".to_owned(), message, retry_after_s: None });
+    }
+    let parsed: Option<Value> = serde_json::from_slice(&bytes).ok();
+    let token = parsed.as_ref().and_then(|v| v["token"].as_str()).map(str::to_owned);
+    token.ok_or_else(|| Error::BadAnswer { url: url.to_owned(), what: "no token" })
 }
 
 async fn ask(client: &reqwest::Client, url: &str, body: &str) -> Result<Vec<String>, Error> {

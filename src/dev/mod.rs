@@ -1,2 +1,294 @@
 //! `dev`: a whole development instance in one process on 127.0.0.1; `demo` runs on the same parts.
+//!
+//! CA, log and OIDC issuer are made for this process. It believes whatever its own issuer signs,
+//! so everything listens on loopback and nothing of it belongs into production.
+
 pub mod issuer;
+
+use std::fmt::Write as _;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::ca::{InstanceId, LeafProfile, ProfileError};
+use crate::config::{IssuerSettings, IssuerType};
+use crate::ct::KeyError;
+use crate::ct::memory::MemoryLog;
+use crate::entropy::Entropy;
+use crate::instance::{self, Blueprint, PublishedLog, Running, parts};
+use crate::issuance::{self, CtMode};
+use crate::keys::ephemeral::{DevelopmentCa, DevelopmentError};
+use crate::possession::AlgorithmList;
+use crate::server::{ConnectionLimits, serve};
+use crate::store::audit_file::{self, AuditFile};
+use crate::store::redb::{self, RedbStore};
+use crate::system::{SystemClock, SystemEntropy};
+use crate::time::Clock;
+use crate::x509::SignatureAlgorithm;
+use issuer::{DevIssuer, Persona};
+
+/// What an outside issuer's tokens must be meant for in `dev`.
+pub const SHARED_AUDIENCE: &str = "sigstore";
+/// How many keys a token may have certified in `dev`: cosign reads one token again for each image.
+pub const LENIENT_CERTIFICATES_PER_TOKEN: u32 = 16;
+/// For the whole log step; the log is in this process.
+const LOG_DEADLINE: Duration = Duration::from_secs(4);
+
+/// How the instance is to be.
+#[derive(Debug)]
+pub struct Options {
+    /// Where clients connect; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Outside issuers to believe as well.
+    pub issuers: Vec<(IssuerType, String)>,
+    /// Where records live; `None` takes a temporary folder, removed at the end.
+    pub state: Option<PathBuf>,
+    /// Whether to keep the defaults of `serve`: one certificate a token, no shared audience.
+    pub strict: bool,
+    /// The issuing key.
+    pub algorithm: SignatureAlgorithm,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            issuers: Vec::new(),
+            state: None,
+            strict: false,
+            algorithm: SignatureAlgorithm::EcdsaP384Sha384,
+        }
+    }
+}
+
+/// Why there is no development instance.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The address is not on this machine.
+    #[error("{address} is not a loopback address: a development instance believes everybody")]
+    NotLoopback {
+        /// As given.
+        address: SocketAddr,
+    },
+    /// No listener for the issuer.
+    #[error("no free port for the development issuer")]
+    Listen(#[source] std::io::Error),
+    /// No folder for the records.
+    #[error("cannot use {path:?} for the records")]
+    State {
+        /// Which folder.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file for clients cannot be written.
+    #[error("cannot write {path:?}")]
+    Out {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The development issuer.
+    #[error(transparent)]
+    Issuer(#[from] issuer::Error),
+    /// The CA.
+    #[error("could not make a CA")]
+    Ca(#[from] DevelopmentError),
+    /// The log.
+    #[error("could not make a log")]
+    Log(#[from] KeyError),
+    /// The profile.
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
+    /// The store.
+    #[error("could not open the store")]
+    Store(#[from] redb::OpenError),
+    /// The audit log.
+    #[error("could not open the audit log")]
+    Audit(#[from] audit_file::OpenError),
+    /// The parts.
+    #[error(transparent)]
+    Parts(#[from] parts::Error),
+    /// The listeners.
+    #[error(transparent)]
+    Start(#[from] instance::Error),
+}
+
+/// A development instance that answers.
+pub struct Dev {
+    instance: Running,
+    issuer: Arc<DevIssuer>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    state: PathBuf,
+    // Removed when this is dropped.
+    _scratch: Option<tempfile::TempDir>,
+}
+
+/// Makes everything and answers until [`Dev::stop`].
+pub async fn start(options: Options) -> Result<Dev, Error> {
+    if !options.listen.ip().is_loopback() {
+        return Err(Error::NotLoopback { address: options.listen });
+    }
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+    let now = clock.now();
+
+    let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(Error::Listen)?;
+    let base = format!("http://{}", socket.local_addr().map_err(Error::Listen)?);
+    let issuer = Arc::new(DevIssuer::new(&base, clock.clone(), entropy.clone())?);
+    let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+    tasks.spawn(serve(socket, issuer.clone().router(), ConnectionLimits::default(), stop.clone()));
+    tasks.close();
+
+    let (state, scratch) = state_folder(options.state)?;
+    let audit = Arc::new(AuditFile::open(&state.join("audit.log"), now)?);
+    let store = Arc::new(RedbStore::open(&state.join("issuance.redb"), &*entropy, Some(audit.clone()))?);
+    let ca = DevelopmentCa::new(options.algorithm, now.seconds(), &*entropy)?;
+    let log = MemoryLog::generate("dev-log")?;
+    let published = PublishedLog { base_url: None, spki: log.spki().to_vec(), valid_from: ca.authority.issuing().not_before() };
+    let issuers = believed(&issuer, &options.issuers, options.strict);
+
+    let instance = instance::start(Blueprint {
+        listen: options.listen,
+        ops_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        public_url: None,
+        drain: Duration::from_secs(5),
+        issuance: issuance::Parts {
+            issuers: parts::trusted(&issuers)?,
+            keys: Arc::new(parts::keys(&issuers)?),
+            authority: Arc::new(ca.authority),
+            signer: Arc::new(ca.signer),
+            profile: Arc::new(LeafProfile::new("dev", LeafProfile::LIFETIME_S, 0, None)?),
+            ct: CtMode::Required { logs: vec![Arc::new(log)], deadline: LOG_DEADLINE },
+            store,
+            audit,
+            entropy: entropy.clone(),
+            instance: InstanceId::FIRST,
+            permitted: AlgorithmList::all(),
+            monotonic: None,
+            probe: issuance::no_probe(),
+        },
+        issuers,
+        logs: vec![published],
+        clock,
+        entropy,
+    })
+    .await?;
+    Ok(Dev { instance, issuer, stop, tasks, state, _scratch: scratch })
+}
+
+fn state_folder(asked: Option<PathBuf>) -> Result<(PathBuf, Option<tempfile::TempDir>), Error> {
+    match asked {
+        Some(path) => {
+            std::fs::create_dir_all(&path).map_err(|source| Error::State { path: path.clone(), source })?;
+            Ok((path, None))
+        }
+        None => {
+            let scratch = tempfile::Builder::new().prefix("shortleaf-").tempdir();
+            let scratch = scratch.map_err(|source| Error::State { path: std::env::temp_dir(), source })?;
+            Ok((scratch.path().to_owned(), Some(scratch)))
+        }
+    }
+}
+
+/// Our own two personas and the outside issuers asked for.
+fn believed(own: &DevIssuer, outside: &[(IssuerType, String)], strict: bool) -> Vec<IssuerSettings> {
+    let personas = [(IssuerType::GithubWorkflow, own.url(Persona::Github)), (IssuerType::Email, own.url(Persona::Email))];
+    personas
+        .into_iter()
+        .chain(outside.iter().cloned())
+        .map(|(kind, url)| IssuerSettings {
+            url,
+            kind,
+            // Strict instances still need an audience; outside clients know only this one.
+            audiences: vec![SHARED_AUDIENCE.to_owned()],
+            max_token_age_s: 600,
+            max_token_lifetime_s: 86_400,
+            certificates_per_token: if strict { 1 } else { LENIENT_CERTIFICATES_PER_TOKEN },
+            jwks_file: None,
+            ca_file: None,
+            jwks_hosts: Vec::new(),
+            skip_email_verification: false,
+            insecure_loopback_http: true,
+        })
+        .collect()
+}
+
+impl Dev {
+    /// The instance itself.
+    pub fn instance(&self) -> &Running {
+        &self.instance
+    }
+
+    /// The issuer.
+    pub fn issuer(&self) -> &DevIssuer {
+        &self.issuer
+    }
+
+    /// Where records live.
+    pub fn state(&self) -> &Path {
+        &self.state
+    }
+
+    /// Writes what clients need into `folder`: `env.sh` and the three trust files.
+    pub fn write_out(&self, folder: &Path) -> Result<(), Error> {
+        std::fs::create_dir_all(folder).map_err(|source| Error::Out { path: folder.to_owned(), source })?;
+        let folder = folder.canonicalize().map_err(|source| Error::Out { path: folder.to_owned(), source })?;
+        let trust = self.instance.trust();
+        let files = [("trusted_root.json", &trust.trusted_root), ("signing_config.json", &trust.signing_config), ("client_trust_config.json", &trust.client_trust_config)];
+        for (name, text) in files {
+            write(&folder.join(name), text)?;
+        }
+        write(&folder.join("env.sh"), &self.environment(&folder))
+    }
+
+    /// `export` lines for a shell.
+    fn environment(&self, folder: &Path) -> String {
+        let file = |name: &str| folder.join(name).display().to_string();
+        let github = self.issuer.url(Persona::Github);
+        let variables = [
+            ("FULCIO_URL", self.instance.url().to_owned()),
+            ("SHORTLEAF_SERVER", self.instance.url().to_owned()),
+            ("OIDC_ISSUER", github.clone()),
+            ("OIDC_ISSUER_EMAIL", self.issuer.url(Persona::Email)),
+            // What a GitHub Actions job finds; the development issuer takes any credential.
+            ("ACTIONS_ID_TOKEN_REQUEST_URL", format!("{github}/token?api-version=2.0")),
+            ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "development".to_owned()),
+            ("TRUSTED_ROOT", file("trusted_root.json")),
+            ("SIGNING_CONFIG", file("signing_config.json")),
+            ("CLIENT_TRUST_CONFIG", file("client_trust_config.json")),
+            ("SHORTLEAF_OPS_URL", self.instance.ops_url().to_owned()),
+        ];
+        variables.iter().fold(String::new(), |mut text, (name, value)| {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "export {name}={}", quoted(value));
+            text
+        })
+    }
+
+    /// Stops both servers; the temporary folder goes with the value.
+    pub async fn stop(self) {
+        self.instance.stop().await;
+        self.stop.cancel();
+        self.tasks.wait().await;
+    }
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Error> {
+    std::fs::write(path, text).map_err(|source| Error::Out { path: path.to_owned(), source })
+}
+
+/// As one word of a POSIX shell.
+fn quoted(value: &str) -> String {
+    format!("'{}'", value.replace('\'', "'\\''"))
+}

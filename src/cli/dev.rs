@@ -1,0 +1,115 @@
+//! `dev`: a development instance until interrupted; `dev token`: a token from a running one.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::exit::Exit;
+use super::files;
+use super::output::{Failure, Output};
+use super::signal;
+use crate::client;
+use crate::config::IssuerType;
+use crate::dev::{self, Options};
+
+/// Largest claims file read, in bytes.
+const MAX_CLAIMS_BYTES: u64 = 64 * 1024;
+
+#[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(super) struct DevArgs {
+    #[command(subcommand)]
+    command: Option<DevCommand>,
+    /// Where clients connect; loopback only
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+    /// Believe this outside issuer too, audience `sigstore`, plain http on loopback allowed;
+    /// repeatable
+    #[arg(long = "issuer", value_name = "TYPE=URL", value_parser = issuer)]
+    issuers: Vec<(IssuerType, String)>,
+    /// Where records live [default: a temporary folder, removed at the end]
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+    /// Write env.sh and the trust files here
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// One certificate a token, as `serve` has it by default
+    #[arg(long)]
+    strict: bool,
+}
+
+#[derive(Subcommand, Debug)]
+enum DevCommand {
+    /// Mint a token at a running development issuer
+    Token {
+        /// The issuer
+        #[arg(long, value_name = "URL", env = "OIDC_ISSUER")]
+        issuer_url: String,
+        /// Claims, as JSON or a file of JSON, instead of the defaults; null removes a claim
+        #[arg(long, value_name = "JSON|FILE")]
+        claims: Option<String>,
+        /// Keep the default claims and lay --claims over them
+        #[arg(long, requires = "claims")]
+        over_defaults: bool,
+        /// Audience
+        #[arg(long)]
+        audience: Option<String>,
+    },
+}
+
+fn issuer(text: &str) -> Result<(IssuerType, String), String> {
+    let (kind, url) = text.split_once('=').ok_or("write TYPE=URL, such as email=http://127.0.0.1:9000")?;
+    let kind = IssuerType::from_word(kind).ok_or("the type is github-workflow or email")?;
+    Ok((kind, url.to_owned()))
+}
+
+pub(super) async fn run(args: DevArgs, out: &Output) -> Result<(), Failure> {
+    if let Some(command) = &args.command {
+        return token(command, out).await;
+    }
+    let failed = |e: dev::Error| Failure::from_error(Exit::Unexpected, &e);
+    let strict = args.strict;
+    let dev = dev::start(Options { listen: args.listen, issuers: args.issuers, state: args.state, strict, ..Options::default() }).await.map_err(failed)?;
+    if let Some(folder) = &args.out {
+        dev.write_out(folder).map_err(failed)?;
+        out.say(&format!("files      . {}", folder.join("env.sh").display()));
+    }
+    out.say(&format!("issuer     {}  (GitHub's claims; /email for an address)", dev.issuer().url(dev::issuer::Persona::Github)));
+    out.say(&format!("operators  {}", dev.instance().ops_url()));
+    out.say(&format!("records    {}", dev.state().display()));
+    if strict {
+        out.say(&format!("tokens     audience {:?}, one certificate each", dev::SHARED_AUDIENCE));
+    } else {
+        out.say(&format!("tokens     audience {:?} (shared with every Sigstore service), {} certificates each; --strict for one", dev::SHARED_AUDIENCE, dev::LENIENT_CERTIFICATES_PER_TOKEN));
+    }
+    out.result(&format!("READY {}", dev.instance().url()));
+    signal::wait().await;
+    dev.stop().await;
+    Ok(())
+}
+
+async fn token(command: &DevCommand, out: &Output) -> Result<(), Failure> {
+    let DevCommand::Token { issuer_url, claims, over_defaults, audience } = command;
+    let body = match claims {
+        None => Vec::new(),
+        Some(text) if text.trim_start().starts_with('{') => text.clone().into_bytes(),
+        Some(path) => files::read(path.as_ref(), MAX_CLAIMS_BYTES)?,
+    };
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    if *over_defaults {
+        query.append_pair("base", "defaults");
+    }
+    if let Some(audience) = audience {
+        query.append_pair("audience", audience);
+    }
+    let url = format!("{}/token?{}", issuer_url.trim_end_matches('/'), query.finish());
+    let token = client::development_token(&url, body).await.map_err(|e| Failure::from_error(Exit::Network, &e).hint("is `shortleaf dev` running, and its env.sh read?"))?;
+    if out.json {
+        out.json(json!({ "token": token }));
+    } else {
+        out.result(&token);
+    }
+    Ok(())
+}
