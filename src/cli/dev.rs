@@ -80,7 +80,7 @@ pub(super) async fn run(args: DevArgs, out: &Output) -> Result<(), Failure> {
     out.say(&format!("operators  {}", dev.instance().ops_url()));
     out.say(&format!("records    {}", dev.state().display()));
     if strict {
-        out.say(&format!("tokens     audience {:?}, one certificate each", dev::SHARED_AUDIENCE));
+        out.say(&format!("tokens     audience {:?}, one certificate each", dev.instance().url()));
     } else {
         out.say(&format!("tokens     audience {:?} (shared with every Sigstore service), {} certificates each; --strict for one", dev::SHARED_AUDIENCE, dev::LENIENT_CERTIFICATES_PER_TOKEN));
     }

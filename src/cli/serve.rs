@@ -7,7 +7,7 @@ use super::exit::Exit;
 use super::output::{Failure, Output};
 use super::signal;
 use crate::config::LogFormat;
-use crate::instance::{self, parts};
+use crate::instance::{self, Listeners, parts};
 use crate::telemetry;
 
 #[derive(Args, Debug)]
@@ -34,6 +34,8 @@ pub(super) async fn run(mut args: ServeArgs, out: &Output) -> Result<(), Failure
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
+    let listeners = Listeners::bind(settings.server.listen, settings.server.ops_listen).await;
+    let listeners = listeners.map_err(|e| Failure::from_error(Exit::Configuration, &e))?;
     let blueprint = parts::blueprint(settings).map_err(|e| {
         let failure = Failure::from_error(Exit::Configuration, &e);
         match e.hint() {
@@ -41,7 +43,7 @@ pub(super) async fn run(mut args: ServeArgs, out: &Output) -> Result<(), Failure
             None => failure,
         }
     })?;
-    let running = instance::start(blueprint).await.map_err(|e| Failure::from_error(Exit::Configuration, &e))?;
+    let running = instance::start(blueprint, listeners).map_err(|e| Failure::from_error(Exit::Configuration, &e))?;
     out.say(&format!("serving    {}", running.url()));
     out.say(&format!("operators  {}", running.ops_url()));
     out.result(&format!("READY {}", running.url()));

@@ -20,7 +20,7 @@ use crate::config::{IssuerSettings, IssuerType};
 use crate::ct::KeyError;
 use crate::ct::memory::MemoryLog;
 use crate::entropy::Entropy;
-use crate::instance::{self, Blueprint, PublishedLog, Running, parts};
+use crate::instance::{self, Blueprint, Listeners, PublishedLog, Running, parts};
 use crate::issuance::{self, CtMode};
 use crate::keys::ephemeral::{DevelopmentCa, DevelopmentError};
 use crate::possession::AlgorithmList;
@@ -150,17 +150,17 @@ pub async fn start(options: Options) -> Result<Dev, Error> {
     tasks.spawn(serve(socket, issuer.clone().router(), ConnectionLimits::default(), stop.clone()));
     tasks.close();
 
-    let (state, scratch) = state_folder(options.state)?;
+    let (state, scratch) = state_folder(options.state.clone())?;
     let audit = Arc::new(AuditFile::open(&state.join("audit.log"), now)?);
     let store = Arc::new(RedbStore::open(&state.join("issuance.redb"), &*entropy, Some(audit.clone()))?);
     let ca = DevelopmentCa::new(options.algorithm, now.seconds(), &*entropy)?;
     let log = MemoryLog::generate("dev-log")?;
     let published = PublishedLog { base_url: None, spki: log.spki().to_vec(), valid_from: ca.authority.issuing().not_before() };
-    let issuers = believed(&issuer, &options.issuers, options.strict);
+    let ops = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let listeners = Listeners::bind(options.listen, ops).await?;
+    let issuers = believed(&issuer, &options, listeners.url());
 
     let instance = instance::start(Blueprint {
-        listen: options.listen,
-        ops_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         public_url: None,
         drain: Duration::from_secs(5),
         issuance: issuance::Parts {
@@ -182,8 +182,7 @@ pub async fn start(options: Options) -> Result<Dev, Error> {
         logs: vec![published],
         clock,
         entropy,
-    })
-    .await?;
+    }, listeners)?;
     Ok(Dev { instance, issuer, stop, tasks, state, _scratch: scratch })
 }
 
@@ -201,20 +200,29 @@ fn state_folder(asked: Option<PathBuf>) -> Result<(PathBuf, Option<tempfile::Tem
     }
 }
 
-/// Our own two personas and the outside issuers asked for.
-fn believed(own: &DevIssuer, outside: &[(IssuerType, String)], strict: bool) -> Vec<IssuerSettings> {
-    let personas = [(IssuerType::GithubWorkflow, own.url(Persona::Github)), (IssuerType::Email, own.url(Persona::Email))];
-    personas
-        .into_iter()
-        .chain(outside.iter().cloned())
-        .map(|(kind, url)| IssuerSettings {
+/// Our own two personas and the outside issuers asked for. Tokens are meant for this instance's
+/// `url`; unless strict, also for the audience that outside clients always ask for.
+fn believed(own: &DevIssuer, options: &Options, url: &str) -> Vec<IssuerSettings> {
+    let mine = [
+        (IssuerType::GithubWorkflow, own.url(Persona::Github)),
+        (IssuerType::Email, own.url(Persona::Email)),
+    ];
+    let shared = || vec![SHARED_AUDIENCE.to_owned()];
+    let audiences = match options.strict {
+        true => vec![url.to_owned()],
+        false => vec![SHARED_AUDIENCE.to_owned(), url.to_owned()],
+    };
+    let mine = mine.map(|(kind, url)| (kind, url, audiences.clone()));
+    let outside = options.issuers.iter().map(|(kind, url)| (*kind, url.clone(), shared()));
+    mine.into_iter()
+        .chain(outside)
+        .map(|(kind, url, audiences)| IssuerSettings {
             url,
             kind,
-            // Strict instances still need an audience; outside clients know only this one.
-            audiences: vec![SHARED_AUDIENCE.to_owned()],
+            audiences,
             max_token_age_s: 600,
             max_token_lifetime_s: 86_400,
-            certificates_per_token: if strict { 1 } else { LENIENT_CERTIFICATES_PER_TOKEN },
+            certificates_per_token: if options.strict { 1 } else { LENIENT_CERTIFICATES_PER_TOKEN },
             jwks_file: None,
             ca_file: None,
             jwks_hosts: Vec::new(),

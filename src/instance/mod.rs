@@ -28,105 +28,21 @@ const READINESS_AGE: Duration = Duration::from_secs(2);
 /// How often abandoned intents are looked for and expired token uses forgotten.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
-/// Everything an instance is made of.
-pub struct Blueprint {
-    /// Where clients connect; port 0 takes a free one.
-    pub listen: SocketAddr,
-    /// Where operators connect.
-    pub ops_listen: SocketAddr,
-    /// The URL in the trust files; `None` takes the address bound.
-    pub public_url: Option<String>,
-    /// How long stopping waits for requests in flight.
-    pub drain: Duration,
-    /// The pipeline's parts.
-    pub issuance: issuance::Parts,
-    /// Issuers as `GET /api/v2/configuration` shows them.
-    pub issuers: Vec<IssuerSettings>,
-    /// Logs as the trusted root lists them.
-    pub logs: Vec<PublishedLog>,
-    /// The clock every request reads once.
-    pub clock: Arc<dyn Clock>,
-    /// For request ids.
-    pub entropy: Arc<dyn Entropy>,
-}
-
-/// A log as the trusted root lists it.
-#[derive(Clone, Debug)]
-pub struct PublishedLog {
-    /// Its submission prefix; `None` for a log inside this process, which is listed under the public URL.
-    pub base_url: Option<String>,
-    /// Its key, SubjectPublicKeyInfo DER.
-    pub spki: Vec<u8>,
-    /// Since when its SCTs are to be believed.
-    pub valid_from: UnixSeconds,
-}
-
-/// Why an instance does not start.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// The address cannot be had.
-    #[error("cannot listen on {address}")]
-    Listen {
-        /// Which one.
-        address: SocketAddr,
-        /// What the system said.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The trust files cannot be written.
-    #[error("could not write the trust files")]
-    Trust(#[from] trust::Error),
-}
-
-/// An instance that answers.
-pub struct Running {
+/// The two listeners, bound and not answering yet.
+pub struct Listeners {
+    public: TcpListener,
+    ops: TcpListener,
     url: String,
     ops_url: String,
-    trust: TrustFiles,
-    service: Arc<Service>,
-    stop: CancellationToken,
-    tasks: TaskTracker,
 }
 
-/// Binds both listeners and answers until [`Running::stop`].
-pub async fn start(blueprint: Blueprint) -> Result<Running, Error> {
-    let public = bind(blueprint.listen).await?;
-    let ops = bind(blueprint.ops_listen).await?;
-    let bound = |listener: &TcpListener, asked: SocketAddr| format!("http://{}", listener.local_addr().unwrap_or(asked));
-    let url = bound(&public, blueprint.listen);
-    let ops_url = bound(&ops, blueprint.ops_listen);
-    let public_url = blueprint.public_url.clone().unwrap_or_else(|| url.clone());
-
-    let authority = blueprint.issuance.authority.clone();
-    let chain: Vec<Vec<u8>> = authority.chain().iter().map(|c| c.der().to_vec()).collect();
-    let trust = trust_files(&public_url, chain.clone(), authority.issuing().not_before(), &blueprint.logs)?;
-    let metrics = Arc::new(Metrics::new(blueprint.issuers.iter().map(|i| i.url.clone()), authority.issuing().not_after()));
-    let service = Arc::new(Service::new(blueprint.issuance));
-
-    let stop = CancellationToken::new();
-    let tasks = TaskTracker::new();
-    let doors = public_router(Public::new(PublicParts {
-        issuance: service.clone(),
-        clock: blueprint.clock.clone(),
-        entropy: blueprint.entropy,
-        metrics: metrics.clone(),
-        chains: vec![chain],
-        issuers: blueprint.issuers.iter().map(shown).collect(),
-        trust: trust.clone(),
-        limits: RequestLimits::default(),
-    }));
-    let limits = ConnectionLimits { drain: blueprint.drain, ..ConnectionLimits::default() };
-    tasks.spawn(serve(public, doors, limits, stop.clone()));
-    let for_operators = ops_router(Ops { issuance: service.clone(), clock: blueprint.clock.clone(), metrics, readiness_age: READINESS_AGE });
-    tasks.spawn(serve(ops, for_operators, limits, stop.clone()));
-    tasks.spawn(sweep(service.clone(), blueprint.clock, stop.clone()));
-    tasks.close();
-    Ok(Running { url, ops_url, trust, service, stop, tasks })
-}
-
-async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
-    TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })
+impl Listeners {
+    /// Binds both; port 0 takes a free one.
+    pub async fn bind(address: SocketAddr) -> Result<(TcpListener, String), Error> {
+    let failed = |source| Error::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let url = format!("http://{}", listener.local_addr().map_err(failed)?);
+    Ok((listener, url))
 }
 
 /// Looks for abandoned intents and forgets what expired, until told to stop.

@@ -172,8 +172,6 @@ pub fn blueprint(settings: Settings) -> Result<Blueprint, Error> {
         StoreKind::Memory => Arc::new(MemoryStore::new()),
     };
     Ok(Blueprint {
-        listen: settings.server.listen,
-        ops_listen: settings.server.ops_listen,
         public_url: Some(settings.server.public_url),
         drain: settings.server.drain,
         issuance: issuance::Parts {
@@ -188,6 +186,8 @@ pub fn blueprint(settings: Settings) -> Result<Blueprint, Error> {
             entropy: Arc::new(SystemEntropy),
             instance: InstanceId::FIRST,
             permitted,
+            monotonic: Some(Arc::new(|| STARTED.elapsed())),
+            probe: probe(),
         },
         issuers: settings.issuers,
         logs,
