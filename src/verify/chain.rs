@@ -62,19 +62,24 @@ pub(super) fn verify(
             Err(_) => {}
         }
     }
-    // An expired leaf is the common case and deserves its own words, but only once nothing worse
-    // is known: before the path is proven its dates are only a claim.
-    Err(match failure {
+    // An expired leaf is the common case and deserves its own words; webpki looks at the dates of
+    // a certificate only once it has found the path to it.
+    let expired = matches!(
+        failure,
         Error::Untrusted {
             source: webpki::Error::CertExpired { .. } | webpki::Error::CertNotValidYet { .. },
             ..
-        } if !(leaf.not_before..=leaf.not_after).contains(&at) => Error::OutsideValidity {
-            not_before: leaf.not_before,
-            not_after: leaf.not_after,
+        }
+    );
+    if expired && !(leaf.not_before..=leaf.not_after).contains(&at) {
+        let (not_before, not_after) = (leaf.not_before, leaf.not_after);
+        return Err(Error::OutsideValidity {
+            not_before,
+            not_after,
             at,
-        },
-        other => other,
-    })
+        });
+    }
+    Err(failure)
 }
 
 fn is_issuing(authority: &TrustedAuthority, der: &[u8]) -> bool {

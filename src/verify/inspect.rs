@@ -3,6 +3,8 @@
 //! Decoding is generous where verifying is strict: an extension whose value makes no sense is
 //! shown as bytes. Only what is not a DER certificate at all is an error.
 
+use std::fmt;
+
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::{
     DistributionPointName, ExtendedKeyUsage, GeneralName, KeyUsage, ParsedExtension, X509Extension,
@@ -11,10 +13,9 @@ use x509_parser::prelude::FromDer;
 use x509_parser::public_key::PublicKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
-use super::Error;
+use super::{Error, hex};
 use crate::ct::{self, Sct};
 use crate::der::{self, tag};
-use crate::identity;
 use crate::time::UnixSeconds;
 use crate::x509::oid;
 
@@ -108,26 +109,76 @@ pub enum Name {
 }
 
 impl Inspection {
-    /// The values of the extensions with this name, usually one.
+    /// The first extension with this name.
     pub(super) fn named(&self, name: &'static str) -> Option<&Extension> {
         self.extensions.iter().find(|e| e.name == Some(name))
     }
 
     /// The text of the Fulcio extension .`arc`.
     pub fn text(&self, wanted: u8) -> Option<&str> {
-        self.extensions.iter().find_map(|e| match &e.value {
-            Value::Text { arc, text } if *arc == wanted => Some(text.as_str()),
-            _ => None,
+        self.extensions.iter().find_map(|e| {
+            let Value::Text { arc, text } = &e.value else {
+                return None;
+            };
+            (*arc == wanted).then_some(text.as_str())
         })
     }
 
     /// The SCTs, unverified.
     pub fn scts(&self) -> &[Sct] {
-        let found = self.extensions.iter().find_map(|e| match &e.value {
-            Value::Scts(scts) => Some(scts.as_slice()),
-            _ => None,
+        let found = self.extensions.iter().find_map(|e| {
+            let Value::Scts(scts) = &e.value else {
+                return None;
+            };
+            Some(scts.as_slice())
         });
         found.unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Email(name) | Self::Uri(name) | Self::Other(name) => f.write_str(name),
+        }
+    }
+}
+
+/// One line for people; what the certificate's maker chose is quoted where it may be hostile.
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |f: &mut fmt::Formatter<'_>, items: Vec<String>| f.write_str(&items.join(", "));
+        match self {
+            Self::KeyUsage(usages) => f.write_str(&usages.join(", ")),
+            Self::ExtendedKeyUsage(purposes) => f.write_str(&purposes.join(", ")),
+            Self::SubjectKeyIdentifier(id) | Self::AuthorityKeyIdentifier(id) => {
+                f.write_str(&hex(id))
+            }
+            Self::SubjectAltName(names) => list(
+                f,
+                names
+                    .iter()
+                    .map(|n| n.to_string().escape_debug().to_string())
+                    .collect(),
+            ),
+            Self::BasicConstraints { ca, path_len } => match path_len {
+                Some(below) => write!(f, "CA {ca}, path length {below}"),
+                None => write!(f, "CA {ca}"),
+            },
+            Self::CrlUrls(urls) => list(
+                f,
+                urls.iter().map(|u| u.escape_debug().to_string()).collect(),
+            ),
+            Self::Text { text, .. } => write!(f, "{}", text.escape_debug()),
+            Self::Scts(scts) => list(
+                f,
+                scts.iter()
+                    .map(|sct| format!("log {} at {}", sct.log_id, sct.timestamp))
+                    .collect(),
+            ),
+            Self::Poison => f.write_str("precertificate, not to be used"),
+            Self::Opaque(bytes) => write!(f, "0x{}", hex(bytes)),
+        }
     }
 }
 
@@ -161,7 +212,7 @@ fn algorithm(identifier: &[u8]) -> String {
 }
 
 fn dotted(identifier: &[u8]) -> String {
-    oid::dotted(identifier).unwrap_or_else(|| super::hex(identifier))
+    oid::dotted(identifier).unwrap_or_else(|| hex(identifier))
 }
 
 fn key(spki: &SubjectPublicKeyInfo<'_>) -> String {
@@ -172,10 +223,12 @@ fn key(spki: &SubjectPublicKeyInfo<'_>) -> String {
         (oid::EC_PUBLIC_KEY, Some(oid::P384)) => "P-384".into(),
         (oid::EC_PUBLIC_KEY, Some(oid::P521)) => "P-521".into(),
         (oid::ED25519, _) => "Ed25519".into(),
-        (oid::RSA_ENCRYPTION, _) => match spki.parsed() {
-            Ok(PublicKey::RSA(key)) => format!("RSA {}", key.key_size()),
-            _ => "RSA".into(),
-        },
+        (oid::RSA_ENCRYPTION, _) => {
+            let Ok(PublicKey::RSA(key)) = spki.parsed() else {
+                return "RSA".into();
+            };
+            format!("RSA {}", key.key_size())
+        }
         _ => dotted(kind),
     }
 }
@@ -185,7 +238,7 @@ fn extension(read: &X509Extension<'_>) -> Extension {
     let arc = oid::fulcio_arc(identifier);
     Extension {
         oid: dotted(identifier),
-        name: oid::name(identifier).or_else(|| arc.and_then(identity::extension_name)),
+        name: oid::name(identifier).or_else(|| arc.and_then(fulcio_name)),
         critical: read.critical,
         value: value(read, arc).unwrap_or_else(|| Value::Opaque(read.value.to_vec())),
     }
@@ -284,4 +337,34 @@ fn purposes(usage: &ExtendedKeyUsage<'_>) -> Vec<String> {
     let known = known.map(|(name, _)| name.to_owned());
     let other = usage.other.iter().map(|oid| dotted(oid.as_bytes()));
     known.chain(other).collect()
+}
+
+/// What Fulcio's documentation calls the extension .`arc`.
+fn fulcio_name(arc: u8) -> Option<&'static str> {
+    Some(match arc {
+        1 => "Issuer",
+        2 => "GitHub Workflow Trigger",
+        3 => "GitHub Workflow SHA",
+        4 => "GitHub Workflow Name",
+        5 => "GitHub Workflow Repository",
+        6 => "GitHub Workflow Ref",
+        8 => "Issuer (V2)",
+        9 => "Build Signer URI",
+        10 => "Build Signer Digest",
+        11 => "Runner Environment",
+        12 => "Source Repository URI",
+        13 => "Source Repository Digest",
+        14 => "Source Repository Ref",
+        15 => "Source Repository Identifier",
+        16 => "Source Repository Owner URI",
+        17 => "Source Repository Owner Identifier",
+        18 => "Build Config URI",
+        19 => "Build Config Digest",
+        20 => "Build Trigger",
+        21 => "Run Invocation URI",
+        22 => "Source Repository Visibility At Signing",
+        23 => "Deployment Environment",
+        24 => "Token Subject",
+        _ => return None,
+    })
 }

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
+use super::Error;
 use super::inspect::{Extension, Inspection, Name, Value};
-use super::{Error, hex};
 use crate::identity::San;
 
 /// Checks usage and names, and answers with the one identity.
@@ -30,13 +30,12 @@ pub(super) fn profile(leaf: &Inspection) -> Result<San, Error> {
         return Err(not_of_profile("extKeyUsage", purpose, "codeSigning"));
     }
     let names = required(leaf, "subjectAltName")?;
-    match &names.value {
-        Value::SubjectAltName(all) if names.critical => match all.as_slice() {
+    if let (true, Value::SubjectAltName(all)) = (names.critical, &names.value) {
+        match all.as_slice() {
             [Name::Email(address)] if printable(address) => return Ok(San::Email(address.clone())),
             [Name::Uri(uri)] if printable(uri) => return Ok(San::Uri(uri.clone())),
             _ => {}
-        },
-        _ => {}
+        }
     }
     Err(not_of_profile(
         "subjectAltName",
@@ -69,13 +68,6 @@ fn required<'a>(leaf: &'a Inspection, name: &'static str) -> Result<&'a Extensio
 
 fn not_of_profile(name: &'static str, extension: &Extension, want: &'static str) -> Error {
     let critical = if extension.critical { "critical, " } else { "" };
-    #[allow(clippy::wildcard_enum_match_arm)] // for display; every other value prints as it is
-    let value = match &extension.value {
-        Value::Opaque(bytes) => hex(bytes),
-        Value::KeyUsage(usages) => usages.join(" "),
-        Value::ExtendedKeyUsage(purposes) => purposes.join(" "),
-        other => format!("{other:?}"),
-    };
-    let got = format!("{critical}{value}");
+    let got = format!("{critical}{}", extension.value);
     Error::ExtensionNotOfProfile { name, got, want }
 }
