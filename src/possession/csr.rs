@@ -5,8 +5,9 @@
 //! attributes are what they should be. Their content is not looked at.
 
 use super::key::{KeyError, SubjectKey};
-use super::pem;
-use super::spki::{INTEGER, OBJECT_IDENTIFIER, Reader, SEQUENCE, SpkiError, dotted};
+use super::spki::{self, SpkiError};
+use crate::der::{self, Reader, tag};
+use crate::x509::pem;
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::prelude::FromDer as _;
 
@@ -52,6 +53,12 @@ pub enum CsrError {
     Key(#[from] KeyError),
 }
 
+impl From<der::Error> for CsrError {
+    fn from(error: der::Error) -> Self {
+        Self::NotCanonical(error.into())
+    }
+}
+
 /// The DER inside a PEM request.
 pub(super) fn from_pem(text: &[u8]) -> Result<Vec<u8>, CsrError> {
     match text.len() {
@@ -82,32 +89,27 @@ pub(super) struct Request<'a> {
     spki: &'a [u8],
 }
 
-/// `[0] IMPLICIT SET OF Attribute`; there may be none, but the tag is always written.
-const ATTRIBUTES: u8 = 0xa0;
-
 impl<'a> Request<'a> {
     /// Reads exactly one request from all of `der`.
     pub(super) fn from_der(der: &'a [u8]) -> Result<Self, CsrError> {
-        let mut outer = Reader::new(der);
-        let mut fields = Reader::new(outer.read(SEQUENCE)?);
-        outer.end()?;
-        let info = fields.read_whole(SEQUENCE)?;
-        let signature_algorithm = fields.read(SEQUENCE)?;
-        let signature = fields.read_bits()?;
+        let mut fields = Reader::new(der::single(der, tag::SEQUENCE)?.content);
+        let info = fields.expect(tag::SEQUENCE)?;
+        let signature_algorithm = fields.expect(tag::SEQUENCE)?.content;
+        let signature = spki::whole_octets(fields.expect(tag::BIT_STRING)?.content)?;
         fields.end()?;
 
-        let mut fields = Reader::new(Reader::new(info).read(SEQUENCE)?);
-        if fields.read(INTEGER)? != [0] {
+        let mut fields = Reader::new(info.content);
+        if fields.expect(tag::INTEGER)?.content != [0] {
             return Err(CsrError::Version);
         }
-        fields.read(SEQUENCE)?; // subject
-        let spki = fields.read_whole(SEQUENCE)?;
-        fields.read(ATTRIBUTES)?;
+        fields.expect(tag::SEQUENCE)?; // subject
+        let spki = fields.expect(tag::SEQUENCE)?.whole;
+        fields.expect(tag::context_constructed(0))?; // attributes, perhaps none
         fields.end()?;
 
         match X509CertificationRequest::from_der(der) {
             Ok(([], _)) => Ok(Self {
-                info,
+                info: info.whole,
                 signature_algorithm,
                 signature,
                 spki,
@@ -124,6 +126,7 @@ impl<'a> Request<'a> {
     /// The signature's algorithm for people: an object identifier in dots.
     pub(super) fn signature_algorithm_name(&self) -> String {
         let mut identifier = Reader::new(self.signature_algorithm);
-        dotted(identifier.read(OBJECT_IDENTIFIER).unwrap_or_default())
+        let oid = identifier.expect(tag::OID);
+        spki::shown(oid.map_or(&[], |oid| oid.content))
     }
 }

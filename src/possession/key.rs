@@ -4,11 +4,12 @@
 //! SubjectPublicKeyInfo. Curves are named, points uncompressed and on their curve (RFC 5480 §2);
 //! whatever has a second spelling is refused in that spelling.
 
-use super::pem;
 use super::policy::{self, Insecure};
-use super::spki::{self, OBJECT_IDENTIFIER, Spki, SpkiError};
+use super::spki::{self, Spki, SpkiError};
 use super::{KeyKind, Scheme, signature};
+use crate::der::{self, tag};
 use crate::fault::Reason;
+use crate::x509::{oid, pem};
 use aws_lc_rs::signature::ParsedPublicKey;
 
 /// The largest key text that is looked at; an RSA-4096 key in PEM takes 800 bytes.
@@ -171,25 +172,16 @@ fn only_block(text: &[u8]) -> Result<pem::Block, KeyError> {
     }
 }
 
-// Content octets of the object identifiers that decide.
-const EC_PUBLIC_KEY: &[u8] = b"\x2a\x86\x48\xce\x3d\x02\x01";
-const RSA_ENCRYPTION: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01";
-const ED25519: &[u8] = b"\x2b\x65\x70";
-const PRIME256V1: &[u8] = b"\x2a\x86\x48\xce\x3d\x03\x01\x07";
-const SECP384R1: &[u8] = b"\x2b\x81\x04\x00\x22";
-const SECP521R1: &[u8] = b"\x2b\x81\x04\x00\x23";
-const NULL: &[u8] = b"\x05\x00";
-
 /// The kind of key, and the octets of subjectPublicKey.
 fn read(der: &[u8]) -> Result<(KeyKind, &[u8]), KeyError> {
     let spki = Spki::from_der(der)?;
     let kind = match spki.algorithm {
-        EC_PUBLIC_KEY => ec(&spki)?,
-        RSA_ENCRYPTION => rsa(&spki)?,
-        ED25519 => ed25519(&spki)?,
+        oid::EC_PUBLIC_KEY => ec(&spki)?,
+        oid::RSA_ENCRYPTION => rsa(&spki)?,
+        oid::ED25519 => ed25519(&spki)?,
         other => {
             return Err(Insecure::Algorithm {
-                oid: spki::dotted(other),
+                oid: spki::shown(other),
             })?;
         }
     };
@@ -197,18 +189,18 @@ fn read(der: &[u8]) -> Result<(KeyKind, &[u8]), KeyError> {
 }
 
 fn ec(spki: &Spki<'_>) -> Result<KeyKind, KeyError> {
-    let mut parameters = spki::Reader::new(spki.parameters);
-    if parameters.peek() == Some(spki::SEQUENCE) {
+    if spki.parameters.first() == Some(&tag::SEQUENCE) {
         return Err(KeyError::ExplicitCurve);
     }
-    let malformed = |_| KeyError::Parameters { algorithm: "ECDSA" };
-    let (kind, width) = match parameters.read(OBJECT_IDENTIFIER).map_err(malformed)? {
-        PRIME256V1 => (KeyKind::EcdsaP256, 32),
-        SECP384R1 => (KeyKind::EcdsaP384, 48),
-        SECP521R1 => (KeyKind::EcdsaP521, 66),
+    let name = der::single(spki.parameters, tag::OID)
+        .map_err(|_| KeyError::Parameters { algorithm: "ECDSA" })?;
+    let (kind, width) = match name.content {
+        oid::P256 => (KeyKind::EcdsaP256, 32),
+        oid::P384 => (KeyKind::EcdsaP384, 48),
+        oid::P521 => (KeyKind::EcdsaP521, 66),
         other => {
             return Err(Insecure::Curve {
-                oid: spki::dotted(other),
+                oid: spki::shown(other),
             })?;
         }
     };
@@ -220,7 +212,7 @@ fn ec(spki: &Spki<'_>) -> Result<KeyKind, KeyError> {
 }
 
 fn rsa(spki: &Spki<'_>) -> Result<KeyKind, KeyError> {
-    if spki.parameters != NULL {
+    if spki.parameters != spki::NULL {
         return Err(KeyError::Parameters { algorithm: "RSA" });
     }
     let (modulus, exponent) = spki::rsa_numbers(spki.bits)?;

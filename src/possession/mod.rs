@@ -12,7 +12,6 @@
 mod algorithm;
 mod csr;
 mod key;
-mod pem;
 mod policy;
 mod signature;
 mod spki;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use crate::world::{TestKey, one_line_pem, pem, spki, tlv};
+use shortleaf::der;
 use shortleaf::fault::Reason;
 use shortleaf::possession::{Insecure, KEY_BYTES_MAX, KeyError, KeyKind, SpkiError, SubjectKey};
 
@@ -160,11 +161,11 @@ fn bytes_after_the_key_are_refused() {
     der.push(0);
     assert_eq!(
         refusal(&der),
-        KeyError::NotCanonical(SpkiError::Trailing { bytes: 1 })
+        KeyError::NotCanonical(SpkiError::Der(der::Error::Trailing { octets: 1 }))
     );
     assert_eq!(
         refusal(pem("PUBLIC KEY", &der).as_bytes()),
-        KeyError::NotCanonical(SpkiError::Trailing { bytes: 1 })
+        KeyError::NotCanonical(SpkiError::Der(der::Error::Trailing { octets: 1 }))
     );
 }
 
@@ -174,7 +175,7 @@ fn ber_is_not_der() {
     let long_form = [&[0x30, 0x81, der[1]], &der[2..]].concat();
     assert_eq!(
         refusal(&long_form),
-        KeyError::NotCanonical(SpkiError::Length)
+        KeyError::NotCanonical(SpkiError::Der(der::Error::Length))
     );
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use crate::world::{TestKey, one_line_pem, pem, spki, tlv};
+use shortleaf::der;
 use shortleaf::fault::Reason;
 use shortleaf::possession::{
     self, AlgorithmList, CSR_BYTES_MAX, CsrError, Error, Hash, KeyError, KeyKind, Scheme, SpkiError,
@@ -187,10 +188,9 @@ fn the_version_is_zero() {
 #[test]
 fn nothing_may_follow_inside_or_after_the_request() {
     let key = TestKey::generate(KeyKind::EcdsaP256);
-    let trailing = |bytes| {
-        Err(Error::Csr(CsrError::NotCanonical(SpkiError::Trailing {
-            bytes,
-        })))
+    let trailing = |octets| {
+        let error = SpkiError::Der(der::Error::Trailing { octets });
+        Err(Error::Csr(CsrError::NotCanonical(error)))
     };
     let der = Request::of(&key).signed_by(&key);
     assert_eq!(possess_der(&[&der[..], &[0]].concat()), trailing(1));
@@ -365,14 +365,14 @@ fn what_is_no_request_is_named() {
         (text.repeat(2).into_bytes(), CsrError::Blocks { blocks: 2 }),
         (
             pem(LABEL, b"\x02\x01\x00").into_bytes(),
-            CsrError::NotCanonical(SpkiError::Tag {
+            CsrError::NotCanonical(SpkiError::Der(der::Error::Tag {
                 want: 0x30,
                 got: 0x02,
-            }),
+            })),
         ),
         (
             pem(LABEL, &der[..der.len() - 1]).into_bytes(),
-            CsrError::NotCanonical(SpkiError::Length),
+            CsrError::NotCanonical(SpkiError::Der(der::Error::Truncated { missing: 1 })),
         ),
         (
             pem(
