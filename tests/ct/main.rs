@@ -2,10 +2,12 @@
 //! we know, and Google's ctfe.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod ca;
 mod client;
 mod contract;
 mod ctfe;
-mod front;
+#[path = "../world/log.rs"]
+mod log;
 #[path = "../world/parts.rs"]
 mod parts;
 #[path = "../interop/ctfe.rs"]
