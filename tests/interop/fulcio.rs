@@ -32,16 +32,17 @@ impl Ca {
             );
         };
         let parameters = format!("ec_paramgen_curve:{curve}");
+        // As wide as the curve; openssl would take SHA-256 for every one.
+        let hash = curve.replace("P-", "-sha");
         #[rustfmt::skip]
         openssl(&[
-            "req", "-x509", "-new", "-newkey", "ec", "-pkeyopt", &parameters, "-nodes", "-days", "30",
+            "req", "-x509", "-new", &hash, "-newkey", "ec", "-pkeyopt", &parameters, "-nodes", "-days", "30",
             "-subj", "/O=oracle.example/CN=root", "-extensions", "root",
             "-keyout", &path("root.key.pem"), "-out", &path("root.pem"),
         ]);
-        // Signed at once by the root: `req` of openssl 3.0 takes a CA since 3.0.
         #[rustfmt::skip]
         openssl(&[
-            "req", "-x509", "-new", "-newkey", "ec", "-pkeyopt", &parameters, "-nodes", "-days", "29",
+            "req", "-x509", "-new", &hash, "-newkey", "ec", "-pkeyopt", &parameters, "-nodes", "-days", "29",
             "-subj", "/O=oracle.example/CN=issuing", "-extensions", "issuing",
             "-CA", &path("root.pem"), "-CAkey", &path("root.key.pem"),
             "-keyout", &path("issuing.key.pem"), "-out", &path("issuing.pem"),
