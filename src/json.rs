@@ -486,9 +486,11 @@ mod tests {
 
     #[test]
     fn integers_are_exact_and_nothing_else_is_an_integer() {
-        let integer = |text: &str| match parse(text.as_bytes()).unwrap() {
-            Value::Number(number) => number.as_i64(),
-            other => panic!("{other:?}"),
+        let integer = |text: &str| {
+            let Ok(Value::Number(number)) = parse(text.as_bytes()) else {
+                panic!("{text} is a number");
+            };
+            number.as_i64()
         };
         assert_eq!(integer("9007199254740993"), Some(9_007_199_254_740_993));
         assert_eq!(integer("-9223372036854775808"), Some(i64::MIN));

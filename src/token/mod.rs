@@ -128,7 +128,7 @@ impl fmt::Debug for VerifiedToken {
 /// What a token's uses are counted under: SHA-256 over issuer and `jti`, or over the token's
 /// signing input where it has no `jti` (never the signature: an ECDSA signature has two spellings).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct TokenId([u8; 32]);
+pub struct TokenId(pub(crate) [u8; 32]);
 
 impl TokenId {
     /// The hash itself, as stores keep it.

@@ -1,0 +1,223 @@
+//! How one CI provider's claims become a certificate: data, not code.
+//!
+//! A provider is a SAN template, a template per extension, default values, and the claims without
+//! which a token of its is not what it seems. Adding one is writing such a table; GitHub's below
+//! goes through the same constructor as an operator's own.
+
+use super::Problem;
+use super::template::{Absent, Failure, Template, TemplateError};
+use super::values::{Values, check_text};
+use super::{Extension, Purpose};
+use crate::json::Object;
+
+/// Longest text a template may produce, in bytes: what the certificate profile takes in one value.
+pub const MAX_RENDERED_BYTES: usize = 1016;
+
+/// A provider as it is written down.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Definition<'a> {
+    /// Values for claims that a token does not carry.
+    pub defaults: &'a [(&'a str, &'a str)],
+    /// Claims that have to be there and not be empty.
+    pub required: &'a [&'a str],
+    /// Template by last arc of the extension: 2–6 and 9–23.
+    pub extensions: &'a [(u8, &'a str)],
+    /// Template of the SAN, a URL.
+    pub san: &'a str,
+}
+
+/// Why a definition is not a provider.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProviderError {
+    /// The SAN template is blank.
+    #[error("provider has no template for the subject alternative name")]
+    NoSan,
+    /// The SAN template is not one.
+    #[error("subject alternative name: {0}")]
+    San(#[source] TemplateError),
+    /// An extension template is not one.
+    #[error("extension .{arc}: {source}")]
+    Extension {
+        /// Its last arc.
+        arc: u8,
+        /// What is wrong.
+        source: TemplateError,
+    },
+    /// An extension that does not exist, or always comes from the token itself (.1, .8, .24).
+    #[error("extension .{arc} has no template: only .2 to .6 and .9 to .23 do")]
+    NotTemplated {
+        /// Its last arc.
+        arc: u8,
+    },
+    /// Two templates for one extension.
+    #[error("extension .{arc} has two templates")]
+    Twice {
+        /// Its last arc.
+        arc: u8,
+    },
+}
+
+/// A provider, its templates parsed.
+#[derive(Clone, Debug)]
+pub struct Provider {
+    defaults: Vec<(String, String)>,
+    required: Vec<String>,
+    /// In the order of their arcs, which is the order of the certificate.
+    extensions: Vec<(u8, Template)>,
+    san: Template,
+}
+
+/// What kept a provider's templates from a result: the claim, and what it was for.
+pub(super) struct Refusal {
+    pub(super) purpose: Purpose,
+    pub(super) failure: Failure,
+}
+
+impl Provider {
+    /// Parses every template; whatever a token brings later, the templates are sound.
+    pub fn new(definition: Definition<'_>) -> Result<Self, ProviderError> {
+        let san = Template::parse(definition.san).map_err(ProviderError::San)?;
+        let mut extensions: Vec<(u8, Template)> = Vec::new();
+        for (arc, text) in definition.extensions.iter().copied() {
+            if !matches!(arc, 2..=6 | 9..=23) {
+                return Err(ProviderError::NotTemplated { arc });
+            }
+            if extensions.iter().any(|(other, _)| *other == arc) {
+                return Err(ProviderError::Twice { arc });
+            }
+            let template = Template::parse(text);
+            let template = template.map_err(|source| ProviderError::Extension { arc, source })?;
+            extensions.extend(template.map(|template| (arc, template)));
+        }
+        extensions.sort_by_key(|(arc, _)| *arc);
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        Ok(Self {
+            defaults: definition.defaults.iter().map(owned).collect(),
+            required: definition.required.iter().map(|&n| n.to_owned()).collect(),
+            extensions,
+            san: san.ok_or(ProviderError::NoSan)?,
+        })
+    }
+
+    /// GitHub Actions (`github-workflow`).
+    pub fn github() -> Self {
+        // A test below parses the same table; there is no other input.
+        Self::new(GITHUB).expect("GITHUB is a constant and sound")
+    }
+
+    /// The text that becomes the SAN, and the extensions from templates.
+    pub(super) fn render(&self, claims: &Object) -> Result<(String, Vec<Extension>), Refusal> {
+        let values = Values {
+            claims,
+            defaults: &self.defaults,
+        };
+        self.check_required(&values)?;
+        let san = rendered(&self.san, &values, Absent::IsAnError, Purpose::San)?;
+        let mut extensions = Vec::new();
+        for (arc, template) in &self.extensions {
+            let purpose = Purpose::Extension(*arc);
+            let value = rendered(template, &values, Absent::IsEmpty, purpose)?;
+            if !value.is_empty() {
+                extensions.push(Extension { arc: *arc, value });
+            }
+        }
+        Ok((san, extensions))
+    }
+
+    fn check_required(&self, values: &Values<'_>) -> Result<(), Refusal> {
+        for name in &self.required {
+            let failure = match values.get(name) {
+                Ok(Some(text)) if !text.is_empty() => continue,
+                Ok(_) => Failure::Missing { name: name.clone() },
+                Err(problem) => Failure::Invalid {
+                    name: name.clone(),
+                    problem,
+                },
+            };
+            let purpose = self.first_purpose(name);
+            return Err(Refusal { purpose, failure });
+        }
+        Ok(())
+    }
+
+    /// The first thing in the certificate that `claim` goes into.
+    fn first_purpose(&self, claim: &str) -> Purpose {
+        let user = self
+            .extensions
+            .iter()
+            .find(|(_, template)| template.names().contains(&claim));
+        user.map_or(Purpose::San, |(arc, _)| Purpose::Extension(*arc))
+    }
+
+    /// The claim to name when the SAN as a whole cannot be used.
+    pub(super) fn san_claim(&self) -> String {
+        let names = self.san.names();
+        names.last().copied().unwrap_or_default().to_owned()
+    }
+}
+
+fn rendered(
+    template: &Template,
+    values: &Values<'_>,
+    absent: Absent,
+    purpose: Purpose,
+) -> Result<String, Refusal> {
+    let refusal = |failure| Refusal { purpose, failure };
+    let text = template.render(values, absent).map_err(refusal)?;
+    // Each claim was short; several together can still be too long.
+    check_text(&text, MAX_RENDERED_BYTES).map_err(|problem: Problem| {
+        let name = template.names().last().copied().unwrap_or_default().into();
+        refusal(Failure::Invalid { name, problem })
+    })?;
+    Ok(text)
+}
+
+/// GitHub Actions. `environment` is there only when the job names one; everything else always is.
+const GITHUB: Definition<'static> = Definition {
+    defaults: &[("url", "https://github.com"), ("environment", "")],
+    required: &[
+        "job_workflow_ref",
+        "sha",
+        "event_name",
+        "repository",
+        "workflow",
+        "ref",
+        "job_workflow_sha",
+        "runner_environment",
+        "repository_id",
+        "repository_owner",
+        "repository_owner_id",
+        "repository_visibility",
+        "workflow_ref",
+        "workflow_sha",
+        "run_id",
+        "run_attempt",
+    ],
+    extensions: &[
+        (2, "event_name"),
+        (3, "sha"),
+        (4, "workflow"),
+        (5, "repository"),
+        (6, "ref"),
+        (9, "{{ .url }}/{{ .job_workflow_ref }}"),
+        (10, "job_workflow_sha"),
+        (11, "runner_environment"),
+        (12, "{{ .url }}/{{ .repository }}"),
+        (13, "sha"),
+        (14, "ref"),
+        (15, "repository_id"),
+        (16, "{{ .url }}/{{ .repository_owner }}"),
+        (17, "repository_owner_id"),
+        (18, "{{ .url }}/{{ .workflow_ref }}"),
+        (19, "workflow_sha"),
+        (20, "event_name"),
+        (
+            21,
+            "{{ .url }}/{{ .repository }}/actions/runs/{{ .run_id }}/attempts/{{ .run_attempt }}",
+        ),
+        (22, "repository_visibility"),
+        (23, "environment"),
+    ],
+    san: "{{ .url }}/{{ .job_workflow_ref }}",
+};
