@@ -2,11 +2,14 @@
 //! `client_trust_config.json`, written from what an instance knows of itself, and the first read
 //! back for our own verifier.
 //!
-//! The shapes are Sigstore's protobuf messages in JSON, private to this room. Member order is fixed, so equal inputs
-//! give equal files. Transparency logs and timestamp authorities of others are not written, and
-//! not read: nothing here verifies with them.
+//! The shapes are Sigstore's protobuf messages in JSON, private to this room. Member order is
+//! fixed, so equal inputs give equal files. Transparency logs and timestamp authorities of others
+//! are not written, and not read: nothing here verifies with them.
 
+mod material;
 mod wire;
+
+pub use material::{TrustMaterial, TrustedAuthority, TrustedLog, Window};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -17,10 +20,8 @@ use x509_parser::prelude::FromDer;
 use self::wire::{
     CertificateAuthority, ClientTrustConfig, SigningConfig, TransparencyLog, TrustedRoot,
 };
-
 use crate::ct::{KeyError, LogId, LogKey};
 use crate::time::UnixSeconds;
-use crate::verify::{TrustMaterial, TrustedAuthority, TrustedLog};
 
 /// The largest trusted root read, in octets; the public one is near 7 kB.
 const MAX_TRUSTED_ROOT: usize = 1024 * 1024;
@@ -249,7 +250,6 @@ fn written(file: &impl Serialize) -> String {
 mod tests {
     use super::*;
     use crate::der::{self, tag};
-    use crate::verify::Window;
 
     const START: UnixSeconds = UnixSeconds(1_767_225_600); // 2026-01-01T00:00:00Z
 

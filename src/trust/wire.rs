@@ -5,10 +5,9 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 
-use super::{AuthorityEntry, Error, LogEntry, TrustInputs, certificate};
+use super::{AuthorityEntry, Error, LogEntry, TrustInputs, Window, certificate};
 use crate::ct::LogKey;
 use crate::time::UnixSeconds;
-use crate::verify::Window;
 
 pub(super) const TRUSTED_ROOT: &str = "application/vnd.dev.sigstore.trustedroot+json;version=0.1";
 const SIGNING_CONFIG: &str = "application/vnd.dev.sigstore.signingconfig.v0.2+json";

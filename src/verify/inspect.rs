@@ -16,6 +16,7 @@ use x509_parser::x509::SubjectPublicKeyInfo;
 use super::{Error, hex};
 use crate::ct::{self, Sct};
 use crate::der::{self, tag};
+use crate::identity;
 use crate::time::UnixSeconds;
 use crate::x509::oid;
 
@@ -238,7 +239,7 @@ fn extension(read: &X509Extension<'_>) -> Extension {
     let arc = oid::fulcio_arc(identifier);
     Extension {
         oid: dotted(identifier),
-        name: oid::name(identifier).or_else(|| arc.and_then(fulcio_name)),
+        name: oid::name(identifier).or_else(|| arc.and_then(identity::extension_name)),
         critical: read.critical,
         value: value(read, arc).unwrap_or_else(|| Value::Opaque(read.value.to_vec())),
     }
@@ -337,34 +338,4 @@ fn purposes(usage: &ExtendedKeyUsage<'_>) -> Vec<String> {
     let known = known.map(|(name, _)| name.to_owned());
     let other = usage.other.iter().map(|oid| dotted(oid.as_bytes()));
     known.chain(other).collect()
-}
-
-/// What Fulcio's documentation calls the extension .`arc`.
-fn fulcio_name(arc: u8) -> Option<&'static str> {
-    Some(match arc {
-        1 => "Issuer",
-        2 => "GitHub Workflow Trigger",
-        3 => "GitHub Workflow SHA",
-        4 => "GitHub Workflow Name",
-        5 => "GitHub Workflow Repository",
-        6 => "GitHub Workflow Ref",
-        8 => "Issuer (V2)",
-        9 => "Build Signer URI",
-        10 => "Build Signer Digest",
-        11 => "Runner Environment",
-        12 => "Source Repository URI",
-        13 => "Source Repository Digest",
-        14 => "Source Repository Ref",
-        15 => "Source Repository Identifier",
-        16 => "Source Repository Owner URI",
-        17 => "Source Repository Owner Identifier",
-        18 => "Build Config URI",
-        19 => "Build Config Digest",
-        20 => "Build Trigger",
-        21 => "Run Invocation URI",
-        22 => "Source Repository Visibility At Signing",
-        23 => "Deployment Environment",
-        24 => "Token Subject",
-        _ => return None,
-    })
 }

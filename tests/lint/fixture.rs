@@ -160,6 +160,21 @@ impl Fixture {
         precert
     }
 
+    /// The CA of the others, as far as a linter of pairs looks. It is not for [`Self::lint`].
+    pub(crate) fn ca() -> Self {
+        let mut ca = Self::leaf();
+        ca.subject = ca.issuer.clone();
+        ca.not_before = ca.plan.issuer_not_before;
+        ca.not_after = ca.plan.issuer_not_after;
+        ca.extensions = vec![
+            Extension::critical(BASIC_CONSTRAINTS, tlv(0x30, &[1, 1, 0xff])),
+            Extension::critical(KEY_USAGE, [3, 2, 1, 6]), // keyCertSign, cRLSign
+            Extension::new(SKI, tlv(4, &ISSUER_SKI)),
+            Extension::new(AKI, tlv(0x30, &tlv(0x80, &ISSUER_SKI))),
+        ];
+        ca
+    }
+
     /// Puts another subject key into certificate, identifier and plan.
     pub(crate) fn key(&mut self, spki: Vec<u8>) {
         let bits = key_bits(&spki);
@@ -354,7 +369,23 @@ pub(crate) fn ed25519() -> Vec<u8> {
     spki(&[6, 3, 0x2b, 0x65, 0x70], &[0x58; 32])
 }
 
-pub(crate) fn ec(curve: &[u8], coordinate: usize) -> Vec<u8> {
+/// Every kind of key a leaf may have. The points of the larger curves are not on them.
+pub(crate) fn every_kind() -> [Vec<u8>; 7] {
+    [
+        p256(),
+        ec(P384, 48),
+        ec(P521, 66),
+        rsa(256, 1, &[1, 0, 1]),
+        rsa(384, 1, &[1, 0, 1]),
+        rsa(512, 1, &[1, 0, 1]),
+        ed25519(),
+    ]
+}
+
+const P384: &[u8] = &[0x2b, 0x81, 4, 0, 0x22];
+const P521: &[u8] = &[0x2b, 0x81, 4, 0, 0x23];
+
+fn ec(curve: &[u8], coordinate: usize) -> Vec<u8> {
     let key_type = [6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1];
     let key = [vec![4], vec![0x11; 2 * coordinate]].concat();
     spki(&[&key_type[..], &tlv(6, curve)].concat(), &key)

@@ -1,4 +1,7 @@
-//! The lint rules against certificates made for them, and our certificates against outside judges.
+//! The lint rules against certificates made for them, and pkilint's opinion of the same files.
 
 mod fixture;
+mod judge;
+#[path = "../world/parts.rs"]
+mod parts;
 mod rules;
