@@ -69,7 +69,13 @@ fn compare_one(effort: Effort, scratch: &Path, program: &Path, ca: CaKey) -> Com
             server_pid,
         };
 
-        let fulcio = Fulcio::start(&pinned, &authority, &folder, [email.url(), github.url()], None);
+        let fulcio = Fulcio::start(
+            &pinned,
+            &authority,
+            &folder,
+            [email.url(), github.url()],
+            None,
+        );
         let address = fulcio.url().trim_start_matches("http://");
         let seen = crate::drive(&order(address, fulcio.pid()));
         fulcio_rss_peak_kib = cpu::memory_kib(fulcio.pid(), "VmHWM").max(fulcio_rss_peak_kib);

@@ -36,7 +36,8 @@ pub(crate) fn ca_init(folder: &Path, key: CaKey) -> CaFiles {
     parts::run(
         "shortleaf ca init",
         Command::new(PROGRAM)
-            .args(["ca", "init", "--issuing", algorithm, "--out"])
+            .args(["ca", "init", "--name", "bench.example"])
+            .args(["--insecure-unencrypted", "--issuing", algorithm, "--out"])
             .arg(folder),
         Duration::from_secs(30),
     );
