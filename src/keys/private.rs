@@ -2,21 +2,27 @@
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair,
+    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, KeyPair,
 };
 use p384::elliptic_curve::sec1::ToSec1Point;
-use pkcs8::pkcs5::pbes2;
+use pkcs8::pkcs5::{pbes2, scrypt};
 use pkcs8::{DecodePrivateKey, EncodePrivateKey, PrivateKeyInfoRef, SecretDocument};
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 use crate::ca::SignError;
 use crate::entropy::Entropy;
-use crate::x509::{SignatureAlgorithm, pem};
+use crate::x509::{SignatureAlgorithm, pem, subject_public_key};
 
 /// Draws of a scalar before the random source is given up. On P-384 one in 2^192 fails; on P-256
 /// one in 2^32.
 const DRAWS: usize = 64;
+
+/// scrypt's cost: 16 MiB. OpenSSL refuses key files that want more than 32 MiB, as this crate's
+/// own default (N = 2^17) would.
+const SCRYPT_LOG_N: u8 = 14;
+const SCRYPT_R: u32 = 8;
+const SCRYPT_P: u32 = 1;
 
 /// A private key. It has no `Debug`, and is wiped from memory when dropped.
 pub struct PrivateKey {
@@ -139,35 +145,36 @@ impl PrivateKey {
         let (mut salt, mut iv) = ([0; 16], [0; 16]);
         entropy.fill(&mut salt);
         entropy.fill(&mut iv);
-        let encrypted = pbes2::Parameters::generate_scrypt_aes256cbc(
-            pkcs8::pkcs5::scrypt::Params::default(),
-            &salt,
-            iv,
-        )
-        .map_err(|_| pkcs8::Error::ParametersMalformed)
-        .and_then(|parameters| {
-            PrivateKeyInfoRef::try_from(plain.as_bytes())?
-                .encrypt_with_params(parameters, passphrase.expose_secret())
-        })
-        .map_err(KeyError::Encrypt)?;
+        let encrypted = scrypt::Params::new(SCRYPT_LOG_N, SCRYPT_R, SCRYPT_P)
+            .map_err(|_| pkcs8::Error::ParametersMalformed)
+            .and_then(|cost| {
+                Ok(pbes2::Parameters::generate_scrypt_aes256cbc(
+                    cost, &salt, iv,
+                )?)
+            })
+            .and_then(|parameters| {
+                PrivateKeyInfoRef::try_from(plain.as_bytes())?
+                    .encrypt_with_params(parameters, passphrase.expose_secret())
+            })
+            .map_err(KeyError::Encrypt)?;
         let text = pem::encode("ENCRYPTED PRIVATE KEY", encrypted.as_bytes());
         Ok(Zeroizing::new(text))
     }
 
-    /// The key in the form that signs. aws-lc-rs checks that both halves belong together.
+    /// The key in the form that signs. aws-lc-rs derives the public half again; both libraries
+    /// must come to the same.
     pub(super) fn signing(&self) -> Result<SigningKey, KeyError> {
-        let scalar = Zeroizing::new(match &self.scalar {
-            Scalar::P256(key) => key.to_bytes().to_vec(),
-            Scalar::P384(key) => key.to_bytes().to_vec(),
-        });
         let algorithm = self.algorithm();
         let signing = match algorithm {
             SignatureAlgorithm::EcdsaP256Sha256 => &ECDSA_P256_SHA256_ASN1_SIGNING,
             SignatureAlgorithm::EcdsaP384Sha384 => &ECDSA_P384_SHA384_ASN1_SIGNING,
         };
-        let point = crate::x509::subject_public_key(&self.spki).map_err(|_| KeyError::Rejected)?;
-        let pair = EcdsaKeyPair::from_private_key_and_public_key(signing, &scalar, point)
+        let pair = EcdsaKeyPair::from_pkcs8(signing, self.to_pkcs8()?.as_bytes())
             .map_err(|_| KeyError::Rejected)?;
+        let point = subject_public_key(&self.spki).map_err(|_| KeyError::Rejected)?;
+        if pair.public_key().as_ref() != point {
+            return Err(KeyError::Rejected);
+        }
         Ok(SigningKey {
             algorithm,
             spki: self.spki.clone(),

@@ -361,3 +361,172 @@ fn extensions<'a>(
     }
     Ok(out)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// A whole certificate, each part open to change.
+    struct Parts {
+        version: Vec<u8>,
+        serial: Vec<u8>,
+        inner: Vec<u8>,
+        outer: Vec<u8>,
+        validity: Vec<u8>,
+        extensions: Vec<u8>,
+        unique_id: Vec<u8>,
+        signature: Vec<u8>,
+        after: Vec<u8>,
+    }
+
+    fn utc(text: &str) -> Vec<u8> {
+        der::tlv(tag::UTC_TIME, &[text.as_bytes()])
+    }
+
+    fn extension(flag: &[u8]) -> Vec<u8> {
+        let oid = der::tlv(tag::OID, &[oid::SUBJECT_KEY_IDENTIFIER]);
+        let value = der::octet_string(&der::octet_string(&[7; 20]));
+        der::sequence(&[&oid, flag, &value])
+    }
+
+    impl Parts {
+        fn whole() -> Self {
+            let algorithm = der::sequence(&[&der::tlv(tag::OID, &[oid::ECDSA_SHA384])]);
+            Self {
+                version: vec![0xa0, 3, 2, 1, 2],
+                serial: vec![2, 2, 0, 0x80],
+                inner: algorithm.clone(),
+                outer: algorithm,
+                validity: der::sequence(&[&utc("260101000000Z"), &utc("260101000959Z")]),
+                extensions: extension(&[]),
+                unique_id: Vec::new(),
+                signature: der::bit_string(&[1, 2, 3]),
+                after: Vec::new(),
+            }
+        }
+
+        fn read(&self) -> Result<Certificate, CertificateError> {
+            let list = der::sequence(&[&self.extensions]);
+            let tbs = der::sequence(&[
+                &self.version,
+                &self.serial,
+                &self.inner,
+                &[0x30, 2, 0x31, 0], // issuer
+                &self.validity,
+                &[0x30, 0],       // subject
+                &[0x30, 2, 5, 0], // key
+                &self.unique_id,
+                &der::tlv(tag::context_constructed(3), &[&list]),
+            ]);
+            let mut der = der::sequence(&[&tbs, &self.outer, &self.signature]);
+            der.extend_from_slice(&self.after);
+            Certificate::from_der(der)
+        }
+    }
+
+    fn changed(change: impl FnOnce(&mut Parts)) -> Option<CertificateError> {
+        let mut parts = Parts::whole();
+        change(&mut parts);
+        parts.read().err()
+    }
+
+    #[test]
+    fn the_fields_are_slices_of_the_input() {
+        let parts = Parts::whole();
+        let read = parts.read().unwrap();
+        assert_eq!(read.serial(), [0, 0x80]);
+        assert_eq!(read.signature_algorithm(), parts.inner);
+        assert_eq!(read.issuer(), [0x30, 2, 0x31, 0]);
+        assert_eq!(read.subject(), [0x30, 0]);
+        assert_eq!(read.spki(), [0x30, 2, 5, 0]);
+        assert_eq!(read.ski(), Some(&[7; 20][..]));
+        assert_eq!(read.aki(), None);
+        assert_eq!(read.signature(), [1, 2, 3]);
+        assert_eq!(read.not_after().since(read.not_before()), 599);
+        assert!(read.is_valid_at(read.not_after()));
+        assert!(!read.is_valid_at(read.not_after().plus(1)));
+        assert_eq!(read.extensions().len(), 1);
+        assert_eq!(format!("{read:?}"), "Certificate(serial 0080)");
+    }
+
+    #[test]
+    fn one_certificate_and_no_byte_more() {
+        let error = changed(|parts| parts.after = vec![0]);
+        let source = der::Error::Trailing { octets: 1 };
+        let field = "certificate";
+        assert_eq!(error, Some(CertificateError::Malformed { field, source }));
+        let error = changed(|parts| parts.after = vec![0; MAX_CERTIFICATE]);
+        assert!(matches!(error, Some(CertificateError::TooLong { .. })));
+    }
+
+    #[test]
+    fn only_version_3_without_unique_identifiers_is_read() {
+        let error = changed(|parts| parts.version = vec![0xa0, 3, 2, 1, 1]);
+        assert_eq!(error, Some(CertificateError::Version));
+        let error = changed(|parts| parts.version = Vec::new());
+        assert_eq!(error, Some(CertificateError::Version));
+        let error = changed(|parts| parts.unique_id = vec![0x81, 2, 0, 1]);
+        let source = der::Error::Tag {
+            want: 0xa3,
+            got: 0x81,
+        };
+        let field = "extensions";
+        assert_eq!(error, Some(CertificateError::Malformed { field, source }));
+    }
+
+    #[test]
+    fn serials_are_shortest_and_up_to_20_octets() {
+        let serial = |content: &[u8]| changed(|parts| parts.serial = der::tlv(2, &[content]));
+        let error = |octets| Some(CertificateError::Serial { octets });
+        assert_eq!(serial(&[]), error(0));
+        assert_eq!(serial(&[0, 1]), error(2));
+        assert_eq!(serial(&[0xff, 0x80]), error(2));
+        assert_eq!(serial(&[1; 21]), error(21));
+        assert_eq!(serial(&[1; 20]), None);
+    }
+
+    #[test]
+    fn both_algorithms_agree() {
+        let error = changed(|parts| {
+            parts.outer = der::sequence(&[&der::tlv(tag::OID, &[oid::ECDSA_SHA256])]);
+        });
+        assert_eq!(error, Some(CertificateError::AlgorithmsDiffer));
+    }
+
+    #[test]
+    fn the_validity_is_two_times_in_order() {
+        let error = changed(|parts| {
+            parts.validity = der::sequence(&[&utc("260101000000Z"), &utc("251231235959Z")]);
+        });
+        assert!(matches!(error, Some(CertificateError::Validity { .. })));
+        let error = changed(|parts| {
+            parts.validity = der::sequence(&[&utc("2601010000Z"), &utc("260101000000Z")]);
+        });
+        let field = "notBefore";
+        assert_eq!(error, Some(CertificateError::Time { field }));
+    }
+
+    #[test]
+    fn extensions_stand_once_with_a_flag_in_der() {
+        let ski = || oid::dotted(oid::SUBJECT_KEY_IDENTIFIER).unwrap();
+        let twice = changed(|parts| parts.extensions = [extension(&[]), extension(&[])].concat());
+        assert_eq!(twice, Some(CertificateError::Duplicate { oid: ski() }));
+        for flag in [[1, 1, 0], [1, 1, 1]] {
+            let error = changed(|parts| parts.extensions = extension(&flag));
+            assert_eq!(error, Some(CertificateError::Critical { oid: ski() }));
+        }
+        assert_eq!(
+            changed(|parts| parts.extensions = extension(&[1, 1, 0xff])),
+            None
+        );
+    }
+
+    #[test]
+    fn the_signature_is_of_whole_octets() {
+        let error = changed(|parts| parts.signature = vec![3, 2, 1, 0]);
+        let field = "signatureValue";
+        let source = der::Error::Length;
+        assert_eq!(error, Some(CertificateError::Malformed { field, source }));
+    }
+}

@@ -89,7 +89,8 @@ pub fn decode(text: &str) -> Result<Vec<Block>, Error> {
             return Err(Error::Outside { line });
         }
         let label = boundary(first, BEGIN).ok_or(Error::Boundary { line })?;
-        let mut body = String::new();
+        // Room for all of it, so that no half-read key is left behind in freed memory.
+        let mut body = String::with_capacity(text.len());
         loop {
             let Some((next, line)) = lines.next() else {
                 return Err(Error::Unfinished {
