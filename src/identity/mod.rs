@@ -97,6 +97,20 @@ impl Principal {
     }
 }
 
+#[cfg(test)]
+impl Principal {
+    /// A principal that no token vouched for.
+    pub(crate) fn for_test(san: San, issuer: &str, extensions: Vec<Extension>) -> Self {
+        Self {
+            san,
+            challenge: "challenge".into(),
+            issuer: issuer.into(),
+            subject: "subject".into(),
+            extensions,
+        }
+    }
+}
+
 /// The name of the extension 1.3.6.1.4.1.57264.1.`arc`, as Fulcio's documentation has it.
 pub fn extension_name(arc: u8) -> Option<&'static str> {
     Some(match arc {
