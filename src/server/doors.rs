@@ -18,9 +18,9 @@ use tokio::time::timeout;
 use tower::ServiceExt;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use super::answer::{self, OidcIssuer};
 use super::layers::{self, RequestId};
 use super::request::{self, Asked, Reader};
+use super::response::{self, OidcIssuer};
 use super::{Issuance, Metrics, Problem};
 use crate::entropy::Entropy;
 use crate::fault::Reason;
@@ -99,9 +99,9 @@ impl Public {
     /// Renders what does not change.
     pub fn new(parts: PublicParts) -> Self {
         Self {
-            trust_bundle: answer::trust_bundle(&parts.chains),
-            root_cert: answer::root_cert(&parts.chains),
-            configuration: answer::configuration(parts.issuers),
+            trust_bundle: response::trust_bundle(&parts.chains),
+            root_cert: response::root_cert(&parts.chains),
+            configuration: response::configuration(parts.issuers),
             trusted_root: parts.trust.trusted_root.into(),
             signing_config: parts.trust.signing_config.into(),
             client_trust_config: parts.trust.client_trust_config.into(),
@@ -137,44 +137,44 @@ pub fn public_router(public: Public) -> Router {
 
 async fn signing_cert_v2(State(public): State<Arc<Public>>, request: Request) -> Response<Body> {
     match public.sign(request::v2, request).await {
-        Ok(issued) => answer::v2(&issued),
+        Ok(issued) => response::v2(&issued),
         Err(problem) => problem.into_response(),
     }
 }
 
 async fn signing_cert_v1(State(public): State<Arc<Public>>, request: Request) -> Response<Body> {
     match public.sign(request::v1, request).await {
-        Ok(issued) => answer::v1(&issued),
+        Ok(issued) => response::v1(&issued),
         Err(problem) => problem.into_response(),
     }
 }
 
 async fn trust_bundle(State(public): State<Arc<Public>>) -> Response<Body> {
-    answer::json(public.trust_bundle.clone())
+    response::json(public.trust_bundle.clone())
 }
 
 async fn configuration(State(public): State<Arc<Public>>) -> Response<Body> {
-    answer::json(public.configuration.clone())
+    response::json(public.configuration.clone())
 }
 
 async fn root_cert(State(public): State<Arc<Public>>) -> Response<Body> {
-    answer::pem_chain(public.root_cert.clone())
+    response::pem_chain(public.root_cert.clone())
 }
 
 async fn trusted_root(State(public): State<Arc<Public>>) -> Response<Body> {
-    answer::json(public.trusted_root.clone())
+    response::json(public.trusted_root.clone())
 }
 
 async fn signing_config(State(public): State<Arc<Public>>) -> Response<Body> {
-    answer::json(public.signing_config.clone())
+    response::json(public.signing_config.clone())
 }
 
 async fn client_trust_config(State(public): State<Arc<Public>>) -> Response<Body> {
-    answer::json(public.client_trust_config.clone())
+    response::json(public.client_trust_config.clone())
 }
 
 async fn healthz() -> Response<Body> {
-    answer::json(Bytes::from_static(answer::SERVING.as_bytes()))
+    response::json(Bytes::from_static(response::SERVING.as_bytes()))
 }
 
 pub(super) async fn unknown_route() -> Problem {

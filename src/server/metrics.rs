@@ -75,7 +75,7 @@ impl Metrics {
         self.record(|| counter!(ISSUED, "issuer" => issuer).increment(1));
     }
 
-    /// A request for one was refused. `issuer` is whatever the token claims.
+    /// A request for one was refused; `issuer` if the token got so far as to be held against one.
     pub fn refused(&self, issuer: Option<&str>, reason: Reason) {
         let issuer = self.label(issuer);
         self.record(|| {

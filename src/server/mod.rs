@@ -4,7 +4,6 @@
 //! answer; it decides nothing. Refusals get their status and text in [`problem`]. TLS and gRPC are
 //! not here yet; `listener` says where TLS goes.
 
-mod answer;
 mod doors;
 mod layers;
 mod listener;
@@ -12,13 +11,14 @@ mod metrics;
 mod ops;
 pub mod problem;
 mod request;
+mod response;
 
-pub use answer::{IssuerName, OidcIssuer};
 pub use doors::{Public, PublicParts, RequestLimits, TrustFiles, public_router};
 pub use listener::{ConnectionLimits, serve};
 pub use metrics::Metrics;
 pub use ops::{Ops, ops_router};
 pub use problem::Problem;
+pub use response::{IssuerName, OidcIssuer};
 
 use async_trait::async_trait;
 

@@ -143,12 +143,10 @@ pub fn answer(reason: Reason) -> Answer {
         Reason::CaUnavailable => later(Code::Unavailable, "error communicating with CA backend", 5),
         Reason::IdentityProviderUnavailable => later(
             Code::Unavailable,
-            "The keys of the identity provider could not be fetched",
+            "The identity provider is unavailable",
             10,
         ),
-        Reason::StoreUnavailable => {
-            later(Code::Unavailable, "The issuance could not be recorded", 5)
-        }
+        Reason::StoreUnavailable => later(Code::Unavailable, "The store is unavailable", 5),
         Reason::Internal => never(Code::Internal, "Error marshaling code signing certificate"),
     }
 }
@@ -211,7 +209,7 @@ impl Problem {
         answer(self.reason).code.status()
     }
 
-    /// The issuer the token claimed, if the failure names one.
+    /// The configured issuer the token was held against, if it got that far.
     pub fn issuer(&self) -> Option<&str> {
         let (_, issuer) = self.metadata.iter().find(|(name, _)| *name == "issuer")?;
         Some(issuer)
@@ -222,7 +220,11 @@ impl Problem {
         let mut chain = Vec::new();
         let mut next = self.cause.as_deref().map(|e| e as &dyn StdError);
         while let Some(error) = next {
-            chain.push(error.to_string());
+            let text = error.to_string();
+            // A transparent error repeats its source's words.
+            if chain.last() != Some(&text) {
+                chain.push(text);
+            }
             next = error.source();
         }
         chain
@@ -384,15 +386,16 @@ mod tests {
     }
 
     #[test]
-    fn the_cause_chain_reads_from_the_outside_in() {
+    fn the_cause_chain_reads_from_the_outside_in_and_says_nothing_twice() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("{0}")]
+        struct Same(#[source] Outer);
         #[derive(Debug, thiserror::Error)]
         #[error("could not reach the log")]
         struct Outer(#[source] std::io::Error);
-        let problem = Problem::new(Reason::CtLogUnavailable)
-            .caused_by(Outer(std::io::Error::other("connection refused")));
-        assert_eq!(
-            problem.cause_chain(),
-            ["could not reach the log", "connection refused"]
-        );
+        let cause = Same(Outer(std::io::Error::other("connection refused")));
+        let problem = Problem::new(Reason::CtLogUnavailable).caused_by(cause);
+        let chain = ["could not reach the log", "connection refused"];
+        assert_eq!(problem.cause_chain(), chain);
     }
 }

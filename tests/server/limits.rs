@@ -353,6 +353,29 @@ async fn stopping_refuses_new_peers_and_finishes_what_is_in_flight() {
 }
 
 #[tokio::test]
+async fn stopping_finishes_what_is_in_flight_over_http_2() {
+    let mut house = House::open().await;
+    let gate = house.script.hold();
+    let client = reqwest::Client::builder()
+        .http2_prior_knowledge()
+        .build()
+        .unwrap();
+    let url = format!("http://{}/api/v1/signingCert", house.at);
+    let asking = tokio::spawn(client.post(url).bearer_auth("a.b.c").send());
+    while house.asked().is_empty() {
+        sleep(Duration::from_millis(5)).await;
+    }
+    house.stop.cancel();
+    sleep(Duration::from_millis(50)).await;
+    gate.add_permits(1);
+    assert_eq!(asking.await.unwrap().unwrap().status(), 201);
+    timeout(Duration::from_secs(5), &mut house.serving)
+        .await
+        .unwrap()
+        .unwrap();
+}
+
+#[tokio::test]
 async fn an_idle_keep_alive_connection_does_not_delay_the_stop() {
     let mut house = House::open().await;
     let mut stream = TcpStream::connect(house.at).await.unwrap();

@@ -190,3 +190,18 @@ async fn two_instances_in_one_process_count_apart() {
             .contains("shortleaf_certs_issued_total{")
     );
 }
+
+#[tokio::test]
+async fn a_request_in_flight_is_shown_until_it_is_answered() {
+    let house = House::open().await;
+    let gate = house.script.hold();
+    let watch = async {
+        while house.asked().is_empty() {
+            sleep(Duration::from_millis(5)).await;
+        }
+        has_line(&metrics(&house).await, "shortleaf_requests_in_flight 1");
+        gate.add_permits(1);
+    };
+    tokio::join!(house.post("/api/v2/signingCert", BEARER, "{}"), watch);
+    has_line(&metrics(&house).await, "shortleaf_requests_in_flight 0");
+}
