@@ -70,7 +70,7 @@ pub enum Error {
     #[error(transparent)]
     Csr(#[from] CsrError),
     /// The proof is not this key's signature over this identity's challenge.
-    #[error("the proof is not a {scheme} signature of the challenge by the {key} key sent with it")]
+    #[error("the proof is not the {key} key's {scheme} signature of the challenge")]
     ProofInvalid {
         /// The key.
         key: KeyKind,
@@ -86,7 +86,7 @@ pub enum Error {
         scheme: Scheme,
     },
     /// Key and hash are a pair that is not on the list.
-    #[error("{scheme} with a {key} key")]
+    #[error("{key} key, {scheme} signature")]
     NotPermitted {
         /// The key.
         key: KeyKind,
@@ -94,7 +94,7 @@ pub enum Error {
         scheme: Scheme,
     },
     /// The signing request names an algorithm we do not check.
-    #[error("{algorithm}")]
+    #[error("unrecognized signature algorithm: {algorithm}")]
     Unrecognized {
         /// Its object identifier, in dots.
         algorithm: String,
@@ -117,8 +117,9 @@ impl Error {
     /// then ours. Safe to send: no key, no proof, and of the input only bounded, quoted labels.
     pub fn public_text(&self) -> String {
         let beginning = match self {
+            // Fulcio has two texts for this reason; the rarer one is our own text as well.
+            Self::Unrecognized { .. } => return self.to_string(),
             Self::NotPermitted { .. } => "signing algorithm not permitted",
-            Self::Unrecognized { .. } => "unrecognized signature algorithm",
             Self::ProofInvalid { .. } | Self::CsrSignatureInvalid { .. } => {
                 "The signature supplied in the request could not be verified"
             }

@@ -87,7 +87,7 @@ fn a_pair_off_the_list_is_refused_after_its_proof_was_checked() {
     assert_eq!(error.reason(), Reason::AlgorithmNotPermitted);
     assert_eq!(
         error.public_text(),
-        "signing algorithm not permitted: Ed25519 with a Ed25519 key"
+        "signing algorithm not permitted: Ed25519 key, Ed25519 signature"
     );
     let error = possession::by_signature(subject(), "other", &proof, &list).unwrap_err();
     assert_eq!(error.reason(), Reason::ProofInvalid);
@@ -99,8 +99,8 @@ fn a_refusal_begins_with_fulcios_words() {
     let error = prove(&key, CHALLENGE, b"\x30").unwrap_err();
     assert_eq!(
         error.public_text(),
-        "The signature supplied in the request could not be verified: the proof is not a \
-         ECDSA-SHA384 signature of the challenge by the P-384 key sent with it"
+        "The signature supplied in the request could not be verified: the proof is not the P-384 \
+         key's ECDSA-SHA384 signature of the challenge"
     );
     let malformed = Error::from(SubjectKey::from_bytes(b"").unwrap_err());
     assert_eq!(

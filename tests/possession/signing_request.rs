@@ -231,7 +231,7 @@ fn a_hash_that_does_not_belong_to_the_key_is_not_permitted() {
     );
     assert_eq!(
         error.public_text(),
-        "signing algorithm not permitted: ECDSA-SHA256 with a P-384 key"
+        "signing algorithm not permitted: P-384 key, ECDSA-SHA256 signature"
     );
     // The same pair, and no signature at all: the signature is judged first.
     assert_eq!(
