@@ -108,11 +108,11 @@ impl Template {
         let mut rest = text;
         let (nodes, end) = block(&mut rest, 0)?;
         match end {
-            End::OfText => Ok(Some(Self(nodes))),
-            End::Else => Err(TemplateError::NoIf {
+            Ending::Text => Ok(Some(Self(nodes))),
+            Ending::Else => Err(TemplateError::NoIf {
                 action: "else".into(),
             }),
-            End::End => Err(TemplateError::NoIf {
+            Ending::End => Err(TemplateError::NoIf {
                 action: "end".into(),
             }),
         }
@@ -134,14 +134,14 @@ impl Template {
 }
 
 /// How a block of nodes ends.
-enum End {
-    OfText,
+enum Ending {
+    Text,
     Else,
     End,
 }
 
 /// Nodes up to the end of the text, or to an `else` or `end` of this level.
-fn block(rest: &mut &str, depth: usize) -> Result<(Vec<Node>, End), TemplateError> {
+fn block(rest: &mut &str, depth: usize) -> Result<(Vec<Node>, Ending), TemplateError> {
     if depth > MAX_NESTING {
         return Err(TemplateError::TooDeep);
     }
@@ -150,7 +150,7 @@ fn block(rest: &mut &str, depth: usize) -> Result<(Vec<Node>, End), TemplateErro
         let Some((text, from_action)) = rest.split_once("{{") else {
             push_text(&mut nodes, rest);
             *rest = "";
-            return Ok((nodes, End::OfText));
+            return Ok((nodes, Ending::Text));
         };
         push_text(&mut nodes, text);
         let mut tokens = Vec::new();
@@ -160,8 +160,8 @@ fn block(rest: &mut &str, depth: usize) -> Result<(Vec<Node>, End), TemplateErro
             action: action.to_owned(),
         };
         match tokens.as_slice() {
-            [Token::Word("else")] => return Ok((nodes, End::Else)),
-            [Token::Word("end")] => return Ok((nodes, End::End)),
+            [Token::Word("else")] => return Ok((nodes, Ending::Else)),
+            [Token::Word("end")] => return Ok((nodes, Ending::End)),
             [Token::Word("if"), condition @ ..] => {
                 let condition = expression(condition, 0).ok_or_else(unsupported)?;
                 nodes.push(conditional(rest, depth, condition)?);
@@ -178,17 +178,17 @@ fn conditional(
 ) -> Result<Node, TemplateError> {
     let (then, end) = block(rest, depth + 1)?;
     let (otherwise, end) = match end {
-        End::Else => block(rest, depth + 1)?,
-        End::End | End::OfText => (Vec::new(), end),
+        Ending::Else => block(rest, depth + 1)?,
+        Ending::End | Ending::Text => (Vec::new(), end),
     };
     match end {
-        End::End => Ok(Node::If {
+        Ending::End => Ok(Node::If {
             condition,
             then,
             otherwise,
         }),
-        End::OfText => Err(TemplateError::NoEnd),
-        End::Else => Err(TemplateError::NoIf {
+        Ending::Text => Err(TemplateError::NoEnd),
+        Ending::Else => Err(TemplateError::NoIf {
             action: "else".into(),
         }),
     }

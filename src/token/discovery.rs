@@ -1,1 +1,0 @@
-//! Issuers' keys over HTTP: provider metadata and key sets, fetched, checked, kept.

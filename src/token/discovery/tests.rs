@@ -1,0 +1,670 @@
+//! Providers that are slow, wrong, large, moved or gone, played by a small server on loopback.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use serde_json::{Value as Json, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::token::testing::SigningKey;
+
+const METADATA: &str = "/.well-known/openid-configuration";
+const KEYS: &str = "/keys";
+
+/// Short times, in the proportions of the real ones.
+const PACE: Pace = Pace {
+    budget: Duration::from_secs(3),
+    pause: Duration::from_millis(600),
+    pause_without_keys: Duration::from_millis(100),
+    refresh_after: Duration::from_secs(60),
+    keys_live: Duration::from_secs(90),
+};
+
+/// Bytes to answer with, and how long to wait before the first and before the second half.
+#[derive(Clone)]
+struct Answer {
+    bytes: Vec<u8>,
+    first: Duration,
+    second: Duration,
+}
+
+#[derive(Default)]
+struct Script {
+    answers: HashMap<String, Answer>,
+    asked: HashMap<String, usize>,
+}
+
+/// A provider whose answers can change while it runs.
+struct Provider {
+    url: String,
+    script: Arc<Mutex<Script>>,
+    server: tokio::task::JoinHandle<()>,
+}
+
+fn http(status: &str, headers: &str, body: &str) -> Answer {
+    let length = body.len();
+    let head = format!(
+        "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n"
+    );
+    Answer {
+        bytes: (head + body).into_bytes(),
+        first: Duration::ZERO,
+        second: Duration::ZERO,
+    }
+}
+
+fn ok(body: &Json) -> Answer {
+    http(
+        "200 OK",
+        "Content-Type: application/json\r\n",
+        &body.to_string(),
+    )
+}
+
+impl Provider {
+    /// Serves good metadata and a key set with these keys.
+    async fn start(keys: Json) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let script = Arc::<Mutex<Script>>::default();
+        let server = tokio::spawn(serve(listener, Arc::clone(&script)));
+        let provider = Self {
+            url,
+            script,
+            server,
+        };
+        provider.answer(METADATA, ok(&provider.metadata()));
+        provider.answer(KEYS, ok(&json!({ "keys": keys })));
+        provider
+    }
+
+    fn metadata(&self) -> Json {
+        json!({
+            "issuer": self.url,
+            "jwks_uri": format!("{}{KEYS}", self.url),
+            "id_token_signing_alg_values_supported": ["ES256"],
+        })
+    }
+
+    fn answer(&self, path: &str, answer: Answer) {
+        let mut script = self.script.lock().unwrap();
+        script.answers.insert(path.to_owned(), answer);
+    }
+
+    fn answer_metadata(&self, member: &str, value: impl Into<Json>) {
+        let mut metadata = self.metadata();
+        metadata[member] = value.into();
+        self.answer(METADATA, ok(&metadata));
+    }
+
+    fn asked(&self, path: &str) -> usize {
+        self.script
+            .lock()
+            .unwrap()
+            .asked
+            .get(path)
+            .copied()
+            .unwrap_or(0)
+    }
+
+    fn issuer(&self) -> IssuerUrl {
+        IssuerUrl::new(&self.url).unwrap()
+    }
+
+    fn config(&self) -> IssuerKeysConfig {
+        IssuerKeysConfig {
+            allow_insecure_http_loopback: true,
+            ..IssuerKeysConfig::discovery(self.issuer())
+        }
+    }
+
+    fn keys(&self, pace: Pace) -> HttpKeys {
+        HttpKeys::with_pace(vec![self.config()], pace).unwrap()
+    }
+
+    /// Why a first request gets no key.
+    async fn failure(&self) -> String {
+        let keys = self.keys(PACE);
+        failure(keys.key(&self.issuer(), Some("k1"), Algorithm::Es256).await)
+    }
+}
+
+impl Drop for Provider {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn serve(listener: TcpListener, script: Arc<Mutex<Script>>) {
+    while let Ok((mut stream, _)) = listener.accept().await {
+        let script = Arc::clone(&script);
+        tokio::spawn(async move {
+            let mut request = Vec::new();
+            while !request.windows(4).any(|w| w == b"\r\n\r\n") {
+                if stream.read_buf(&mut request).await.unwrap_or(0) == 0 {
+                    return;
+                }
+            }
+            let request = String::from_utf8_lossy(&request).into_owned();
+            let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
+            let answer = {
+                let mut script = script.lock().unwrap();
+                *script.asked.entry(path.clone()).or_default() += 1;
+                script.answers.get(&path).cloned()
+            };
+            let answer = answer.unwrap_or_else(|| http("404 Not Found", "", ""));
+            let (head, rest) = answer.bytes.split_at(answer.bytes.len() / 2);
+            tokio::time::sleep(answer.first).await;
+            let _ = stream.write_all(head).await;
+            tokio::time::sleep(answer.second).await;
+            let _ = stream.write_all(rest).await;
+        });
+    }
+}
+
+fn jwk(kid: &str) -> Json {
+    SigningKey::for_algorithm(Algorithm::Es256).jwk(kid)
+}
+
+fn failure(answer: Result<Arc<VerificationKey>, KeyError>) -> String {
+    match answer {
+        Err(KeyError::Unavailable { source, .. }) => source.to_string(),
+        other => panic!("expected the provider's failure, got {other:?}"),
+    }
+}
+
+fn is_unknown(answer: &Result<Arc<VerificationKey>, KeyError>) -> bool {
+    matches!(answer, Err(KeyError::Unknown { .. }))
+}
+
+#[tokio::test]
+async fn one_fetch_serves_everyone_who_asks() {
+    let provider = Provider::start(json!([jwk("k1")])).await;
+    let keys = Arc::new(provider.keys(PACE));
+    let requests = (0..20).map(|_| {
+        let (keys, issuer) = (Arc::clone(&keys), provider.issuer());
+        tokio::spawn(async move {
+            keys.key(&issuer, Some("k1"), Algorithm::Es256)
+                .await
+                .is_ok()
+        })
+    });
+    for request in requests.collect::<Vec<_>>() {
+        assert!(request.await.unwrap());
+    }
+    assert_eq!((provider.asked(METADATA), provider.asked(KEYS)), (1, 1));
+    assert!(keys.ages()[0].1.is_some());
+}
+
+#[tokio::test]
+async fn configuring_and_starting_ask_nobody() {
+    let provider = Provider::start(json!([jwk("k1")])).await;
+    let keys = provider.keys(PACE);
+    assert_eq!(keys.ages(), [(provider.issuer(), None)]);
+    assert_eq!(provider.asked(METADATA), 0);
+    keys.prefetch();
+    while keys.ages()[0].1.is_none() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(provider.asked(METADATA), 1);
+}
+
+#[tokio::test]
+async fn an_algorithm_the_provider_does_not_announce_is_refused() {
+    let provider = Provider::start(json!([jwk("k1")])).await;
+    provider.answer_metadata("id_token_signing_alg_values_supported", json!(["RS256"]));
+    let keys = provider.keys(PACE);
+    let answer = keys
+        .key(&provider.issuer(), Some("k1"), Algorithm::Es256)
+        .await;
+    assert!(
+        matches!(answer, Err(KeyError::AlgorithmRefused { .. })),
+        "{answer:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let provider = Provider::start(json!([jwk("k1")])).await;
+    for (path, status) in [
+        (METADATA, "302 Found"),
+        (KEYS, "307 Temporary Redirect"),
+        (KEYS, "301 Moved"),
+    ] {
+        let provider = Provider::start(json!([jwk("k1")])).await;
+        provider.answer("/elsewhere", ok(&json!({ "keys": [jwk("k1")] })));
+        provider.answer(path, http(status, "Location: /elsewhere\r\n", ""));
+        let text = provider.failure().await;
+        let code = &status[..3];
+        assert!(
+            text.starts_with(&format!("{}{path} answered {code}", provider.url)),
+            "{text}"
+        );
+        assert_eq!(provider.asked("/elsewhere"), 0);
+    }
+    let keys = provider.keys(PACE);
+    assert!(
+        keys.key(&provider.issuer(), Some("k1"), Algorithm::Es256)
+            .await
+            .is_ok()
+    );
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_200_gives_no_keys() {
+    for status in ["201 Created", "204 No Content", "404 Not Found", "500 Oops"] {
+        let provider = Provider::start(json!([jwk("k1")])).await;
+        provider.answer(KEYS, http(status, "", ""));
+        let text = provider.failure().await;
+        assert!(
+            text.contains(&format!("/keys answered {}", &status[..3])),
+            "{text}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_body_is_read_up_to_its_limit() {
+    let padded = |bytes: usize| {
+        let keys = json!({ "keys": [jwk("k1")] }).to_string();
+        keys + &" ".repeat(bytes - 300)
+    };
+    let limit = crate::token::jwks::MAX_JWKS_BYTES;
+    let json = "Content-Type: application/json\r\n";
+    let provider = Provider::start(json!([])).await;
+    provider.answer(KEYS, http("200 OK", json, &padded(limit)));
+    let keys = provider.keys(PACE);
+    assert!(
+        keys.key(&provider.issuer(), Some("k1"), Algorithm::Es256)
+            .await
+            .is_ok()
+    );
+
+    let expected = format!(
+        "{}/keys answered with more than {limit} bytes",
+        provider.url
+    );
+    provider.answer(KEYS, http("200 OK", json, &padded(limit + 1000)));
+    assert_eq!(provider.failure().await, expected);
+
+    // Without a length, as long as anyone reads.
+    let chunk = format!("{:x}\r\n{}\r\n", 64 << 10, " ".repeat(64 << 10));
+    let endless = format!(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n{json}\r\n{}",
+        chunk.repeat(64)
+    );
+    let answer = Answer {
+        bytes: endless.into_bytes(),
+        ..http("", "", "")
+    };
+    provider.answer(KEYS, answer);
+    assert_eq!(provider.failure().await, expected);
+}
+
+#[tokio::test]
+async fn both_documents_share_one_budget() {
+    let tardy = |answer: Answer, first: u64, second: u64| Answer {
+        first: Duration::from_millis(first),
+        second: Duration::from_millis(second),
+        ..answer
+    };
+    let keys = json!({ "keys": [jwk("k1")] });
+    for (metadata, body, in_time) in [
+        ((0, 0), (0, 0), true),
+        ((1500, 0), (0, 0), false),
+        ((0, 0), (0, 1500), false),
+        ((600, 0), (600, 0), false),
+    ] {
+        let provider = Provider::start(json!([])).await;
+        provider.answer(
+            METADATA,
+            tardy(ok(&provider.metadata()), metadata.0, metadata.1),
+        );
+        provider.answer(KEYS, tardy(ok(&keys), body.0, body.1));
+        let second = Duration::from_secs(1);
+        let source = provider.keys(Pace {
+            budget: second,
+            ..PACE
+        });
+        let answer = source
+            .key(&provider.issuer(), Some("k1"), Algorithm::Es256)
+            .await;
+        if in_time {
+            assert!(answer.is_ok(), "{answer:?}");
+        } else {
+            assert_eq!(failure(answer), "provider did not answer within 1s");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_document_for_another_issuer_is_refused() {
+    let provider = Provider::start(json!([jwk("k1")])).await;
+    let other = format!("{}/", provider.url);
+    provider.answer_metadata("issuer", other.clone());
+    let expected = format!(
+        "provider metadata is for issuer {other:?}, expected {}",
+        provider.url
+    );
+    assert_eq!(provider.failure().await, expected);
+    assert_eq!(provider.asked(KEYS), 0);
+}
+
+#[tokio::test]
+async fn a_key_set_on_another_host_is_asked_only_where_configured() {
+    let provider = Provider::start(json!([])).await;
+    let elsewhere = Provider::start(json!([jwk("k1")])).await;
+    let uri = format!("{}{KEYS}", elsewhere.url);
+    provider.answer_metadata("jwks_uri", uri.clone());
+    let expected =
+        format!("jwks_uri {uri:?} is not an https URL on the issuer's host or a configured one");
+    assert_eq!(provider.failure().await, expected);
+    assert_eq!(elsewhere.asked(KEYS), 0);
+
+    let host = elsewhere.url.strip_prefix("http://").unwrap().to_owned();
+    let config = IssuerKeysConfig {
+        jwks_hosts: vec![host],
+        ..provider.config()
+    };
+    let keys = HttpKeys::with_pace(vec![config], PACE).unwrap();
+    assert!(
+        keys.key(&provider.issuer(), Some("k1"), Algorithm::Es256)
+            .await
+            .is_ok()
+    );
+}
+
+#[tokio::test]
+async fn a_body_is_plain_json_by_its_headers() {
+    let keys = json!({ "keys": [jwk("k1")] }).to_string();
+    for (headers, refused) in [
+        ("", None),
+        ("Content-Type: application/jwk-set+json\r\n", None),
+        ("Content-Type: APPLICATION/JSON; charset=utf-8\r\n", None),
+        ("Content-Type: application/octet-stream\r\n", None),
+        ("Content-Encoding: identity\r\n", None),
+        (
+            "Content-Encoding: gzip\r\n",
+            Some("content-encoding \"gzip\""),
+        ),
+        (
+            "Content-Type: text/html\r\n",
+            Some("content-type \"text/html\""),
+        ),
+    ] {
+        let provider = Provider::start(json!([])).await;
+        provider.answer(KEYS, http("200 OK", headers, &keys));
+        let source = provider.keys(PACE);
+        let answer = source
+            .key(&provider.issuer(), Some("k1"), Algorithm::Es256)
+            .await;
+        match refused {
+            None => assert!(answer.is_ok(), "{headers}: {answer:?}"),
+            Some(header) => {
+                let expected = format!("{}/keys answered with {header}", provider.url);
+                assert_eq!(failure(answer), expected);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_set_too_large_or_without_a_usable_key_is_a_failure() {
+    let provider = Provider::start(json!(vec![jwk("k1"); 65])).await;
+    assert_eq!(
+        provider.failure().await,
+        "key set has 65 keys, at most 64 are accepted"
+    );
+    provider.answer(
+        KEYS,
+        ok(&json!({ "keys": [{ "kty": "oct", "kid": "k1", "k": "AA" }] })),
+    );
+    assert_eq!(
+        provider.failure().await,
+        "key set has no usable key, 1 were skipped"
+    );
+    provider.answer(KEYS, ok(&json!({ "keys": [jwk("k1")], "KEYS": 1 })));
+    let keys = provider.keys(PACE);
+    assert!(
+        keys.key(&provider.issuer(), Some("k1"), Algorithm::Es256)
+            .await
+            .is_ok()
+    );
+}
+
+#[tokio::test]
+async fn made_up_key_ids_cost_one_fetch_per_pause_and_nobody_else_anything() {
+    let provider = Provider::start(json!([jwk("k1")])).await;
+    let keys = provider.keys(Pace {
+        pause: Duration::from_secs(30),
+        ..PACE
+    });
+    for n in 0..200 {
+        let made_up = format!("made-up-{n}");
+        let answer = keys
+            .key(&provider.issuer(), Some(&made_up), Algorithm::Es256)
+            .await;
+        assert!(is_unknown(&answer), "{answer:?}");
+        assert!(
+            keys.key(&provider.issuer(), Some("k1"), Algorithm::Es256)
+                .await
+                .is_ok()
+        );
+    }
+    assert_eq!(provider.asked(KEYS), 1);
+}
+
+#[tokio::test]
+async fn a_new_key_is_found_after_the_pause_and_an_old_one_goes() {
+    let provider = Provider::start(json!([jwk("k1")])).await;
+    let keys = provider.keys(PACE);
+    let ask = async |kid: &str| {
+        keys.key(&provider.issuer(), Some(kid), Algorithm::Es256)
+            .await
+    };
+    assert!(ask("k1").await.is_ok());
+    provider.answer(KEYS, ok(&json!({ "keys": [jwk("k2")] })));
+    assert!(is_unknown(&ask("k2").await));
+    tokio::time::sleep(PACE.pause).await;
+    assert!(ask("k2").await.is_ok());
+    assert!(is_unknown(&ask("k1").await));
+    assert_eq!(provider.asked(KEYS), 2);
+}
+
+#[tokio::test]
+async fn a_failed_fetch_keeps_good_keys_and_blames_the_provider() {
+    let provider = Provider::start(json!([jwk("k1")])).await;
+    let keys = provider.keys(PACE);
+    let ask = async |kid: &str| {
+        keys.key(&provider.issuer(), Some(kid), Algorithm::Es256)
+            .await
+    };
+    assert!(ask("k1").await.is_ok());
+    provider.answer(KEYS, http("500 Oops", "", ""));
+    tokio::time::sleep(PACE.pause).await;
+    let text = failure(ask("k2").await);
+    assert!(text.contains("answered 500"), "{text}");
+    assert!(ask("k1").await.is_ok());
+}
+
+#[tokio::test]
+async fn keys_die_with_age_and_come_back_with_the_provider() {
+    let provider = Provider::start(json!([jwk("k1")])).await;
+    let keys = provider.keys(Pace {
+        keys_live: Duration::from_millis(900),
+        ..PACE
+    });
+    let ask = async || {
+        keys.key(&provider.issuer(), Some("k1"), Algorithm::Es256)
+            .await
+    };
+    assert!(ask().await.is_ok());
+    provider.answer(METADATA, http("503 Down", "", ""));
+    assert!(ask().await.is_ok());
+    tokio::time::sleep(Duration::from_millis(910)).await;
+    assert!(failure(ask().await).contains("answered 503"));
+    assert_eq!(keys.ages()[0].1, None);
+    provider.answer(METADATA, ok(&provider.metadata()));
+    tokio::time::sleep(PACE.pause_without_keys).await;
+    assert!(ask().await.is_ok());
+}
+
+#[tokio::test]
+async fn keys_in_use_are_read_again_before_they_die() {
+    let provider = Provider::start(json!([jwk("k1")])).await;
+    let keys = provider.keys(Pace {
+        refresh_after: Duration::ZERO,
+        pause: Duration::ZERO,
+        ..PACE
+    });
+    let ask = async || {
+        keys.key(&provider.issuer(), Some("k1"), Algorithm::Es256)
+            .await
+    };
+    assert!(ask().await.is_ok());
+    while provider.asked(KEYS) < 2 {
+        assert!(ask().await.is_ok());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_is_down_is_its_own_issuers_trouble() {
+    let up = Provider::start(json!([jwk("k1")])).await;
+    let down = Provider::start(json!([])).await;
+    down.server.abort();
+    tokio::task::yield_now().await;
+    let keys = HttpKeys::with_pace(vec![up.config(), down.config()], PACE).unwrap();
+    let text = failure(keys.key(&down.issuer(), Some("k1"), Algorithm::Es256).await);
+    assert_eq!(text, format!("could not talk to {}{METADATA}", down.url));
+    assert!(
+        keys.key(&up.issuer(), Some("k1"), Algorithm::Es256)
+            .await
+            .is_ok()
+    );
+}
+
+#[tokio::test]
+async fn a_caller_that_hangs_up_does_not_stop_the_fetch() {
+    let provider = Provider::start(json!([jwk("k1")])).await;
+    let tardy = Answer {
+        first: Duration::from_millis(100),
+        ..ok(&provider.metadata())
+    };
+    provider.answer(METADATA, tardy);
+    let keys = provider.keys(PACE);
+    let issuer = provider.issuer();
+    let request = keys.key(&issuer, Some("k1"), Algorithm::Es256);
+    let hung_up = tokio::time::timeout(Duration::from_millis(20), request).await;
+    assert!(hung_up.is_err());
+    assert!(
+        keys.key(&issuer, Some("k1"), Algorithm::Es256)
+            .await
+            .is_ok()
+    );
+    assert_eq!(provider.asked(METADATA), 1);
+}
+
+#[tokio::test]
+async fn key_sets_are_never_shared_between_issuers() {
+    let one = Provider::start(json!([jwk("one"), jwk("both")])).await;
+    let two = Provider::start(json!([jwk("two"), jwk("both")])).await;
+    let keys = HttpKeys::with_pace(vec![one.config(), two.config()], PACE).unwrap();
+    let ask = async |provider: &Provider, kid: &str| {
+        keys.key(&provider.issuer(), Some(kid), Algorithm::Es256)
+            .await
+    };
+    assert!(ask(&one, "one").await.is_ok());
+    assert!(is_unknown(&ask(&two, "one").await));
+    let (a, b) = (
+        ask(&one, "both").await.unwrap(),
+        ask(&two, "both").await.unwrap(),
+    );
+    assert!(!Arc::ptr_eq(&a, &b));
+}
+
+#[tokio::test]
+async fn a_static_key_set_needs_no_network() {
+    let issuer = IssuerUrl::new("https://issuer.example").unwrap();
+    let config = |keys: Json| IssuerKeysConfig {
+        source: KeysFrom::StaticJwks(json!({ "keys": keys }).to_string().into_bytes()),
+        ..IssuerKeysConfig::discovery(issuer.clone())
+    };
+    let keys = HttpKeys::new(vec![config(json!([jwk("k1")]))]).unwrap();
+    assert!(
+        keys.key(&issuer, Some("k1"), Algorithm::Es256)
+            .await
+            .is_ok()
+    );
+    assert!(is_unknown(
+        &keys.key(&issuer, Some("k2"), Algorithm::Es256).await
+    ));
+    assert_eq!(keys.ages(), [(issuer.clone(), Some(Duration::ZERO))]);
+
+    let error = HttpKeys::new(vec![config(json!([]))]).err();
+    assert!(matches!(error, Some(ConfigError::StaticJwksEmpty { .. })));
+    let error = HttpKeys::new(vec![config(json!({}))]).err();
+    assert!(matches!(
+        error,
+        Some(ConfigError::StaticJwks {
+            source: JwksError::NoKeys,
+            ..
+        })
+    ));
+}
+
+#[tokio::test]
+async fn fixed_keys_know_their_issuers_only() {
+    let issuer = IssuerUrl::new("https://issuer.example").unwrap();
+    let set = KeySet::parse(json!({ "keys": [jwk("k1")] }).to_string().as_bytes()).unwrap();
+    let keys = FixedKeys::new([(issuer.clone(), set)]);
+    assert!(
+        keys.key(&issuer, Some("k1"), Algorithm::Es256)
+            .await
+            .is_ok()
+    );
+    let other = IssuerUrl::new("https://other.example").unwrap();
+    assert!(is_unknown(
+        &keys.key(&other, Some("k1"), Algorithm::Es256).await
+    ));
+}
+
+#[test]
+fn an_issuer_is_https_unless_it_is_here_and_allowed() {
+    let config = |url: &str, allowed| IssuerKeysConfig {
+        allow_insecure_http_loopback: allowed,
+        ..IssuerKeysConfig::discovery(IssuerUrl::new(url).unwrap())
+    };
+    for (url, allowed) in [
+        ("http://127.0.0.1:1", false),
+        ("http://issuer.example", true),
+        ("http://10.0.0.1", true),
+    ] {
+        let error = HttpKeys::new(vec![config(url, allowed)]).err();
+        assert!(matches!(error, Some(ConfigError::NotHttps { .. })), "{url}");
+    }
+    for url in ["http://127.0.0.1:1", "http://localhost:1", "http://[::1]:1"] {
+        assert!(HttpKeys::new(vec![config(url, true)]).is_ok(), "{url}");
+    }
+    let twice = vec![
+        config("http://[::1]:1", true),
+        config("http://[::1]:1", true),
+    ];
+    assert!(matches!(
+        HttpKeys::new(twice).err(),
+        Some(ConfigError::Twice { .. })
+    ));
+    let ca_pem = Some(b"not a certificate".to_vec());
+    let config = IssuerKeysConfig {
+        ca_pem,
+        ..config("https://issuer.example", false)
+    };
+    assert!(matches!(
+        HttpKeys::new(vec![config]).err(),
+        Some(ConfigError::CaPem { .. })
+    ));
+}
