@@ -1,13 +1,41 @@
-//! The pipeline from request to certificate.
+//! The pipeline from request to certificate, and what keeps its promises when something fails.
+//!
+//! Three sentences: nothing is signed that was not linted as the exact bytes; nothing is signed
+//! that was not written down first; when in doubt the answer is 503, never a certificate. The ten
+//! steps are in `pipeline`, each point of no return with what is durable there and what a crash
+//! costs; `docs/storage.md` has the table.
+//!
+//! It sees the world only through ports. It does not limit rates, decide claim rules or revoke.
 
+mod clock;
+mod error;
+mod flight;
+mod pipeline;
+mod readiness;
 pub mod store;
+mod sweep;
+mod trail;
 
+pub use clock::{JUMP_MAX, Monotonic};
+pub use error::Error;
+pub use sweep::{ORPHAN_AFTER_S, Swept};
+
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::ca::Serial;
-use crate::fault::Reason;
+use self::clock::ClockWatch;
+use self::flight::Flights;
+use self::readiness::Readiness;
+use self::store::IssuanceStore;
+use crate::audit::AuditLog;
+use crate::ca::{Authority, InstanceId, LeafProfile, Serial, Signer};
+use crate::ct::CertificateLog;
+use crate::entropy::Entropy;
+use crate::identity::Mapping;
+use crate::possession::AlgorithmList;
 use crate::time::{UnixMillis, UnixSeconds};
+use crate::token::{IssuerPolicy, KeySource};
 
 /// What a caller asks for. Nothing in it is believed yet.
 pub struct Request {
@@ -51,51 +79,200 @@ pub struct Issued {
     pub repeated: bool,
 }
 
-/// Why there is no certificate.
-#[derive(Clone, Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// Placeholder of the skeleton.
-    #[error("no certificate")]
-    Skeleton,
+/// An issuer this instance believes, and what its claims mean.
+#[derive(Clone)]
+pub struct TrustedIssuer {
+    /// What its tokens must fulfil.
+    pub policy: IssuerPolicy,
+    /// How its claims become an identity.
+    pub mapping: Mapping,
 }
 
-impl Error {
-    /// The stable word.
-    pub fn reason(&self) -> Reason {
-        todo!()
-    }
-    /// Safe, precise members for `ErrorInfo.metadata`: claim, extension, issuer, algorithm, rule.
-    pub fn metadata(&self) -> Vec<(&'static str, String)> {
-        todo!()
-    }
-    /// The safe, precise addition to the public message: says what was wrong with which value;
-    /// never a token, a key, or a dependency's own text.
-    pub fn public_detail(&self) -> String {
-        todo!()
-    }
-    /// When trying again may help.
-    pub fn retry_after(&self) -> Option<Duration> {
-        todo!()
+/// Whether a certificate needs an SCT.
+#[derive(Clone)]
+pub enum CtMode {
+    /// No certificate without one from the first of these logs that gives one.
+    Required {
+        /// In order of preference.
+        logs: Vec<Arc<dyn CertificateLog>>,
+        /// For all of them together.
+        deadline: Duration,
+    },
+    /// Written out by the operator: certificates carry no SCT.
+    Off,
+}
+
+/// Everything a service is made of.
+#[derive(Clone)]
+pub struct Parts {
+    /// Whose tokens are believed.
+    pub issuers: Vec<TrustedIssuer>,
+    /// Their keys.
+    pub keys: Arc<dyn KeySource>,
+    /// The issuing CA.
+    pub authority: Arc<Authority>,
+    /// Its key.
+    pub signer: Arc<dyn Signer>,
+    /// What the leaves look like.
+    pub profile: Arc<LeafProfile>,
+    /// The logs.
+    pub ct: CtMode,
+    /// The record.
+    pub store: Arc<dyn IssuanceStore>,
+    /// The trail.
+    pub audit: Arc<dyn AuditLog>,
+    /// Where serials come from.
+    pub entropy: Arc<dyn Entropy>,
+    /// The first octet of every serial.
+    pub instance: InstanceId,
+    /// Which keys may be certified.
+    pub permitted: AlgorithmList,
+    /// A clock that nobody sets, to notice when the wall clock is; none = not watched.
+    pub monotonic: Option<Monotonic>,
+    /// Called at every point where a crash is interesting; [`no_probe`] outside tests.
+    pub probe: Probe,
+}
+
+/// What tests hang into the pipeline.
+pub type Probe = Arc<dyn Fn(KillPoint) + Send + Sync>;
+
+/// Does nothing.
+pub fn no_probe() -> Probe {
+    Arc::new(|_| ())
+}
+
+/// Calls `kill` when the process comes to the point that `spec` names (`intent_stored`), or comes
+/// there for the nth time (`leaf_signed:3`); `None` for any other text. Absent from release builds.
+#[cfg(debug_assertions)]
+pub fn kill_at(spec: &str, kill: fn() -> !) -> Option<Probe> {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    let (name, nth) = spec.split_once(':').unwrap_or((spec, "1"));
+    let at = *KillPoint::ALL.iter().find(|at| at.as_str() == name)?;
+    let left = AtomicU32::new(nth.parse().ok().filter(|nth| *nth > 0)?);
+    Some(Arc::new(move |point| {
+        if point == at && left.fetch_sub(1, Ordering::SeqCst) == 1 {
+            kill();
+        }
+    }))
+}
+
+/// Where a process may die in the middle of an issuance. `docs/storage.md` says what each costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KillPoint {
+    /// Planned and linted; nothing written.
+    BeforeIntent,
+    /// The intent is durable.
+    IntentStored,
+    /// The line before the precertificate's signature is written.
+    PrecertAnnounced,
+    /// The precertificate exists.
+    PrecertSigned,
+    /// The line after its signature is written; the log is about to be asked.
+    PrecertRecorded,
+    /// A log answered with an SCT.
+    SctReceived,
+    /// The final is encoded, linted and compared.
+    LeafLinted,
+    /// The final exists.
+    LeafSigned,
+    /// The final is durable.
+    FinalStored,
+    /// The answer is about to leave.
+    Answering,
+}
+
+impl KillPoint {
+    /// In the order of the pipeline.
+    pub const ALL: &'static [Self] = &[
+        Self::BeforeIntent,
+        Self::IntentStored,
+        Self::PrecertAnnounced,
+        Self::PrecertSigned,
+        Self::PrecertRecorded,
+        Self::SctReceived,
+        Self::LeafLinted,
+        Self::LeafSigned,
+        Self::FinalStored,
+        Self::Answering,
+    ];
+
+    /// Its name, `intent_stored`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BeforeIntent => "before_intent",
+            Self::IntentStored => "intent_stored",
+            Self::PrecertAnnounced => "precert_announced",
+            Self::PrecertSigned => "precert_signed",
+            Self::PrecertRecorded => "precert_recorded",
+            Self::SctReceived => "sct_received",
+            Self::LeafLinted => "leaf_linted",
+            Self::LeafSigned => "leaf_signed",
+            Self::FinalStored => "final_stored",
+            Self::Answering => "answering",
+        }
     }
 }
 
-/// The issuance service: everything behind the doors.
+/// The issuance service: everything behind the doors. Clones share everything.
+#[derive(Clone)]
 pub struct Service {
-    _p: (),
+    inner: Arc<Inner>,
+}
+
+/// What every request shares.
+struct Inner {
+    parts: Parts,
+    /// By the exact `iss`.
+    issuers: HashMap<String, TrustedIssuer>,
+    chain: Arc<[Vec<u8>]>,
+    flights: Flights,
+    clock: ClockWatch,
+    readiness: Readiness,
 }
 
 impl Service {
-    /// The numbered pipeline. `now` is the request's one clock reading. Runs to its end even if
-    /// the caller stops waiting.
-    pub async fn issue(&self, request: Request, now: UnixMillis) -> Result<Issued, Error> {
-        let _ = (request, now);
-        todo!()
+    /// Puts the parts together. Of two issuers with the same URL the later one counts; the
+    /// configuration refuses that before.
+    pub fn new(parts: Parts) -> Self {
+        let issuers = parts.issuers.iter();
+        let issuers = issuers.map(|i| (i.policy.issuer.as_str().to_owned(), i.clone()));
+        let chain = parts.authority.chain().iter().map(|ca| ca.der().to_vec());
+        Self {
+            inner: Arc::new(Inner {
+                issuers: issuers.collect(),
+                chain: chain.collect(),
+                flights: Flights::default(),
+                clock: ClockWatch::new(parts.monotonic.clone()),
+                readiness: Readiness::default(),
+                parts,
+            }),
+        }
     }
 
-    /// Whether each part that issuance needs is fit now: (`key`, `log`, `store`, `issuers`, `chain`), for `/readyz`.
+    /// From request to certificate. `now` is the request's one clock reading. From the moment
+    /// something is written down it runs to its end even if the caller stops waiting.
+    ///
+    /// Writes one `issued` or `refused` line to the audit log.
+    pub async fn issue(&self, request: Request, now: UnixMillis) -> Result<Issued, Error> {
+        let request_id = request.request_id.clone();
+        let result = self.inner.issue(request, now).await;
+        if let Err(error) = &result {
+            // A refusal stays a refusal where the line cannot be written.
+            let _ = self.inner.refused(&request_id, now, error);
+        }
+        result
+    }
+
+    /// Whether each part that issuance needs is fit now: (`key`, `log`, `store`, `issuers`,
+    /// `chain`, `clock`), for `/readyz`. Kept for a few seconds.
     pub async fn readiness(&self, now: UnixMillis) -> Vec<(&'static str, Result<(), String>)> {
-        let _ = now;
-        todo!()
+        self.inner.readiness(now).await
+    }
+
+    /// Gives up intents that never got a final, a line each ("presumed to exist", so they can be
+    /// revoked by serial), and forgets token uses and retry entries that have expired. Call it at
+    /// start and every few minutes; calling it twice changes nothing.
+    pub async fn sweep(&self, now: UnixMillis) -> Result<Swept, Error> {
+        self.inner.sweep(now).await
     }
 }

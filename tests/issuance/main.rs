@@ -4,6 +4,14 @@
 #![allow(clippy::unwrap_used)]
 
 mod disk;
+#[path = "../world/issuer.rs"]
+mod issuer;
+mod kill;
+mod log_server;
 mod samples;
+mod service;
 mod store_contract;
 mod store_faults;
+#[path = "../world/subject.rs"]
+mod subject;
+mod world;

@@ -1,0 +1,319 @@
+//! Why a request ends without a certificate: each room's error with its stable word, what may be
+//! said about it in public, and when trying again may help.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::JUMP_MAX;
+use super::store::StoreError;
+use crate::ct::SubmitError;
+use crate::fault::{Fault, Reason};
+use crate::token::IssuerUrl;
+use crate::{audit, ca, identity, possession, token};
+
+/// The usual advice where a part of ours is away.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+/// Where an issuer's keys cannot be fetched: that is asked for again no sooner anyway.
+const RETRY_AFTER_ISSUER: Duration = Duration::from_secs(30);
+/// A log may ask for much more; nobody's caller waits that long.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
+
+/// Why there is no certificate.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The token.
+    #[error("{source}")]
+    Token {
+        /// The configured issuer it was held against, if it got that far.
+        issuer: Option<IssuerUrl>,
+        /// What is wrong with it.
+        source: Arc<token::Error>,
+    },
+    /// Its claims.
+    #[error(transparent)]
+    Identity(Arc<identity::Error>),
+    /// The key or the proof.
+    #[error(transparent)]
+    Possession(#[from] possession::Error),
+    /// The token has bought all the certificates it may.
+    #[error("the token has certified {limit} other keys already, which is all it may")]
+    Replayed {
+        /// Whose token.
+        issuer: IssuerUrl,
+        /// How many keys it may have certified.
+        limit: u32,
+    },
+    /// Planning, encoding, linting, sealing or signing.
+    #[error(transparent)]
+    Ca(Arc<ca::Error>),
+    /// No log gave an SCT.
+    #[error("none of {} logs took the precertificate", failures.len())]
+    NotLogged {
+        /// Each log's answer, in the order they were asked.
+        failures: Arc<[SubmitError]>,
+    },
+    /// The record.
+    #[error("could not record the issuance")]
+    Store(#[from] StoreError),
+    /// The trail.
+    #[error("could not write the audit trail")]
+    Audit(#[source] Arc<audit::Error>),
+    /// Somebody set the clock.
+    #[error("the wall clock and the monotonic clock are {by_ms} ms apart, at most {} are tolerated", JUMP_MAX.as_millis())]
+    ClockJumped {
+        /// How far.
+        by_ms: u64,
+    },
+    /// The task that issued ended without an answer.
+    #[error("the issuing task ended without an answer")]
+    Died,
+}
+
+impl Error {
+    pub(super) fn replayed(policy: &token::IssuerPolicy) -> Self {
+        Self::Replayed {
+            issuer: policy.issuer.clone(),
+            limit: policy.certificates_per_token,
+        }
+    }
+
+    pub(super) fn token(policy: &token::IssuerPolicy, source: token::Error) -> Self {
+        Self::Token {
+            issuer: Some(policy.issuer.clone()),
+            source: Arc::new(source),
+        }
+    }
+
+    /// The stable word.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Token { source, .. } => source.reason(),
+            Self::Identity(error) => error.reason(),
+            Self::Possession(error) => error.reason(),
+            Self::Replayed { .. } => Reason::TokenReplayed,
+            Self::Ca(error) => error.reason(),
+            Self::NotLogged { failures } => match all_rejected(failures) {
+                true => Reason::CtLogRejected,
+                false => Reason::CtLogUnavailable,
+            },
+            // A conflict that three serials did not mend is our random source or our file.
+            Self::Store(StoreError::Conflict { .. } | StoreError::Corrupt { .. }) | Self::Died => {
+                Reason::Internal
+            }
+            Self::Store(StoreError::Unavailable { .. } | StoreError::OutcomeUnknown)
+            | Self::Audit(_) => Reason::StoreUnavailable,
+            Self::ClockJumped { .. } => Reason::CaUnavailable,
+        }
+    }
+
+    /// Safe, precise members for `ErrorInfo.metadata`: claim, extension, issuer, algorithm, rule.
+    pub fn metadata(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Self::Token { issuer, source } => {
+                let issuer = issuer.iter().map(|issuer| ("issuer", issuer.to_string()));
+                issuer.chain(of_token(source)).collect()
+            }
+            Self::Identity(error) => vec![
+                ("issuer", error.issuer().to_string()),
+                ("claim", error.claim().to_owned()),
+                ("extension", error.extension().to_owned()),
+            ],
+            Self::Replayed { issuer, limit } => {
+                vec![("issuer", issuer.to_string()), ("limit", limit.to_string())]
+            }
+            Self::Possession(_)
+            | Self::Ca(_)
+            | Self::NotLogged { .. }
+            | Self::Store(_)
+            | Self::Audit(_)
+            | Self::ClockJumped { .. }
+            | Self::Died => Vec::new(),
+        }
+    }
+
+    /// The safe, precise addition to the public message: says what was wrong with which value;
+    /// never a token, a key, or a dependency's own text.
+    pub fn public_detail(&self) -> String {
+        let (reason, fault) = (self.reason(), self.reason().fault());
+        let told = match self {
+            Self::Token { .. }
+            | Self::Identity(_)
+            | Self::Possession(_)
+            | Self::Replayed { .. } => return self.to_string(),
+            Self::Ca(error) if fault == Fault::Credentials => return error.to_string(),
+            Self::Ca(_) if reason == Reason::CaUnavailable => "the CA cannot sign now",
+            Self::Ca(_) => "the certificate could not be made",
+            Self::NotLogged { .. } if reason == Reason::CtLogRejected => {
+                "every log refused the precertificate"
+            }
+            Self::NotLogged { .. } => "no log answered with a usable SCT in time",
+            Self::Store(_) | Self::Audit(_) if fault == Fault::Dependency => {
+                "the issuance cannot be recorded now"
+            }
+            Self::Store(_) | Self::Audit(_) | Self::Died => "internal error",
+            Self::ClockJumped { .. } => "the CA's clock is not trusted now",
+        };
+        told.to_owned()
+    }
+
+    /// When trying again may help.
+    pub fn retry_after(&self) -> Option<Duration> {
+        if self.reason().fault() != Fault::Dependency {
+            return None;
+        }
+        let asked = match self {
+            Self::NotLogged { failures } => failures.iter().filter_map(asked_for).min(),
+            Self::Token { .. } => Some(RETRY_AFTER_ISSUER),
+            Self::Identity(_)
+            | Self::Possession(_)
+            | Self::Replayed { .. }
+            | Self::Ca(_)
+            | Self::Store(_)
+            | Self::Audit(_)
+            | Self::ClockJumped { .. }
+            | Self::Died => None,
+        };
+        Some(asked.unwrap_or(RETRY_AFTER).min(RETRY_AFTER_MAX))
+    }
+}
+
+/// What the token's error names, beside the issuer.
+fn of_token(error: &token::Error) -> Vec<(&'static str, String)> {
+    use token::{Error as Token, KeyError};
+    match error {
+        Token::ClaimMalformed { claim, .. }
+        | Token::ClaimUnprintable { claim, .. }
+        | Token::NotYetValid { claim, .. } => vec![("claim", (*claim).to_owned())],
+        Token::AudienceCount { .. } | Token::WrongAudience { .. } => {
+            vec![("claim", "aud".to_owned())]
+        }
+        // Not under `issuer`: whatever a stranger writes there would name him one of ours.
+        Token::UnknownIssuer { .. } => vec![("claim", "iss".to_owned())],
+        Token::Expired { .. } | Token::LivesTooLong { .. } => vec![("claim", "exp".to_owned())],
+        Token::TooOld { .. } => vec![("claim", "iat".to_owned())],
+        Token::HeaderRefused { parameter } | Token::HeaderInvalid { parameter, .. } => {
+            vec![("parameter", (*parameter).to_owned())]
+        }
+        Token::AlgorithmRefused { got } => vec![("algorithm", got.clone())],
+        Token::Key(KeyError::AlgorithmRefused { algorithm, .. })
+        | Token::SignatureInvalid { algorithm, .. } => vec![("algorithm", algorithm.to_string())],
+        Token::Key(KeyError::Unknown { .. } | KeyError::Unavailable { .. })
+        | Token::TooLong { .. }
+        | Token::NotThreeParts { .. }
+        | Token::NotBase64Url { .. }
+        | Token::NotJson { .. }
+        | Token::NotAnObject { .. }
+        | Token::Unsigned => Vec::new(),
+    }
+}
+
+fn all_rejected(failures: &[SubmitError]) -> bool {
+    let rejected = |failure: &SubmitError| matches!(failure, SubmitError::Rejected { .. });
+    !failures.is_empty() && failures.iter().all(rejected)
+}
+
+fn asked_for(failure: &SubmitError) -> Option<Duration> {
+    match failure {
+        SubmitError::Retryable { retry_after, .. } => *retry_after,
+        SubmitError::Rejected { .. } => None,
+    }
+}
+
+impl From<token::Error> for Error {
+    fn from(error: token::Error) -> Self {
+        Self::Token {
+            issuer: None,
+            source: Arc::new(error),
+        }
+    }
+}
+
+impl From<identity::Error> for Error {
+    fn from(error: identity::Error) -> Self {
+        Self::Identity(Arc::new(error))
+    }
+}
+
+impl From<ca::Error> for Error {
+    fn from(error: ca::Error) -> Self {
+        Self::Ca(Arc::new(error))
+    }
+}
+
+impl From<audit::Error> for Error {
+    fn from(error: audit::Error) -> Self {
+        Self::Audit(Arc::new(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unavailable() -> StoreError {
+        StoreError::Unavailable {
+            source: Arc::new(std::io::Error::other("/var/lib/secret-path is full")),
+        }
+    }
+
+    fn not_logged(failures: Vec<SubmitError>) -> Error {
+        let failures = failures.into();
+        Error::NotLogged { failures }
+    }
+
+    fn busy(seconds: u64) -> SubmitError {
+        SubmitError::Retryable {
+            log: "a".into(),
+            retry_after: Some(Duration::from_secs(seconds)),
+            source: Box::new(std::io::Error::other("10.0.0.7 says no")),
+        }
+    }
+
+    fn refused() -> SubmitError {
+        let log = "b".into();
+        SubmitError::Rejected { log, status: 400 }
+    }
+
+    #[test]
+    fn a_part_that_is_away_is_told_as_such_and_without_its_own_words() {
+        let away = [
+            Error::from(unavailable()),
+            Error::from(StoreError::OutcomeUnknown),
+            Error::from(audit::Error::Poisoned),
+            not_logged(vec![busy(7), refused()]),
+            Error::ClockJumped { by_ms: 6000 },
+        ];
+        for error in away {
+            assert_eq!(error.reason().fault(), Fault::Dependency, "{error}");
+            assert!(error.retry_after().is_some(), "{error}");
+            for secret in ["secret", "10.0", "6000"] {
+                assert!(!error.public_detail().contains(secret), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_if_every_log_refuses_is_it_our_fault() {
+        let all = not_logged(vec![refused(), refused()]);
+        assert_eq!(all.reason(), Reason::CtLogRejected);
+        assert_eq!(all.retry_after(), None);
+        let none = not_logged(vec![]);
+        assert_eq!(none.reason(), Reason::CtLogUnavailable);
+    }
+
+    #[test]
+    fn the_shortest_wait_a_log_asks_for_is_passed_on_within_reason() {
+        let wait = |failures| not_logged(failures).retry_after();
+        assert_eq!(wait(vec![busy(90), busy(7)]), Some(Duration::from_secs(7)));
+        assert_eq!(wait(vec![busy(86_400)]), Some(RETRY_AFTER_MAX));
+    }
+
+    #[test]
+    fn a_store_that_contradicts_itself_is_our_fault() {
+        let what = "final".into();
+        let error = Error::from(StoreError::Corrupt { what });
+        assert_eq!(error.reason(), Reason::Internal);
+        assert_eq!(error.public_detail(), "internal error");
+    }
+}

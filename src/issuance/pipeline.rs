@@ -1,0 +1,333 @@
+//! The ten steps. Everything that decides about a certificate is called here, in this order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout};
+
+use super::flight::Landed;
+use super::store::{Begun, Final, Intent, Record, StoreError, Submission, TokenUse};
+use super::{CtMode, Error, Inner, Issued, KillPoint, Proof, Request, TrustedIssuer};
+use crate::ca::{Leaf, Plan, Serial, Signed};
+use crate::ct::{CertificateLog, PreEntry, SubmitError, VerifiedSct};
+use crate::identity::{self, Principal};
+use crate::possession::{self, PossessedKey, SubjectKey};
+use crate::time::UnixMillis;
+use crate::token::{self, IssuerPolicy, RawToken, VerifiedToken};
+
+/// How often a serial is drawn before the store's "known already" is taken for a fault. Two equal
+/// serials of 144 random bits do not happen; a broken random source does.
+const SERIAL_DRAWS: usize = 3;
+
+/// How often a write whose outcome is unknown is repeated. The store makes repeating it harmless.
+const WRITE_TRIES: u32 = 3;
+/// Before the first repetition; twice as long before the second.
+const WRITE_PAUSE: Duration = Duration::from_millis(50);
+
+impl Inner {
+    /// One request, from the bytes that arrived to the certificate that leaves.
+    pub(super) async fn issue(
+        self: &Arc<Self>,
+        request: Request,
+        now: UnixMillis,
+    ) -> Result<Issued, Error> {
+        self.clock.check(now)?;
+
+        // 1. Parse the token strictly and pick its issuer, byte for byte.
+        let raw = RawToken::parse(&request.token)?;
+        let issuer = self.issuer(raw.claimed_issuer())?.clone();
+
+        // 2. Signature, audience, times. The only step that may have to fetch something.
+        let keys = &*self.parts.keys;
+        let token = token::verify(raw, &issuer.policy, keys, now.seconds())
+            .await
+            .map_err(|error| Error::token(&issuer.policy, error))?;
+
+        // 3. Verified claims become one identity.
+        let principal = identity::principal(&token, &issuer.mapping)?;
+
+        // 4. The caller holds the key. Up to here nothing was kept: hanging up costs nothing.
+        let key = self.possessed(request.proof, &principal)?;
+
+        // From here on the work goes on without the caller, and whoever asks for the same token
+        // and key meanwhile waits for it instead of having his own.
+        let this = Arc::clone(self);
+        let flight = (token.id(), key.spki_hash());
+        let issuer_url: Arc<str> = token.issuer().as_str().into();
+        let id = request.request_id.clone();
+        let landed = self.flights.join(flight, move || async move {
+            let parts = &this.parts;
+            if let Some(issued) = this.stored(&token, &key, now).await? {
+                return this.answer(&id, now, issued);
+            }
+            let mut draws = 1;
+            let tbs = loop {
+                // 5. Plan, encode, lint the exact bytes. No key of ours has been touched.
+                let tbs = this.plan(&principal, &key, now)?.precertificate()?;
+
+                // 6. The intent, and with it the token's use. A crash before: nothing happened.
+                (parts.probe)(KillPoint::BeforeIntent);
+                let intent = intent(&token, tbs.plan(), tbs.unsigned_der(), &id, now);
+                match this
+                    .put_intent(intent, token_use(&token, &issuer.policy))
+                    .await
+                {
+                    Ok(Begun::Recorded) => break tbs,
+                    Ok(Begun::Exhausted) => return Err(Error::replayed(&issuer.policy)),
+                    Err(StoreError::Conflict { .. }) if draws < SERIAL_DRAWS => draws += 1,
+                    Err(error) => return Err(error.into()),
+                }
+            };
+            // Durable: the intent and the token's use. A crash from here to step 10 costs this
+            // serial, which the sweep reports as presumed to exist; the caller's retry gets a new
+            // one and spends no second use, because the key is the same.
+            (parts.probe)(KillPoint::IntentStored);
+
+            // 7. Sign the precertificate between two audit lines.
+            this.signing("precert_signing", &id, now, tbs.plan(), tbs.tbs())?;
+            (parts.probe)(KillPoint::PrecertAnnounced);
+            let precert = tbs.sign(&*parts.signer).await?;
+            (parts.probe)(KillPoint::PrecertSigned);
+            this.signing("precert_signed", &id, now, precert.plan(), precert.der())?;
+            (parts.probe)(KillPoint::PrecertRecorded);
+
+            // 8. Log it, the same bytes to whichever log takes them. What the log said becomes
+            // durable with the commit of step 10. A crash here: a logged precertificate.
+            // 9. One final grows from it: seal, encode, lint, compare the pair, sign.
+            let tbs = match &parts.ct {
+                CtMode::Required { logs, deadline } => {
+                    let entry = precert.entry();
+                    let sct = log_entry(logs, *deadline, &entry, now).await?;
+                    (parts.probe)(KillPoint::SctReceived);
+                    let submission = submission(precert.plan(), &entry, &sct);
+                    parts.store.put_submission(submission).await?;
+                    precert.seal(vec![sct])?
+                }
+                CtMode::Off => precert.seal_without_log()?,
+            };
+            (parts.probe)(KillPoint::LeafLinted);
+            this.signing("leaf_signing", &id, now, tbs.plan(), tbs.tbs())?;
+            let leaf = tbs.sign(&*parts.signer).await?;
+            (parts.probe)(KillPoint::LeafSigned);
+            this.signing("leaf_signed", &id, now, leaf.plan(), leaf.der())?;
+
+            // 10. Record it, then answer. A crash before: as above, with a final that nobody has.
+            this.put_final(&leaf, now).await?;
+            // Durable: everything. A crash from here on costs nothing: the same token and key get
+            // this certificate.
+            (parts.probe)(KillPoint::FinalStored);
+            this.answer(&id, now, this.finished(&leaf, issuer_url))
+        });
+        match landed.await? {
+            Landed::Own(issued) => Ok(issued),
+            Landed::Shared(issued) => self.answer(&request.request_id, now, issued.again()),
+        }
+    }
+
+    fn plan(&self, who: &Principal, key: &PossessedKey, now: UnixMillis) -> Result<Plan, Error> {
+        let parts = &self.parts;
+        let serial = Serial::draw(parts.instance, &*parts.entropy);
+        let (authority, profile) = (Arc::clone(&parts.authority), Arc::clone(&parts.profile));
+        let (who, key) = (who.clone(), key.clone());
+        Ok(Plan::new(
+            authority,
+            profile,
+            serial,
+            who,
+            key,
+            now.seconds(),
+        )?)
+    }
+
+    fn finished(&self, leaf: &Signed<Leaf>, issuer: Arc<str>) -> Issued {
+        Issued {
+            leaf_der: leaf.der().into(),
+            chain: Arc::clone(&self.chain),
+            serial: leaf.plan().serial(),
+            issuer,
+            not_after: leaf.plan().not_after(),
+            sct_embedded: matches!(self.parts.ct, CtMode::Required { .. }),
+            repeated: false,
+        }
+    }
+
+    /// The last line about a request that succeeds; without it nothing leaves.
+    fn answer(&self, request_id: &str, now: UnixMillis, issued: Issued) -> Result<Issued, Error> {
+        self.issued(request_id, now, &issued)?;
+        (self.parts.probe)(KillPoint::Answering);
+        Ok(issued)
+    }
+
+    fn issuer(&self, claimed: &str) -> Result<&TrustedIssuer, Error> {
+        const SHOWN_CHARS: usize = 128;
+        let issuer = self.issuers.get(claimed);
+        issuer.ok_or_else(|| {
+            let got = claimed.chars().take(SHOWN_CHARS).collect();
+            token::Error::UnknownIssuer { got }.into()
+        })
+    }
+
+    fn possessed(&self, proof: Proof, principal: &Principal) -> Result<PossessedKey, Error> {
+        let permitted = &self.parts.permitted;
+        Ok(match proof {
+            Proof::Signature {
+                public_key,
+                signature,
+            } => {
+                let key = SubjectKey::from_bytes(&public_key).map_err(possession::Error::from)?;
+                possession::by_signature(key, principal.challenge(), &signature, permitted)?
+            }
+            Proof::Csr(csr) => possession::by_csr(&csr, permitted)?,
+        })
+    }
+
+    /// What the same token and key got before, if it is still good and of this CA.
+    async fn stored(
+        &self,
+        token: &VerifiedToken,
+        key: &PossessedKey,
+        now: UnixMillis,
+    ) -> Result<Option<Issued>, Error> {
+        let (id, hash) = (token.id(), key.spki_hash());
+        let found = self
+            .parts
+            .store
+            .find_retry(&id, &hash, now.seconds())
+            .await?;
+        let Some(Record {
+            intent,
+            submission,
+            leaf: Some(leaf),
+            ..
+        }) = found
+        else {
+            return Ok(None);
+        };
+        if intent.issuing_ca != self.parts.authority.id() {
+            // Of the CA before a rotation, whose chain is not ours to send: issue anew.
+            return Ok(None);
+        }
+        Ok(Some(Issued {
+            leaf_der: leaf.leaf_der.into(),
+            chain: Arc::clone(&self.chain),
+            serial: leaf.serial,
+            issuer: intent.issuer.into(),
+            not_after: intent.not_after,
+            sct_embedded: submission.is_some(),
+            repeated: true,
+        }))
+    }
+
+    async fn put_intent(&self, intent: Intent, token_use: TokenUse) -> Result<Begun, StoreError> {
+        // The same serial and the same bytes: had the first try been written, this one finds it.
+        let store = &self.parts.store;
+        until_known(|| store.put_intent(intent.clone(), token_use.clone())).await
+    }
+
+    async fn put_final(&self, leaf: &Signed<Leaf>, now: UnixMillis) -> Result<(), StoreError> {
+        let leaf = Final {
+            serial: leaf.plan().serial(),
+            leaf_der: leaf.der().to_vec(),
+            at: now.seconds(),
+        };
+        until_known(|| self.parts.store.put_final(leaf.clone())).await
+    }
+}
+
+/// Repeats an idempotent write while its outcome is unknown, a bounded number of times.
+async fn until_known<T, W>(mut write: impl FnMut() -> W) -> Result<T, StoreError>
+where
+    W: Future<Output = Result<T, StoreError>>,
+{
+    for attempt in 1..WRITE_TRIES {
+        match write().await {
+            Err(StoreError::OutcomeUnknown) => sleep(WRITE_PAUSE * attempt).await,
+            known => return known,
+        }
+    }
+    write().await
+}
+
+/// The first log that answers. Each gets an even share of the time that is left, so that one that
+/// hangs does not use it all up.
+async fn log_entry(
+    logs: &[Arc<dyn CertificateLog>],
+    deadline: Duration,
+    entry: &PreEntry,
+    now: UnixMillis,
+) -> Result<VerifiedSct, Error> {
+    let end = Instant::now() + deadline;
+    let mut failures = Vec::with_capacity(logs.len());
+    for (log, left) in logs.iter().zip((1..=logs.len()).rev()) {
+        let share =
+            end.saturating_duration_since(Instant::now()) / u32::try_from(left).unwrap_or(1);
+        match timeout(share, log.submit(entry, now, share)).await {
+            Ok(Ok(sct)) => return Ok(sct),
+            Ok(Err(failure)) => failures.push(failure),
+            Err(elapsed) => failures.push(SubmitError::Retryable {
+                log: log.name().to_owned(),
+                retry_after: None,
+                source: Box::new(elapsed),
+            }),
+        }
+    }
+    Err(Error::NotLogged {
+        failures: failures.into(),
+    })
+}
+
+impl Issued {
+    /// The same certificate for another request.
+    fn again(self) -> Self {
+        Self {
+            repeated: true,
+            ..self
+        }
+    }
+}
+
+fn token_use(token: &VerifiedToken, policy: &IssuerPolicy) -> TokenUse {
+    TokenUse {
+        limit: policy.certificates_per_token,
+        // Through the leeway: the token is accepted until then.
+        expires_at: token.expires_at().plus(policy.leeway_s.max(0)),
+    }
+}
+
+fn submission(plan: &Plan, entry: &PreEntry, sct: &VerifiedSct) -> Submission {
+    Submission {
+        serial: plan.serial(),
+        precert_der: entry.precert_der().to_vec(),
+        scts: vec![sct.sct().encode()],
+    }
+}
+
+/// What is written down before anything is signed: by any of it the certificate can be found and
+/// revoked later.
+fn intent(
+    token: &VerifiedToken,
+    plan: &Plan,
+    unsigned_precert: Vec<u8>,
+    request_id: &str,
+    now: UnixMillis,
+) -> Intent {
+    let principal = plan.principal();
+    let extensions = principal.extensions().iter();
+    Intent {
+        serial: plan.serial(),
+        unsigned_precert,
+        token_hash: *token.hash(),
+        token_id: token.id(),
+        spki_hash: plan.key().spki_hash(),
+        issuing_ca: plan.authority().id(),
+        profile: plan.profile().hash(),
+        request_id: request_id.to_owned(),
+        kid: token.kid().map(str::to_owned),
+        issuer: token.issuer().as_str().to_owned(),
+        subject: token.subject().to_owned(),
+        san: super::trail::san(principal),
+        extensions: extensions.map(|e| (e.arc, e.value.clone())).collect(),
+        at: now.seconds(),
+        not_after: plan.not_after(),
+    }
+}

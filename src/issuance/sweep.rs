@@ -1,0 +1,52 @@
+//! What is left of issuances that never ended.
+
+use super::{Error, Inner};
+use crate::audit::hex;
+use crate::time::UnixMillis;
+
+/// Age at which an intent without a final is given up. Far beyond the longest request.
+pub const ORPHAN_AFTER_S: i64 = 300;
+
+/// How many are given up in one commit.
+const BATCH: usize = 256;
+
+/// What a sweep did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Intents given up.
+    pub abandoned: usize,
+    /// Token uses and retry entries forgotten.
+    pub expired: usize,
+}
+
+impl Inner {
+    pub(super) async fn sweep(&self, now: UnixMillis) -> Result<Swept, Error> {
+        let (store, second) = (&self.parts.store, now.seconds());
+        let mut swept = Swept::default();
+        loop {
+            let orphans = store.orphans(second.plus(-ORPHAN_AFTER_S), BATCH).await?;
+            if orphans.is_empty() {
+                break;
+            }
+            for orphan in &orphans {
+                // The precertificate may have been signed and logged, and the final may exist:
+                // both count as issued until shown otherwise.
+                let intent = &orphan.intent;
+                let fields = vec![
+                    ("serial", intent.serial.to_string()),
+                    ("ca", hex(&intent.issuing_ca.0)),
+                    ("presumed_to_exist", "true".to_owned()),
+                    ("logged", orphan.submission.is_some().to_string()),
+                ];
+                self.write("abandoned", &intent.request_id, now, fields)?;
+            }
+            // The lines are durable with this commit at the latest. A crash between the two
+            // writes a line a second time, never none.
+            let serials: Vec<_> = orphans.iter().map(|orphan| orphan.intent.serial).collect();
+            store.abandon(&serials, second).await?;
+            swept.abandoned += orphans.len();
+        }
+        swept.expired = store.expire(second).await?;
+        Ok(swept)
+    }
+}

@@ -1,0 +1,561 @@
+//! The pipeline in one process: what it answers, what it writes, and what it does when a part
+//! fails.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use shortleaf::audit;
+use shortleaf::fault::Reason;
+use shortleaf::issuance::{CtMode, Error, ORPHAN_AFTER_S, Request, Swept};
+use shortleaf::time::UnixMillis;
+use shortleaf::x509::Certificate;
+
+use crate::samples::NOW;
+use crate::world::{Fault, FaultyLog, Mood, World, expired, key, now, request, trusted};
+
+const WHOLE: [&str; 5] = [
+    "precert_signing",
+    "precert_signed",
+    "leaf_signing",
+    "leaf_signed",
+    "issued",
+];
+
+#[tokio::test]
+async fn a_good_request_gets_a_certificate_that_is_recorded_and_logged() {
+    let world = World::new();
+    let issued = world.one().await.unwrap();
+
+    let leaf = Certificate::from_der(issued.leaf_der.to_vec()).unwrap();
+    assert_eq!(leaf.serial(), issued.serial.octets());
+    assert_eq!(leaf.not_after(), issued.not_after);
+    assert_eq!((issued.sct_embedded, issued.repeated), (true, false));
+    assert_eq!(issued.chain.len(), 2);
+    assert_eq!(world.log.inner.size(), 1);
+    assert_eq!(world.audit.kinds(), WHOLE);
+
+    let records = world.records().await;
+    let [record] = records.as_slice() else {
+        panic!("{records:?}")
+    };
+    let (submission, stored) = (record.submission.as_ref(), record.leaf.as_ref());
+    assert_eq!(stored.unwrap().leaf_der, *issued.leaf_der);
+    assert_eq!(submission.unwrap().scts.len(), 1);
+    assert_eq!(record.intent.serial, issued.serial);
+    assert_eq!(record.intent.issuer, crate::world::ISSUER);
+    assert_eq!(record.intent.san, "email:jane@example.com");
+    assert_eq!(record.intent.kid.as_deref(), Some("RS256"));
+    assert_eq!(record.intent.request_id, "r-1");
+}
+
+#[tokio::test]
+async fn the_audit_lines_around_a_signature_hold_what_was_signed() {
+    let world = World::new();
+    let issued = world.one().await.unwrap();
+    let events = world.audit.events();
+    let field = |line: usize, name| {
+        let fields = &events[line].fields;
+        let found = fields.iter().find(|(field, _)| *field == name);
+        found.map(|(_, value)| value.clone()).unwrap()
+    };
+    assert_eq!(field(3, "der"), audit::hex(&issued.leaf_der));
+    assert!(
+        field(3, "der").contains(&field(2, "der")),
+        "the TBS is part of the certificate"
+    );
+    assert!(field(1, "der").contains(&field(0, "der")));
+    assert!((0..5).all(|line| field(line, "serial") == issued.serial.to_string()));
+    let summary = audit::verify(world.audit.text().as_slice()).unwrap();
+    assert_eq!((summary.signing, summary.signed), (2, 2));
+}
+
+#[tokio::test]
+async fn neither_token_nor_proof_reaches_the_audit_trail() {
+    let world = World::new();
+    let (token, key) = (world.token(), key());
+    world
+        .service()
+        .issue(request(&token, &key, "r-1"), now())
+        .await
+        .unwrap();
+    let text = String::from_utf8(world.audit.text()).unwrap();
+    for part in token.split('.') {
+        assert!(!text.contains(part));
+    }
+    assert!(!text.contains(&audit::hex(&key.prove("jane@example.com"))));
+}
+
+#[tokio::test]
+async fn the_same_token_and_key_get_the_stored_certificate() {
+    let world = World::new();
+    let (token, key) = (world.token(), key());
+    let service = world.service();
+    let first = service
+        .issue(request(&token, &key, "r-1"), now())
+        .await
+        .unwrap();
+    let again = service
+        .issue(request(&token, &key, "r-2"), now())
+        .await
+        .unwrap();
+    assert_eq!(again.leaf_der, first.leaf_der);
+    assert_eq!((again.repeated, again.sct_embedded), (true, true));
+    assert_eq!(world.signer.count(), 2);
+    assert_eq!(world.audit.kinds().len(), WHOLE.len() + 1);
+}
+
+#[tokio::test]
+async fn the_same_token_with_another_key_is_a_replay() {
+    let world = World::new();
+    let token = world.token();
+    let service = world.service();
+    service
+        .issue(request(&token, &key(), "r-1"), now())
+        .await
+        .unwrap();
+    let refused = service
+        .issue(request(&token, &key(), "r-2"), now())
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(refused, Error::Replayed { limit: 1, .. }),
+        "{refused}"
+    );
+    assert_eq!(refused.reason(), Reason::TokenReplayed);
+    assert_eq!(world.audit.kinds().last(), Some(&"refused"));
+    assert_eq!(world.signer.count(), 2);
+}
+
+#[tokio::test]
+async fn a_token_good_for_two_keys_certifies_two() {
+    let mut world = World::new();
+    world.parts.issuers = vec![trusted(2)];
+    let token = world.token();
+    let service = world.service();
+    for id in ["r-1", "r-2"] {
+        let issued = service
+            .issue(request(&token, &key(), id), now())
+            .await
+            .unwrap();
+        assert!(!issued.repeated);
+    }
+    assert!(
+        service
+            .issue(request(&token, &key(), "r-3"), now())
+            .await
+            .is_err()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_for_the_same_at_the_same_time_share_one_issuance() {
+    let world = World::new();
+    world.log.set(Mood::Slow);
+    let (token, key) = (world.token(), key());
+    let service = world.service();
+    let callers: Vec<_> = (0..20)
+        .map(|n| {
+            let service = service.clone();
+            let request = request(&token, &key, &format!("r-{n}"));
+            tokio::spawn(async move { service.issue(request, now()).await.unwrap() })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    world.log.set(Mood::Well);
+    let mut own = 0;
+    let mut leaves = Vec::new();
+    for caller in callers {
+        let issued = caller.await.unwrap();
+        own += u32::from(!issued.repeated);
+        leaves.push(issued.leaf_der);
+    }
+    assert_eq!(own, 1);
+    assert!(leaves.iter().all(|leaf| *leaf == leaves[0]));
+    assert_eq!(world.records().await.len(), 1);
+    assert_eq!(world.log.inner.size(), 1);
+    let issued = world
+        .audit
+        .kinds()
+        .iter()
+        .filter(|kind| **kind == "issued")
+        .count();
+    assert_eq!(issued, 20, "a line for each answer");
+}
+
+#[tokio::test]
+async fn a_caller_that_hangs_up_does_not_stop_the_record() {
+    let world = World::new();
+    world.log.set(Mood::Slow);
+    let service = world.service();
+    let (token, key) = (world.token(), key());
+    let asked = service.issue(request(&token, &key, "r-1"), now());
+    let hung_up = tokio::time::timeout(Duration::from_millis(100), asked).await;
+    assert!(hung_up.is_err());
+    world.log.set(Mood::Well);
+    while world
+        .records()
+        .await
+        .iter()
+        .all(|record| record.leaf.is_none())
+    {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let again = service
+        .issue(request(&token, &key, "r-2"), now())
+        .await
+        .unwrap();
+    assert!(again.repeated);
+}
+
+#[tokio::test]
+async fn a_panic_in_the_pipeline_is_our_fault_and_blocks_nobody() {
+    let world = World::new();
+    world.log.set(Mood::Panicking);
+    let service = world.service();
+    let (token, key) = (world.token(), key());
+    let died = service
+        .issue(request(&token, &key, "r-1"), now())
+        .await
+        .unwrap_err();
+    assert!(matches!(died, Error::Died), "{died}");
+    assert_eq!(died.reason(), Reason::Internal);
+    world.log.set(Mood::Well);
+    service
+        .issue(request(&token, &key, "r-2"), now())
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn an_issuer_is_matched_byte_for_byte() {
+    let world = World::new();
+    let stranger = crate::issuer::Issuer::new("https://issuer.example/");
+    let token = stranger.token(crate::issuer::email_claims(), NOW.0);
+    let refused = world
+        .service()
+        .issue(request(&token, &key(), "r-1"), now())
+        .await;
+    let refused = refused.unwrap_err();
+    assert_eq!(refused.reason(), Reason::TokenIssuerUnknown);
+    assert_eq!(world.audit.kinds(), ["refused"]);
+    assert_eq!(world.records().await, []);
+}
+
+#[tokio::test]
+async fn a_refusal_by_the_token_writes_its_reason_and_nothing_else() {
+    let world = World::new();
+    let token = world.issuer.token(expired(), NOW.0);
+    let refused = world
+        .service()
+        .issue(request(&token, &key(), "r-1"), now())
+        .await;
+    let refused = refused.unwrap_err();
+    assert_eq!(refused.reason(), Reason::TokenExpired);
+    let named = [
+        ("issuer", crate::world::ISSUER.into()),
+        ("claim", "exp".into()),
+    ];
+    assert_eq!(refused.metadata(), named);
+    let events = world.audit.events();
+    assert_eq!(events[0].fields, [("reason", "TOKEN_EXPIRED".to_owned())]);
+}
+
+#[tokio::test]
+async fn a_proof_by_another_key_is_refused() {
+    let world = World::new();
+    let (token, mine, other) = (world.token(), key(), key());
+    let request = Request {
+        proof: shortleaf::issuance::Proof::Signature {
+            public_key: mine.spki_der().to_vec(),
+            signature: other.prove("jane@example.com"),
+        },
+        ..request(&token, &mine, "r-1")
+    };
+    let refused = world.service().issue(request, now()).await.unwrap_err();
+    assert_eq!(refused.reason(), Reason::ProofInvalid);
+    assert_eq!(world.records().await, []);
+}
+
+#[tokio::test]
+async fn with_logging_off_the_certificate_carries_no_sct() {
+    let mut world = World::new();
+    world.parts.ct = CtMode::Off;
+    let issued = world.one().await.unwrap();
+    assert!(!issued.sct_embedded);
+    assert_eq!(world.log.asked.load(Ordering::SeqCst), 0);
+    assert_eq!(world.records().await[0].submission, None);
+}
+
+/// A refusal for want of a part: retried later, with nothing of the part's own words in it.
+fn assert_away(error: &Error, reason: Reason) {
+    assert_eq!(error.reason(), reason, "{error}");
+    assert!(error.retry_after().is_some());
+    assert!(
+        !error.public_detail().contains("space"),
+        "{}",
+        error.public_detail()
+    );
+}
+
+#[tokio::test]
+async fn without_an_audit_line_nothing_is_signed_and_nothing_leaves() {
+    for (room, signatures) in [(0, 0), (1, 1), (2, 1), (3, 2), (4, 2)] {
+        let world = World::new();
+        *world.audit.room_for.lock().unwrap() = Some(room);
+        let error = world.one().await.unwrap_err();
+        assert_away(&error, Reason::StoreUnavailable);
+        assert_eq!(world.signer.count(), signatures, "room for {room} lines");
+    }
+    let world = World::new();
+    *world.audit.room_for.lock().unwrap() = Some(5);
+    world.one().await.unwrap();
+}
+
+#[tokio::test]
+async fn without_an_intent_nothing_is_signed() {
+    let world = World::new();
+    *world.store.intent_faults.lock().unwrap() = vec![Fault::Unavailable];
+    assert_away(&world.one().await.unwrap_err(), Reason::StoreUnavailable);
+    assert_eq!(world.signer.count(), 0);
+    assert_eq!(world.audit.kinds(), ["refused"]);
+}
+
+#[tokio::test]
+async fn an_intent_of_unknown_outcome_is_written_again_as_it_was() {
+    for fault in [Fault::UnknownWritten, Fault::UnknownNotWritten] {
+        let world = World::new();
+        *world.store.intent_faults.lock().unwrap() = vec![fault; 2];
+        let issued = world.one().await.unwrap();
+        let intents = world.store.intents.lock().unwrap().clone();
+        assert_eq!(intents.len(), 3);
+        assert!(intents.iter().all(|intent| *intent == intents[0]));
+        assert_eq!(intents[0].serial, issued.serial);
+    }
+}
+
+#[tokio::test]
+async fn an_outcome_that_stays_unknown_is_no_certificate() {
+    let world = World::new();
+    *world.store.intent_faults.lock().unwrap() = vec![Fault::UnknownWritten; 3];
+    assert_away(&world.one().await.unwrap_err(), Reason::StoreUnavailable);
+    assert_eq!(world.signer.count(), 0);
+}
+
+#[tokio::test]
+async fn a_known_serial_is_drawn_anew_a_bounded_number_of_times() {
+    let world = World::new();
+    *world.store.intent_faults.lock().unwrap() = vec![Fault::Conflict; 2];
+    let issued = world.one().await.unwrap();
+    let serials: Vec<_> = {
+        let intents = world.store.intents.lock().unwrap();
+        intents.iter().map(|intent| intent.serial).collect()
+    };
+    assert_eq!(serials.len(), 3);
+    assert!(serials[0] != serials[1] && serials[1] != serials[2]);
+    assert_eq!(serials[2], issued.serial);
+
+    let world = World::new();
+    *world.store.intent_faults.lock().unwrap() = vec![Fault::Conflict; 3];
+    let error = world.one().await.unwrap_err();
+    assert_eq!(error.reason(), Reason::Internal);
+    assert_eq!(world.signer.count(), 0);
+}
+
+#[tokio::test]
+async fn a_final_that_is_not_stored_does_not_leave() {
+    for faults in [vec![Fault::Unavailable], vec![Fault::UnknownNotWritten; 3]] {
+        let world = World::new();
+        *world.store.final_faults.lock().unwrap() = faults;
+        assert_away(&world.one().await.unwrap_err(), Reason::StoreUnavailable);
+        assert!(!world.audit.kinds().contains(&"issued"));
+    }
+    let world = World::new();
+    *world.store.final_faults.lock().unwrap() = vec![Fault::UnknownWritten; 2];
+    world.one().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_signer_that_is_away_is_not_the_callers_fault() {
+    let world = World::new();
+    world.signer.away.store(true, Ordering::SeqCst);
+    assert_away(&world.one().await.unwrap_err(), Reason::CaUnavailable);
+    // The serial is spent; the token's use, for the same key, is not.
+    assert_eq!(world.records().await.len(), 1);
+}
+
+#[tokio::test]
+async fn after_a_failure_the_same_token_and_key_get_a_new_serial_without_a_second_use() {
+    let world = World::new();
+    let (token, key) = (world.token(), key());
+    let service = world.service();
+    world.log.set(Mood::Down);
+    service
+        .issue(request(&token, &key, "r-1"), now())
+        .await
+        .unwrap_err();
+    world.log.set(Mood::Well);
+    let issued = service
+        .issue(request(&token, &key, "r-2"), now())
+        .await
+        .unwrap();
+    let records = world.records().await;
+    assert_eq!(records.len(), 2);
+    assert!(!issued.repeated);
+}
+
+#[tokio::test]
+async fn the_next_log_is_asked_when_the_first_fails() {
+    for mood in [Mood::Down, Mood::Refusing, Mood::Silent] {
+        let mut world = World::new();
+        let second = Arc::new(FaultyLog::new("second"));
+        world.log.set(mood);
+        world.parts.ct = CtMode::Required {
+            logs: vec![world.log.clone(), second.clone()],
+            deadline: Duration::from_millis(400),
+        };
+        world.one().await.unwrap();
+        assert_eq!(second.inner.size(), 1, "{mood:?}");
+    }
+}
+
+#[tokio::test]
+async fn no_log_means_no_certificate() {
+    for (mood, reason) in [
+        (Mood::Down, Reason::CtLogUnavailable),
+        (Mood::Silent, Reason::CtLogUnavailable),
+        (Mood::Refusing, Reason::CtLogRejected),
+    ] {
+        let mut world = World::new();
+        world.log.set(mood);
+        world.parts.ct = CtMode::Required {
+            logs: vec![world.log.clone()],
+            deadline: Duration::from_millis(100),
+        };
+        let error = world.one().await.unwrap_err();
+        assert_eq!(error.reason(), reason);
+        let wait = (mood == Mood::Down)
+            .then_some(7)
+            .or((mood == Mood::Silent).then_some(2));
+        assert_eq!(error.retry_after(), wait.map(Duration::from_secs));
+        let records = world.records().await;
+        assert!(records.iter().all(|record| record.leaf.is_none()));
+        assert_eq!(world.signer.count(), 1, "only the precertificate");
+    }
+}
+
+#[tokio::test]
+async fn a_wall_clock_that_jumps_stops_issuing() {
+    let mut world = World::new();
+    world.parts.monotonic = Some(Arc::new(|| Duration::from_secs(1000)));
+    let service = world.service();
+    service
+        .issue(request(&world.token(), &key(), "r-1"), now())
+        .await
+        .unwrap();
+    for jump in [6_000, -6_000, 3_600_000, -3_600_000] {
+        let request = request(&world.token(), &key(), "r-2");
+        let stopped = service.issue(request, now().plus(jump)).await.unwrap_err();
+        assert_away(&stopped, Reason::CaUnavailable);
+    }
+    assert_eq!(world.signer.count(), 2);
+}
+
+#[tokio::test]
+async fn no_clock_makes_a_certificate_outside_its_profile() {
+    // A step of the clock without anything to notice it by: tokens refuse, or the certificate
+    // is of its moment.
+    let world = World::new();
+    for offset in [-3_600_000, -1_000, 0, 999, 3_600_000] {
+        let at: UnixMillis = now().plus(offset);
+        let token = world
+            .issuer
+            .token(crate::issuer::email_claims(), at.seconds().0);
+        let asked = request(&token, &key(), "r-1");
+        if let Ok(issued) = world.service().issue(asked, at).await {
+            let leaf = Certificate::from_der(issued.leaf_der.to_vec()).unwrap();
+            assert_eq!(leaf.not_before(), at.seconds());
+            assert_eq!(leaf.not_after(), at.seconds().plus(599));
+        } else {
+            assert!(offset < 0, "the CA is valid from NOW on");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_sweep_gives_up_what_never_ended_once() {
+    let world = World::new();
+    world.log.set(Mood::Down);
+    world.one().await.unwrap_err();
+    world.log.set(Mood::Well);
+    world.one().await.unwrap();
+    let service = world.service();
+    let early = service
+        .sweep(NOW.plus(ORPHAN_AFTER_S).into())
+        .await
+        .unwrap();
+    assert_eq!(early, Swept::default());
+    let swept = service
+        .sweep(NOW.plus(ORPHAN_AFTER_S + 1).into())
+        .await
+        .unwrap();
+    assert_eq!(swept.abandoned, 1);
+    let again = service
+        .sweep(NOW.plus(ORPHAN_AFTER_S + 2).into())
+        .await
+        .unwrap();
+    assert_eq!(again.abandoned, 0);
+
+    let kinds = world.audit.kinds();
+    assert_eq!(kinds.iter().filter(|kind| **kind == "abandoned").count(), 1);
+    let records = world.records().await;
+    let given_up: Vec<_> = records
+        .iter()
+        .filter(|record| record.abandoned.is_some())
+        .collect();
+    assert_eq!(given_up.len(), 1);
+    assert_eq!(given_up[0].leaf, None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_signature_has_its_lines_under_load() {
+    let world = World::new();
+    let service = world.service();
+    let callers: Vec<_> = (0..200)
+        .map(|n| {
+            let service = service.clone();
+            let asked = request(&world.token(), &key(), &format!("r-{n}"));
+            tokio::spawn(async move { service.issue(asked, now()).await.unwrap().serial })
+        })
+        .collect();
+    let mut serials = std::collections::HashSet::new();
+    for caller in callers {
+        assert!(serials.insert(caller.await.unwrap()));
+    }
+    let summary = audit::verify(world.audit.text().as_slice()).unwrap();
+    assert_eq!(u64::from(world.signer.count()), summary.signed);
+    assert_eq!(
+        (summary.signing, summary.signed, summary.lines),
+        (400, 400, 1000)
+    );
+}
+
+#[tokio::test]
+async fn readiness_names_the_part_that_is_away() {
+    let world = World::new();
+    let fit = world.service().readiness(now()).await;
+    let names: Vec<_> = fit.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, ["key", "log", "store", "issuers", "chain", "clock"]);
+    assert!(fit.iter().all(|(_, fit)| fit.is_ok()), "{fit:?}");
+
+    world.signer.away.store(true, Ordering::SeqCst);
+    let late = now().plus(100 * 365 * 86_400_000);
+    let unfit: Vec<_> = world
+        .service()
+        .readiness(late)
+        .await
+        .into_iter()
+        .filter_map(|(name, fit)| fit.err().map(|_| name))
+        .collect();
+    assert_eq!(unfit, ["key", "chain"]);
+}
