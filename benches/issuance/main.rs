@@ -114,7 +114,8 @@ fn main() {
         println!("nothing measured: run `cargo bench --bench issuance`");
         return;
     }
-    let effort = if smoke { Effort::SMOKE } else { Effort::FULL };
+    let mut effort = if smoke { Effort::SMOKE } else { Effort::FULL };
+    effort.rounds = parts::rounds("peers", effort.rounds, 20);
     if cpu::cores() < 2 {
         println!("one core only: load and server would share it, so no figures are given");
         return;

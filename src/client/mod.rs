@@ -119,16 +119,32 @@ pub async fn development_token(url: &str, body: Vec<u8>) -> Result<String, Error
         url: url.to_owned(),
         source: source.without_url(),
     };
-    let answer = http()?.post(url).body(body).send().await.map_err(unreachable)?;
+    let answer = http()?
+        .post(url)
+        .body(body)
+        .send()
+        .await
+        .map_err(unreachable)?;
     let status = answer.status().as_u16();
     let bytes = bounded(answer, url).await?;
     if status != 200 {
         let message = printable(&String::from_utf8_lossy(&bytes), 2048);
-        return Err(Error::Refused { status, reason: "UNKNOWN".to_owned(), message, retry_after_s: None });
+        return Err(Error::Refused {
+            status,
+            reason: "UNKNOWN".to_owned(),
+            message,
+            retry_after_s: None,
+        });
     }
     let parsed: Option<Value> = serde_json::from_slice(&bytes).ok();
-    let token = parsed.as_ref().and_then(|v| v["token"].as_str()).map(str::to_owned);
-    token.ok_or_else(|| Error::BadAnswer { url: url.to_owned(), what: "no token" })
+    let token = parsed
+        .as_ref()
+        .and_then(|v| v["token"].as_str())
+        .map(str::to_owned);
+    token.ok_or_else(|| Error::BadAnswer {
+        url: url.to_owned(),
+        what: "no token",
+    })
 }
 
 async fn ask(client: &reqwest::Client, url: &str, body: &str) -> Result<Vec<String>, Error> {

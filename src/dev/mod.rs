@@ -137,64 +137,100 @@ pub struct Dev {
 /// Makes everything and answers until [`Dev::stop`].
 pub async fn start(options: Options) -> Result<Dev, Error> {
     if !options.listen.ip().is_loopback() {
-        return Err(Error::NotLoopback { address: options.listen });
+        return Err(Error::NotLoopback {
+            address: options.listen,
+        });
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
     let now = clock.now();
 
-    let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(Error::Listen)?;
+    let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .await
+        .map_err(Error::Listen)?;
     let base = format!("http://{}", socket.local_addr().map_err(Error::Listen)?);
     let issuer = Arc::new(DevIssuer::new(&base, clock.clone(), entropy.clone())?);
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-    tasks.spawn(serve(socket, issuer.clone().router(), ConnectionLimits::default(), stop.clone()));
+    tasks.spawn(serve(
+        socket,
+        issuer.clone().router(),
+        ConnectionLimits::default(),
+        stop.clone(),
+    ));
     tasks.close();
 
     let (state, scratch) = state_folder(options.state.clone())?;
     let audit = Arc::new(AuditFile::open(&state.join("audit.log"), now)?);
-    let store = Arc::new(RedbStore::open(&state.join("issuance.redb"), &*entropy, Some(audit.clone()))?);
+    let store = Arc::new(RedbStore::open(
+        &state.join("issuance.redb"),
+        &*entropy,
+        Some(audit.clone()),
+    )?);
     let ca = DevelopmentCa::new(options.algorithm, now.seconds(), &*entropy)?;
     let log = MemoryLog::generate("dev-log")?;
-    let published = PublishedLog { base_url: None, spki: log.spki().to_vec(), valid_from: ca.authority.issuing().not_before() };
+    let published = PublishedLog {
+        base_url: None,
+        spki: log.spki().to_vec(),
+        valid_from: ca.authority.issuing().not_before(),
+    };
     let ops = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let listeners = Listeners::bind(options.listen, ops).await?;
     let issuers = believed(&issuer, &options, listeners.url());
 
-    let instance = instance::start(Blueprint {
-        public_url: None,
-        drain: Duration::from_secs(5),
-        issuance: issuance::Parts {
-            issuers: parts::trusted(&issuers)?,
-            keys: Arc::new(parts::keys(&issuers)?),
-            authority: Arc::new(ca.authority),
-            signer: Arc::new(ca.signer),
-            profile: Arc::new(LeafProfile::new("dev", LeafProfile::LIFETIME_S, 0, None)?),
-            ct: CtMode::Required { logs: vec![Arc::new(log)], deadline: LOG_DEADLINE },
-            store,
-            audit,
-            entropy: entropy.clone(),
-            instance: InstanceId::FIRST,
-            permitted: AlgorithmList::all(),
-            monotonic: None,
-            probe: issuance::no_probe(),
+    let instance = instance::start(
+        Blueprint {
+            public_url: None,
+            drain: Duration::from_secs(5),
+            issuance: issuance::Parts {
+                issuers: parts::trusted(&issuers)?,
+                keys: Arc::new(parts::keys(&issuers)?),
+                authority: Arc::new(ca.authority),
+                signer: Arc::new(ca.signer),
+                profile: Arc::new(LeafProfile::new("dev", LeafProfile::LIFETIME_S, 0, None)?),
+                ct: CtMode::Required {
+                    logs: vec![Arc::new(log)],
+                    deadline: LOG_DEADLINE,
+                },
+                store,
+                audit,
+                entropy: entropy.clone(),
+                instance: InstanceId::FIRST,
+                permitted: AlgorithmList::all(),
+                monotonic: None,
+                probe: issuance::no_probe(),
+            },
+            issuers,
+            logs: vec![published],
+            clock,
+            entropy,
         },
-        issuers,
-        logs: vec![published],
-        clock,
-        entropy,
-    }, listeners)?;
-    Ok(Dev { instance, issuer, stop, tasks, state, _scratch: scratch })
+        listeners,
+    )?;
+    Ok(Dev {
+        instance,
+        issuer,
+        stop,
+        tasks,
+        state,
+        _scratch: scratch,
+    })
 }
 
 fn state_folder(asked: Option<PathBuf>) -> Result<(PathBuf, Option<tempfile::TempDir>), Error> {
     match asked {
         Some(path) => {
-            std::fs::create_dir_all(&path).map_err(|source| Error::State { path: path.clone(), source })?;
+            std::fs::create_dir_all(&path).map_err(|source| Error::State {
+                path: path.clone(),
+                source,
+            })?;
             Ok((path, None))
         }
         None => {
             let scratch = tempfile::Builder::new().prefix("shortleaf-").tempdir();
-            let scratch = scratch.map_err(|source| Error::State { path: std::env::temp_dir(), source })?;
+            let scratch = scratch.map_err(|source| Error::State {
+                path: std::env::temp_dir(),
+                source,
+            })?;
             Ok((scratch.path().to_owned(), Some(scratch)))
         }
     }
@@ -213,7 +249,10 @@ fn believed(own: &DevIssuer, options: &Options, url: &str) -> Vec<IssuerSettings
         false => vec![SHARED_AUDIENCE.to_owned(), url.to_owned()],
     };
     let mine = mine.map(|(kind, url)| (kind, url, audiences.clone()));
-    let outside = options.issuers.iter().map(|(kind, url)| (*kind, url.clone(), shared()));
+    let outside = options
+        .issuers
+        .iter()
+        .map(|(kind, url)| (*kind, url.clone(), shared()));
     mine.into_iter()
         .chain(outside)
         .map(|(kind, url, audiences)| IssuerSettings {
@@ -222,7 +261,11 @@ fn believed(own: &DevIssuer, options: &Options, url: &str) -> Vec<IssuerSettings
             audiences,
             max_token_age_s: 600,
             max_token_lifetime_s: 86_400,
-            certificates_per_token: if options.strict { 1 } else { LENIENT_CERTIFICATES_PER_TOKEN },
+            certificates_per_token: if options.strict {
+                1
+            } else {
+                LENIENT_CERTIFICATES_PER_TOKEN
+            },
             jwks_file: None,
             ca_file: None,
             jwks_hosts: Vec::new(),
@@ -250,10 +293,20 @@ impl Dev {
 
     /// Writes what clients need into `folder`: `env.sh` and the three trust files.
     pub fn write_out(&self, folder: &Path) -> Result<(), Error> {
-        std::fs::create_dir_all(folder).map_err(|source| Error::Out { path: folder.to_owned(), source })?;
-        let folder = folder.canonicalize().map_err(|source| Error::Out { path: folder.to_owned(), source })?;
+        std::fs::create_dir_all(folder).map_err(|source| Error::Out {
+            path: folder.to_owned(),
+            source,
+        })?;
+        let folder = folder.canonicalize().map_err(|source| Error::Out {
+            path: folder.to_owned(),
+            source,
+        })?;
         let trust = self.instance.trust();
-        let files = [("trusted_root.json", &trust.trusted_root), ("signing_config.json", &trust.signing_config), ("client_trust_config.json", &trust.client_trust_config)];
+        let files = [
+            ("trusted_root.json", &trust.trusted_root),
+            ("signing_config.json", &trust.signing_config),
+            ("client_trust_config.json", &trust.client_trust_config),
+        ];
         for (name, text) in files {
             write(&folder.join(name), text)?;
         }
@@ -270,18 +323,23 @@ impl Dev {
             ("OIDC_ISSUER", github.clone()),
             ("OIDC_ISSUER_EMAIL", self.issuer.url(Persona::Email)),
             // What a GitHub Actions job finds; the development issuer takes any credential.
-            ("ACTIONS_ID_TOKEN_REQUEST_URL", format!("{github}/token?api-version=2.0")),
+            (
+                "ACTIONS_ID_TOKEN_REQUEST_URL",
+                format!("{github}/token?api-version=2.0"),
+            ),
             ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "development".to_owned()),
             ("TRUSTED_ROOT", file("trusted_root.json")),
             ("SIGNING_CONFIG", file("signing_config.json")),
             ("CLIENT_TRUST_CONFIG", file("client_trust_config.json")),
             ("SHORTLEAF_OPS_URL", self.instance.ops_url().to_owned()),
         ];
-        variables.iter().fold(String::new(), |mut text, (name, value)| {
-            // Writing to a String cannot fail.
-            let _ = writeln!(text, "export {name}={}", quoted(value));
-            text
-        })
+        variables
+            .iter()
+            .fold(String::new(), |mut text, (name, value)| {
+                // Writing to a String cannot fail.
+                let _ = writeln!(text, "export {name}={}", quoted(value));
+                text
+            })
     }
 
     /// Stops both servers; the temporary folder goes with the value.
@@ -293,7 +351,10 @@ impl Dev {
 }
 
 fn write(path: &Path, text: &str) -> Result<(), Error> {
-    std::fs::write(path, text).map_err(|source| Error::Out { path: path.to_owned(), source })
+    std::fs::write(path, text).map_err(|source| Error::Out {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// As one word of a POSIX shell.

@@ -69,7 +69,7 @@ pub(crate) fn require_or_skip(name: &str) -> Option<PathBuf> {
 
 /// How often to repeat: `short`, or `long` where `.ci/long NAME` runs this very `form`.
 pub(crate) fn rounds(form: &str, short: usize, long: usize) -> usize {
-    match env::var("SHORTLEAF_LONG") {
+    match env::var("SHORTLEAF_TEST_LONG") {
         Ok(name) if name == form => long,
         _ => short,
     }
