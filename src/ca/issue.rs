@@ -135,8 +135,14 @@ impl Plan {
     /// What the linter is told: from the plan and the CA's certificate, not from our encoding.
     fn expected(&self, kind: lint::Kind) -> lint::Expected<'_> {
         let issuing = self.authority.issuing();
+        let (san, name) = match self.principal.san() {
+            San::Email(name) => (lint::SanKind::Email, name),
+            San::Uri(name) => (lint::SanKind::Uri, name),
+        };
+        let extensions = self.principal.extensions().iter();
         lint::Expected {
             kind,
+            serial: self.serial.octets(),
             algorithm: self.authority.algorithm(),
             issuer_name: issuing.subject(),
             issuer_ski: self.authority.ski(),
@@ -145,16 +151,15 @@ impl Plan {
             not_before: self.not_before,
             not_after: self.not_after,
             lifetime_s: self.profile.lifetime_s(),
-            san: match self.principal.san() {
-                San::Email(_) => lint::SanKind::Email,
-                San::Uri(_) => lint::SanKind::Uri,
-            },
+            san,
+            name,
             spki: self.key.spki_der(),
             crl_url: self.profile.crl_url(),
             profile_name: self.profile.name(),
             // There is no profile value that its constructor did not check.
             profile_known: true,
             issuer_claim: self.principal.issuer(),
+            identity: extensions.map(|e| (e.arc, e.value.as_str())).collect(),
         }
     }
 }

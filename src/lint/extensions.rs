@@ -50,13 +50,15 @@ pub(super) fn san(read: &Reading<'_>, expected: &Expected<'_>) -> Result<(), Str
             .split_once(':')
             .is_some_and(|(scheme, rest)| !scheme.is_empty() && !rest.is_empty()),
     };
-    if well_formed && name.bytes().all(|octet| octet.is_ascii_graphic()) {
-        return Ok(());
+    if !well_formed || !name.bytes().all(|octet| octet.is_ascii_graphic()) {
+        let planned = expected.san;
+        return Err(format!("SAN {name:?} is not printable, or no {planned:?}"));
     }
-    Err(format!(
-        "SAN {name:?} is not printable, or no {:?}",
-        expected.san
-    ))
+    if name != expected.name {
+        let planned = expected.name;
+        return Err(format!("SAN is {name:?}, planned is {planned:?}"));
+    }
+    Ok(())
 }
 
 pub(super) fn key_usage(read: &Reading<'_>, _: &Expected<'_>) -> Result<(), String> {
@@ -152,7 +154,14 @@ pub(super) fn issuer_claim(read: &Reading<'_>, expected: &Expected<'_>) -> Resul
     )
 }
 
-pub(super) fn identity_text(read: &Reading<'_>, _: &Expected<'_>) -> Result<(), String> {
+pub(super) fn identity_text(read: &Reading<'_>, expected: &Expected<'_>) -> Result<(), String> {
+    let missing = expected
+        .identity
+        .iter()
+        .find(|(arc, _)| !issuers(*arc) && read.fulcio(*arc).is_none());
+    if let Some((arc, _)) = missing {
+        return Err(format!(".{arc} is planned and absent"));
+    }
     for extension in read.extensions() {
         let Some(arc) = oid::fulcio_arc(extension.oid.as_bytes()) else {
             continue;
@@ -169,8 +178,16 @@ pub(super) fn identity_text(read: &Reading<'_>, _: &Expected<'_>) -> Result<(), 
                 ".{arc} is empty or has control characters: {text:?}"
             ));
         }
+        if !issuers(arc) && !expected.identity.contains(&(arc, text)) {
+            return Err(format!(".{arc} says {text:?}, which is not planned"));
+        }
     }
     Ok(())
+}
+
+/// The two extensions rule c14 compares with the token's issuer.
+fn issuers(arc: u8) -> bool {
+    matches!(arc, 1 | 8)
 }
 
 /// The content of a UTF8String that is all of `value`, in its one DER form.

@@ -43,10 +43,12 @@ pub enum SanKind {
 }
 
 /// What was planned; the bytes must say the same.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Expected<'a> {
     /// Precertificate or final.
     pub kind: Kind,
+    /// The serial number's octets.
+    pub serial: &'a [u8],
     /// The algorithm of the CA key.
     pub algorithm: SignatureAlgorithm,
     /// The CA certificate's subject, raw DER.
@@ -65,6 +67,8 @@ pub struct Expected<'a> {
     pub lifetime_s: u32,
     /// The planned type of name.
     pub san: SanKind,
+    /// The planned name.
+    pub name: &'a str,
     /// The subject's SubjectPublicKeyInfo, DER.
     pub spki: &'a [u8],
     /// The URL of the list a revocation of this leaf would stand in, if there is one.
@@ -75,6 +79,8 @@ pub struct Expected<'a> {
     pub profile_known: bool,
     /// The token's issuer, as extensions .1 and .8 must say it.
     pub issuer_claim: &'a str,
+    /// The planned identity extensions: last arc and value.
+    pub identity: Vec<(u8, &'a str)>,
 }
 
 /// One rule of the list.
@@ -94,20 +100,20 @@ type Check = fn(&Reading<'_>, &Expected<'_>) -> Result<(), String>;
 pub const RULES: &[Rule] = &[
     rule(NOT_READABLE, "one certificate in DER, no byte unaccounted for", tbs::every_byte),
     rule("c01", "version is v3", tbs::version),
-    rule("c02", "serial is positive, 9 to 19 octets", tbs::serial),
+    rule("c02", "serial is the planned one, positive, 9 to 19 octets", tbs::serial),
     rule("c03", "inner and outer signature algorithm are equal, and the CA key's", tbs::algorithm),
     rule("c04", "issuer is the CA's subject, byte for byte", tbs::issuer),
     rule("c05", "validity is the planned one, inside profile and issuer", tbs::validity),
     rule("c06", "subject is the empty SEQUENCE", tbs::subject),
     rule("c07", "subject key is the planned one, canonical, and of an allowed kind", tbs::subject_key),
-    rule("c08", "critical SAN with exactly one name of the planned type", extensions::san),
+    rule("c08", "critical SAN with the planned name and no other", extensions::san),
     rule("c09", "critical key usage, digitalSignature only", extensions::key_usage),
     rule("c10", "extended key usage is exactly codeSigning, not critical", extensions::extended_key_usage),
     rule("c11", "no basicConstraints", extensions::basic_constraints),
     rule("c12", "subject and authority key identifier, the latter the CA's", extensions::key_identifiers),
     rule("c13", "extensions on the list only, each once, in order, up to 1 kB", extensions::allow_list),
     rule("c14", "issuer extensions .1 and .8 both say the token's issuer", extensions::issuer_claim),
-    rule("c15", "identity extensions are clean text, .8 and above one UTF8String", extensions::identity_text),
+    rule("c15", "identity extensions are the planned ones, clean text, .8 and above one UTF8String", extensions::identity_text),
     rule("c16", "a precertificate has one critical poison and no SCT list", extensions::poison),
     rule("c17", "a final certificate has one SCT and no poison", extensions::sct_list),
     rule("c18", "no noRevAvail, no OCSP access", extensions::revocation_opt_outs),

@@ -95,7 +95,10 @@ pub(crate) struct Plan {
     pub(crate) issuer_not_after: UnixSeconds,
     pub(crate) not_before: UnixSeconds,
     pub(crate) not_after: UnixSeconds,
+    pub(crate) serial: Vec<u8>,
     pub(crate) san: SanKind,
+    pub(crate) name: String,
+    pub(crate) identity: Vec<(u8, String)>,
     pub(crate) spki: Vec<u8>,
     pub(crate) crl_url: Option<&'static str>,
     pub(crate) profile_known: bool,
@@ -125,12 +128,6 @@ impl Fixture {
                 Extension::new(SKI, []),
                 Extension::new(AKI, tlv(0x30, &tlv(0x80, &ISSUER_SKI))),
                 Extension::critical(SAN, tlv(0x30, &tlv(0x86, WORKFLOW.as_bytes()))),
-                Extension::text(1, ISSUER),
-                Extension::text(2, "push"),
-                Extension::text(8, ISSUER),
-                Extension::text(9, WORKFLOW),
-                Extension::text(11, "github-hosted"),
-                Extension::text(24, "repo:octo/app:ref:refs/heads/main"),
                 Extension::new(SCT_LIST, sct_list(&[sct(3)])),
             ],
             trailing: Vec::new(),
@@ -141,13 +138,26 @@ impl Fixture {
                 issuer_not_after: NOON.plus(86_399),
                 not_before: NOON,
                 not_after: ends,
+                serial: (1..=19).collect(),
                 san: SanKind::Uri,
+                name: WORKFLOW.into(),
+                identity: Vec::new(),
                 spki: Vec::new(),
                 crl_url: None,
                 profile_known: true,
             },
         };
         leaf.key(spki);
+        for (arc, text) in [
+            (1, ISSUER),
+            (2, "push"),
+            (8, ISSUER),
+            (9, WORKFLOW),
+            (11, "github-hosted"),
+            (24, "repo:octo/app:ref:refs/heads/main"),
+        ] {
+            leaf.says(arc, text);
+        }
         leaf
     }
 
@@ -184,8 +194,27 @@ impl Fixture {
         self.spki = spki;
     }
 
+    /// Numbers the certificate, as planned.
+    pub(crate) fn numbered(&mut self, serial: impl Into<Vec<u8>>) {
+        self.serial = serial.into();
+        self.plan.serial.clone_from(&self.serial);
+    }
+
+    /// Puts an identity extension into certificate and plan, in the place of its number.
+    pub(crate) fn says(&mut self, arc: u8, text: &str) {
+        let name = fulcio(arc);
+        self.extensions.retain(|e| e.oid != name);
+        self.plan.identity.retain(|(planned, _)| *planned != arc);
+        self.plan.identity.push((arc, text.to_owned()));
+        let first = |e: &Extension| e.oid.starts_with(&name[..9]) && e.oid[9] < arc;
+        let first = self.extensions.iter().rposition(first);
+        let before = first.unwrap_or_else(|| self.position(SAN)) + 1;
+        self.extensions.insert(before, Extension::text(arc, text));
+    }
+
     pub(crate) fn email(&mut self, address: &str) {
         self.plan.san = SanKind::Email;
+        self.plan.name = address.to_owned();
         self.at(SAN).value = tlv(0x30, &tlv(0x81, address.as_bytes()));
     }
 
@@ -247,8 +276,11 @@ impl Fixture {
 
     pub(crate) fn lint_bytes(&self, der: &[u8]) -> Result<Linted, Findings> {
         let plan = &self.plan;
+        let identity = plan.identity.iter();
+        let identity = identity.map(|(arc, text)| (*arc, text.as_str()));
         let expected = Expected {
             kind: plan.kind,
+            serial: &plan.serial,
             algorithm: SignatureAlgorithm::EcdsaP384Sha384,
             issuer_name: &plan.issuer_name,
             issuer_ski: &ISSUER_SKI,
@@ -258,11 +290,13 @@ impl Fixture {
             not_after: plan.not_after,
             lifetime_s: 600,
             san: plan.san,
+            name: &plan.name,
             spki: &plan.spki,
             crl_url: plan.crl_url,
             profile_name: "leaf",
             profile_known: plan.profile_known,
             issuer_claim: ISSUER,
+            identity: identity.collect(),
         };
         certificate(der, &expected)
     }
