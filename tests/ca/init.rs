@@ -8,7 +8,7 @@ use shortleaf::system::SystemEntropy;
 use shortleaf::time::UnixSeconds;
 use shortleaf::x509::{Certificate, SignatureAlgorithm, oid};
 
-use crate::openssl::Openssl;
+use crate::tool::Tool;
 
 /// 2026-11-21T12:00:00Z.
 const NOON: UnixSeconds = UnixSeconds(1_795_262_400);
@@ -123,7 +123,7 @@ fn names_and_urls_that_cannot_stand_in_a_certificate_are_refused() {
 
 #[test]
 fn openssl_verifies_a_new_ca_strictly_and_opens_its_key() {
-    let Some(openssl) = Openssl::find() else {
+    let Some(openssl) = Tool::find("openssl") else {
         return;
     };
     for algorithm in SignatureAlgorithm::ALL {
@@ -157,7 +157,7 @@ fn openssl_verifies_a_new_ca_strictly_and_opens_its_key() {
 
 #[test]
 fn key_files_of_openssl_open_and_its_old_kinds_are_refused() {
-    let Some(openssl) = Openssl::find() else {
+    let Some(openssl) = Tool::find("openssl") else {
         return;
     };
     openssl.file("passphrase", "correct horse\n");
@@ -191,4 +191,21 @@ fn key_files_of_openssl_open_and_its_old_kinds_are_refused() {
         .unwrap();
     let other = FileSigner::from_pem(&openssl.read("other.pem"), None);
     assert!(matches!(other, Err(KeyFileError::Key(_))));
+}
+
+#[test]
+fn pkilint_has_nothing_to_say_about_a_new_ca() {
+    for algorithm in SignatureAlgorithm::ALL {
+        let Some(pkilint) = Tool::find("lint_pkix_cert") else {
+            return;
+        };
+        let files = files(*algorithm);
+        let issuing = files.chain.strip_suffix(&files.root).unwrap();
+        pkilint.file("issuing.pem", issuing);
+        pkilint.file("root.pem", &files.root);
+        for file in ["issuing.pem", "root.pem"] {
+            let findings = pkilint.run(&format!("lint -s NOTICE {file}"));
+            assert_eq!(findings.as_deref().map(str::trim), Ok(""), "{file}");
+        }
+    }
 }

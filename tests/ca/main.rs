@@ -3,6 +3,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod init;
-mod openssl;
 mod outside;
 mod serials;
+mod tool;

@@ -1,23 +1,24 @@
-//! The certificates on file under OpenSSL's eyes.
+//! The certificates on file under other people's eyes: OpenSSL, pkilint, x509-cert.
 
-use shortleaf::x509::pem;
+use shortleaf::x509::{Certificate, pem};
+use x509_cert::der::{Decode, Encode};
 
-use crate::openssl::Openssl;
+use crate::tool::Tool;
 
 /// 2026-11-21T12:00:00Z, the first second of every leaf on file.
 const NOON: i64 = 1_795_262_400;
 
 /// Puts leaf, precertificate, issuing CA and root into files of their own.
-fn unpack(openssl: &Openssl, text: &str) {
+fn unpack(tool: &Tool, text: &str) {
     let blocks = pem::decode(text).unwrap();
     let names = ["leaf.pem", "precert.pem", "issuing.pem", "root.pem"];
     assert_eq!(blocks.len(), names.len());
     for (name, block) in names.iter().zip(blocks) {
-        openssl.file(name, pem::encode(&block.label, &block.der));
+        tool.file(name, pem::encode(&block.label, &block.der));
     }
 }
 
-fn verify(openssl: &Openssl, at: i64) -> Result<String, String> {
+fn verify(openssl: &Tool, at: i64) -> Result<String, String> {
     openssl.run(&format!(
         "verify -x509_strict -attime {at} -CAfile root.pem -untrusted issuing.pem leaf.pem"
     ))
@@ -29,7 +30,7 @@ fn every_leaf_on_file_verifies_strictly_while_it_lives() {
         include_str!("../../testdata/ca/workflow-p384.pem"),
         include_str!("../../testdata/ca/email-p256.pem"),
     ] {
-        let Some(openssl) = Openssl::find() else {
+        let Some(openssl) = Tool::find("openssl") else {
             return;
         };
         unpack(&openssl, text);
@@ -45,7 +46,7 @@ fn every_leaf_on_file_verifies_strictly_while_it_lives() {
 
 #[test]
 fn a_precertificate_is_no_certificate() {
-    let Some(openssl) = Openssl::find() else {
+    let Some(openssl) = Tool::find("openssl") else {
         return;
     };
     unpack(&openssl, include_str!("../../testdata/ca/email-p256.pem"));
@@ -60,7 +61,7 @@ fn a_precertificate_is_no_certificate() {
 
 #[test]
 fn openssl_reads_the_names_and_extensions_we_wrote() {
-    let Some(openssl) = Openssl::find() else {
+    let Some(openssl) = Tool::find("openssl") else {
         return;
     };
     unpack(
@@ -93,4 +94,48 @@ fn openssl_reads_the_names_and_extensions_we_wrote() {
         rest = &rest[at.unwrap() + line.len()..];
     }
     assert!(!text.contains("Basic Constraints"));
+}
+
+#[test]
+fn pkilint_has_nothing_to_say() {
+    for text in [
+        include_str!("../../testdata/ca/workflow-p384.pem"),
+        include_str!("../../testdata/ca/email-p256.pem"),
+    ] {
+        let Some(pkilint) = Tool::find("lint_pkix_cert") else {
+            return;
+        };
+        unpack(&pkilint, text);
+        // The exit status is the number of findings at or above the severity.
+        for file in ["leaf.pem", "issuing.pem", "root.pem"] {
+            let findings = pkilint.run(&format!("lint -s NOTICE {file}"));
+            assert_eq!(findings.as_deref().map(str::trim), Ok(""), "{file}");
+        }
+    }
+}
+
+#[test]
+fn another_library_reads_the_same_and_writes_the_same_bytes() {
+    for text in [
+        include_str!("../../testdata/ca/workflow-p384.pem"),
+        include_str!("../../testdata/ca/email-p256.pem"),
+    ] {
+        for block in pem::decode(text).unwrap() {
+            let theirs = x509_cert::Certificate::from_der(&block.der).unwrap();
+            assert_eq!(theirs.to_der().unwrap(), block.der);
+            let ours = Certificate::from_der(block.der).unwrap();
+            let tbs = theirs.tbs_certificate();
+            assert_eq!(tbs.serial_number().as_bytes(), ours.serial());
+            assert_eq!(tbs.issuer().to_der().unwrap(), ours.issuer());
+            assert_eq!(tbs.subject().to_der().unwrap(), ours.subject());
+            let spki = tbs.subject_public_key_info().to_der().unwrap();
+            assert_eq!(spki, ours.spki());
+            let theirs = tbs.extensions().unwrap();
+            assert_eq!(theirs.len(), ours.extensions().len());
+            for (theirs, ours) in theirs.iter().zip(ours.extensions()) {
+                assert_eq!(theirs.to_der().unwrap(), ours.whole);
+                assert_eq!(theirs.critical, ours.critical);
+            }
+        }
+    }
 }

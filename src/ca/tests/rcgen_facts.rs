@@ -114,3 +114,44 @@ fn an_empty_subject_is_the_empty_sequence() {
     repeated.push(DnType::OrganizationalUnitName, "two");
     assert_eq!(repeated.iter().count(), 1);
 }
+
+#[test]
+fn the_authority_key_identifier_is_absent_unless_asked_for() {
+    let mut params = CertificateParams::default();
+    assert_eq!(made(&params).aki(), None);
+    params.use_authority_key_identifier_extension = true;
+    assert!(made(&params).aki().is_some());
+}
+
+#[test]
+fn a_name_of_two_values_in_one_rdn_is_refused() {
+    let key = Key::p384(1);
+    let pair = |attribute: &[u8], text: &[u8]| {
+        der::sequence(&[&der::tlv(0x06, &[attribute]), &der::tlv(0x0c, &[text])])
+    };
+    let both = [pair(&[0x55, 4, 3], b"a"), pair(&[0x55, 4, 11], b"b")].concat();
+    let name = der::sequence(&[&der::tlv(0x31, &[&both])]);
+    let mut root = Draft::root(&key);
+    (root.subject, root.issuer) = (name.clone(), name);
+    let der = root.sign(&key).der().to_vec().into();
+    assert!(Issuer::from_ca_cert_der(&der, self::key()).is_err());
+}
+
+#[test]
+fn a_requests_key_type_is_guessed_from_its_signature() {
+    use p384::ecdsa::signature::hazmat::PrehashSigner;
+    // A P-384 key whose request is signed with SHA-256: rcgen takes it for P-256 (rcgen#448).
+    let key = p384::ecdsa::SigningKey::from_slice(&[7; 48]).unwrap();
+    let spki = Key::p384(7).spki().to_vec();
+    let info = der::sequence(&[&[2, 1, 0], &[0x30, 0], &spki, &[0xa0, 0]]);
+    let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &info);
+    let signature: p384::ecdsa::DerSignature = key.sign_prehash(hash.as_ref()).unwrap();
+    let request = der::sequence(&[
+        &info,
+        &crate::x509::SignatureAlgorithm::EcdsaP256Sha256.identifier(),
+        &der::bit_string(signature.as_bytes()),
+    ]);
+    let read = rcgen::CertificateSigningRequestParams::from_der(&request.into()).unwrap();
+    let algorithm = rcgen::PublicKeyData::algorithm(&read.public_key);
+    assert_eq!(algorithm, &rcgen::PKCS_ECDSA_P256_SHA256);
+}

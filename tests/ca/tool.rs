@@ -1,4 +1,4 @@
-//! The `openssl` program, given files in a folder that goes away.
+//! A program from outside, given files in a folder that goes away.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -6,16 +6,16 @@ use std::process::Command;
 #[path = "../world/parts.rs"]
 mod parts;
 
-pub(crate) struct Openssl {
+pub(crate) struct Tool {
     program: PathBuf,
     folder: tempfile::TempDir,
 }
 
-impl Openssl {
+impl Tool {
     /// `None`, said aloud, where the program is missing and may be.
-    pub(crate) fn find() -> Option<Self> {
+    pub(crate) fn find(name: &str) -> Option<Self> {
         Some(Self {
-            program: parts::require_or_skip("openssl")?,
+            program: parts::require_or_skip(name)?,
             folder: tempfile::tempdir().unwrap(),
         })
     }
