@@ -56,3 +56,44 @@ impl fmt::Debug for Serial {
         write!(f, "Serial({self})")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Fills with one octet, the worst one for a number's sign.
+    struct AllOnes;
+
+    impl Entropy for AllOnes {
+        fn fill(&self, out: &mut [u8]) {
+            out.fill(0xff);
+        }
+    }
+
+    #[test]
+    fn a_serial_is_positive_and_of_19_octets_whatever_was_drawn() {
+        for instance in [1, 0x7f] {
+            let instance = InstanceId::new(instance).expect("in range");
+            let serial = Serial::draw(instance, &AllOnes);
+            assert_eq!(serial.octets()[0], instance.0);
+            assert_eq!(serial.octets()[1..], [0xff; 18]);
+            assert_eq!(Serial::from_octets(serial.octets()), Some(serial));
+        }
+    }
+
+    #[test]
+    fn instances_are_1_to_127() {
+        assert_eq!(InstanceId::new(1), Some(InstanceId::FIRST));
+        assert_eq!(InstanceId::new(0), None);
+        assert_eq!(InstanceId::new(0x80), None);
+    }
+
+    #[test]
+    fn only_our_own_form_is_read_back() {
+        assert!(Serial::from_octets(&[1; 19]).is_some());
+        assert_eq!(Serial::from_octets(&[1; 18]), None);
+        assert_eq!(Serial::from_octets(&[1; 20]), None);
+        assert_eq!(Serial::from_octets(&[0x80; 19]), None);
+        assert_eq!(Serial::from_octets(&[0; 19]), None);
+    }
+}

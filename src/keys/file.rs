@@ -42,10 +42,10 @@ pub enum KeyFileError {
     /// The passphrase does not open the key.
     #[error("the passphrase does not open the key file")]
     PassphraseWrong,
-    /// Encrypted in a way we do not open.
-    #[error("the key file is encrypted by {scheme}, which is too weak to be opened")]
+    /// Encrypted in a way we do not open: too weak, or unknown.
+    #[error("the key file is encrypted by {scheme}, not by PBES2 with AES")]
     Encryption {
-        /// Dotted identifier.
+        /// Dotted identifier, or which part of PBES2 is not ours.
         scheme: String,
     },
     /// The key itself.
@@ -99,10 +99,15 @@ pub fn private_key(
         "ENCRYPTED PRIVATE KEY" => {
             check_encryption(&der)?;
             let passphrase = passphrase.ok_or(KeyFileError::PassphraseMissing)?;
-            // PBES2 with scrypt or PBKDF2. A wrong passphrase shows as bad padding, or as DER that
-            // does not parse.
-            let plain = EncryptedPrivateKeyInfoRef::try_from(der.as_slice())
-                .and_then(|encrypted| encrypted.decrypt(passphrase.expose_secret()))
+            // Scrypt or PBKDF2, with AES: what else PBES2 can name (DES) does not parse.
+            let encrypted = EncryptedPrivateKeyInfoRef::try_from(der.as_slice()).map_err(|_| {
+                KeyFileError::Encryption {
+                    scheme: "PBES2 with another cipher or key derivation".into(),
+                }
+            })?;
+            // A wrong passphrase shows as bad padding, or as DER that does not parse.
+            let plain = encrypted
+                .decrypt(passphrase.expose_secret())
                 .map_err(|_| KeyFileError::PassphraseWrong)?;
             Ok(PrivateKey::from_pkcs8(plain.as_bytes())?)
         }

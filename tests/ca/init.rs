@@ -177,11 +177,18 @@ fn key_files_of_openssl_open_and_its_old_kinds_are_refused() {
             let opened = FileSigner::from_pem(&openssl.read("key.pem"), Some(&passphrase()));
             assert_eq!(opened.unwrap().spki(), plain.spki(), "{scheme}");
         }
-        openssl
-            .run("pkcs8 -topk8 -v1 PBE-SHA1-3DES -in plain.pem -out old.pem -passout file:passphrase")
-            .unwrap();
-        let old = FileSigner::from_pem(&openssl.read("old.pem"), Some(&passphrase()));
-        assert!(matches!(old, Err(KeyFileError::Encryption { .. })));
+        for scheme in ["-v1 PBE-SHA1-3DES", "-v2 des3"] {
+            openssl
+                .run(&format!(
+                    "pkcs8 -topk8 {scheme} -in plain.pem -out old.pem -passout file:passphrase"
+                ))
+                .unwrap();
+            let old = FileSigner::from_pem(&openssl.read("old.pem"), Some(&passphrase()));
+            assert!(
+                matches!(old, Err(KeyFileError::Encryption { .. })),
+                "{scheme}"
+            );
+        }
         openssl.run("ec -in plain.pem -out sec1.pem").unwrap();
         let sec1 = FileSigner::from_pem(&openssl.read("sec1.pem"), None);
         assert!(matches!(sec1, Err(KeyFileError::Label { .. })));

@@ -139,3 +139,19 @@ fn another_library_reads_the_same_and_writes_the_same_bytes() {
         }
     }
 }
+
+#[test]
+fn a_damaged_certificate_is_refused_or_read_as_the_bytes_it_is() {
+    let whole = pem::decode(include_str!("../../testdata/ca/email-p256.pem")).unwrap();
+    let whole = &whole[0].der;
+    for at in 0..whole.len() {
+        assert!(Certificate::from_der(whole[..at].to_vec()).is_err());
+        for flip in [0x01, 0x80, 0xff] {
+            let mut damaged = whole.clone();
+            damaged[at] ^= flip;
+            if let Ok(read) = Certificate::from_der(damaged.clone()) {
+                assert_eq!(read.der(), damaged);
+            }
+        }
+    }
+}
