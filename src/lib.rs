@@ -37,5 +37,6 @@ pub mod system;
 pub mod cli;
 pub mod config;
 pub mod dev;
+pub mod instance;
 pub mod server;
 pub mod telemetry;

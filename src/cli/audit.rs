@@ -22,15 +22,23 @@ pub(super) enum AuditCommand {
 
 pub(super) fn run(command: &AuditCommand, out: &Output) -> Result<(), Failure> {
     let AuditCommand::Verify { file } = command;
-    let opened = File::open(file).map_err(|e| Failure::new(Exit::Usage, format!("cannot read {}: {e}", file.display())))?;
+    let opened = File::open(file)
+        .map_err(|e| Failure::new(Exit::Usage, format!("cannot read {}: {e}", file.display())))?;
     let summary = audit::verify(BufReader::new(opened)).map_err(|e| {
-        Failure::from_error(Exit::Unexpected, &e).hint("compare with a copy kept elsewhere: everything from this line on is in doubt")
+        Failure::from_error(Exit::Unexpected, &e)
+            .hint("compare with a copy kept elsewhere: everything from this line on is in doubt")
     })?;
     let head: String = summary.head.iter().map(|b| format!("{b:02x}")).collect();
     if out.json {
         out.json(json!({ "ok": true, "lines": summary.lines, "signing": summary.signing, "signed": summary.signed, "head": head, "torn_tail": summary.torn_tail }));
     } else {
-        out.result(&format!("{} {} lines, {} signatures announced, {} made, head {head}", out.ok(), summary.lines, summary.signing, summary.signed));
+        out.result(&format!(
+            "{} {} lines, {} signatures announced, {} made, head {head}",
+            out.ok(),
+            summary.lines,
+            summary.signing,
+            summary.signed
+        ));
     }
     if summary.torn_tail > 0 {
         out.warn(&format!("the last line is cut short ({} bytes), as a crash leaves it; the next start repairs and records it", summary.torn_tail));

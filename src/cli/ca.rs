@@ -38,7 +38,11 @@ pub(super) struct InitArgs {
     #[arg(long, value_name = "URL")]
     crl_url: Option<String>,
     /// File whose first line encrypts the private keys
-    #[arg(long, value_name = "FILE", required_unless_present = "insecure_unencrypted")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        required_unless_present = "insecure_unencrypted"
+    )]
     passphrase_file: Option<PathBuf>,
     /// Write private keys in the clear
     #[arg(long, conflicts_with = "passphrase_file")]
@@ -53,7 +57,11 @@ enum IssuingKey {
 
 pub(super) fn run(command: &CaCommand, out: &Output) -> Result<(), Failure> {
     let CaCommand::Init(args) = command;
-    let passphrase = args.passphrase_file.as_ref().map(|path| passphrase(path)).transpose()?;
+    let passphrase = args
+        .passphrase_file
+        .as_ref()
+        .map(|path| passphrase(path))
+        .transpose()?;
     if passphrase.is_none() {
         out.warn("private keys are written in the clear");
     }
@@ -67,11 +75,25 @@ pub(super) fn run(command: &CaCommand, out: &Output) -> Result<(), Failure> {
         now: SystemClock.now().seconds(),
     };
     let failed = |e: init::InitError| Failure::from_error(Exit::Usage, &e);
-    let texts = init::build(&request, &SystemEntropy).and_then(|ca| ca.to_files(passphrase.as_ref(), &SystemEntropy)).map_err(failed)?;
+    let texts = init::build(&request, &SystemEntropy)
+        .and_then(|ca| ca.to_files(passphrase.as_ref(), &SystemEntropy))
+        .map_err(failed)?;
 
-    let public: [(&str, &str); 3] = [("chain.pem", &texts.chain), ("root.pem", &texts.root), ("log.pub.pem", &texts.log_public_key)];
-    let secret: [(&str, &str); 3] = [("root.key.pem", &texts.root_key), ("issuing.key.pem", &texts.issuing_key), ("log.key.pem", &texts.log_key)];
-    let names: Vec<&str> = public.iter().chain(&secret).map(|(name, _)| *name).collect();
+    let public: [(&str, &str); 3] = [
+        ("chain.pem", &texts.chain),
+        ("root.pem", &texts.root),
+        ("log.pub.pem", &texts.log_public_key),
+    ];
+    let secret: [(&str, &str); 3] = [
+        ("root.key.pem", &texts.root_key),
+        ("issuing.key.pem", &texts.issuing_key),
+        ("log.key.pem", &texts.log_key),
+    ];
+    let names: Vec<&str> = public
+        .iter()
+        .chain(&secret)
+        .map(|(name, _)| *name)
+        .collect();
     // All are looked at before the first is written: half a CA helps nobody.
     for name in &names {
         files::refuse_existing(&args.out.join(name))?;
@@ -99,7 +121,11 @@ pub(super) fn passphrase(path: &std::path::Path) -> Result<SecretString, Failure
     let text = files::read_text(path, MAX_PASSPHRASE_BYTES)?;
     let line = text.lines().next().unwrap_or_default();
     if line.is_empty() {
-        return Err(Failure::new(Exit::Usage, format!("the first line of {} is empty", path.display())).hint("write the passphrase into its first line"));
+        return Err(Failure::new(
+            Exit::Usage,
+            format!("the first line of {} is empty", path.display()),
+        )
+        .hint("write the passphrase into its first line"));
     }
     Ok(SecretString::from(line.to_owned()))
 }

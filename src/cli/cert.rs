@@ -46,7 +46,9 @@ pub(super) struct CertArgs {
 pub(super) async fn run(args: &CertArgs, out: &Output) -> Result<(), Failure> {
     let (csr, fresh) = request(args)?;
     let token = token(args, out).await?;
-    let chain = client::certificate(&args.server, token.expose_secret(), &csr).await.map_err(|e| failure(&e))?;
+    let chain = client::certificate(&args.server, token.expose_secret(), &csr)
+        .await
+        .map_err(|e| failure(&e))?;
     // The key first: a certificate without its key is of no use, the other way round harms nobody.
     if let (Some(path), Some(pem)) = (&args.new_key, fresh) {
         files::write_new_secret(path, pem.as_bytes())?;
@@ -75,7 +77,11 @@ fn request(args: &CertArgs) -> Result<(String, Option<Zeroizing<String>>), Failu
     let (pair, fresh) = match (&args.key, &args.new_key) {
         (Some(path), _) => {
             let pem = Zeroizing::new(files::read_text(path, MAX_INPUT_BYTES)?);
-            (KeyPair::from_pem(&pem).map_err(|e| unusable(e).hint("openssl pkcs8 -topk8 -nocrypt -in KEY"))?, None)
+            (
+                KeyPair::from_pem(&pem)
+                    .map_err(|e| unusable(e).hint("openssl pkcs8 -topk8 -nocrypt -in KEY"))?,
+                None,
+            )
         }
         (None, Some(path)) => {
             files::refuse_existing(path)?;
@@ -84,12 +90,16 @@ fn request(args: &CertArgs) -> Result<(String, Option<Zeroizing<String>>), Failu
             (pair, Some(pem))
         }
         (None, None) => {
-            return Err(Failure::new(Exit::Usage, "which key shall be certified?").hint("--new-key key.pem, or --key FILE, or --csr FILE"));
+            return Err(Failure::new(Exit::Usage, "which key shall be certified?")
+                .hint("--new-key key.pem, or --key FILE, or --csr FILE"));
         }
     };
     let mut params = rcgen::CertificateParams::default();
     params.distinguished_name = rcgen::DistinguishedName::new();
-    let csr = params.serialize_request(&pair).and_then(|csr| csr.pem()).map_err(unusable)?;
+    let csr = params
+        .serialize_request(&pair)
+        .and_then(|csr| csr.pem())
+        .map_err(unusable)?;
     Ok((csr, fresh))
 }
 
@@ -97,14 +107,22 @@ async fn token(args: &CertArgs, out: &Output) -> Result<SecretString, Failure> {
     if let Some(path) = &args.token {
         let text = if path == Path::new("-") {
             let mut text = String::new();
-            std::io::stdin().lock().take(MAX_INPUT_BYTES).read_to_string(&mut text).map_err(|e| Failure::from_error(Exit::Usage, &e))?;
+            std::io::stdin()
+                .lock()
+                .take(MAX_INPUT_BYTES)
+                .read_to_string(&mut text)
+                .map_err(|e| Failure::from_error(Exit::Usage, &e))?;
             text
         } else {
             files::read_text(path, MAX_INPUT_BYTES)?
         };
         return Ok(SecretString::from(text.trim().to_owned()));
     }
-    let audience = args.audience.as_deref().unwrap_or(&args.server).trim_end_matches('/');
+    let audience = args
+        .audience
+        .as_deref()
+        .unwrap_or(&args.server)
+        .trim_end_matches('/');
     let found = ambient::find(audience, &|name| std::env::var(name).ok()).await.map_err(|e| {
         let failure = Failure::from_error(Exit::Credentials, &e);
         match e {
@@ -122,10 +140,19 @@ async fn token(args: &CertArgs, out: &Output) -> Result<SecretString, Failure> {
 
 /// The server's reason decides the exit code.
 fn failure(error: &client::Error) -> Failure {
-    let client::Error::Refused { reason, retry_after_s, status, .. } = error else {
+    let client::Error::Refused {
+        reason,
+        retry_after_s,
+        status,
+        ..
+    } = error
+    else {
         let exit = match error {
             client::Error::Unreachable { .. } => Exit::Network,
-            client::Error::Setup(_) | client::Error::BadAnswer { .. } | client::Error::TooLarge { .. } | client::Error::Refused { .. } => Exit::Unexpected,
+            client::Error::Setup(_)
+            | client::Error::BadAnswer { .. }
+            | client::Error::TooLarge { .. }
+            | client::Error::Refused { .. } => Exit::Unexpected,
         };
         return Failure::from_error(exit, error);
     };
@@ -142,7 +169,9 @@ fn failure(error: &client::Error) -> Failure {
     failure.code = reason.clone();
     match (exit, retry_after_s) {
         (_, Some(seconds)) => failure.hint(format!("again in {seconds} s")),
-        (Exit::Credentials, None) => failure.hint("get a fresh token; `docs/errors.md` explains each reason"),
+        (Exit::Credentials, None) => {
+            failure.hint("get a fresh token; `docs/errors.md` explains each reason")
+        }
         _ => failure.hint("docs/errors.md explains each reason"),
     }
 }

@@ -23,31 +23,60 @@ pub(super) async fn run(out: &Output) -> Result<(), Failure> {
     let mut timing = Vec::new();
     out.result("shortleaf demo: CA, log and OIDC issuer in this process, on 127.0.0.1 only\n");
     let started = Instant::now();
-    let dev = dev::start(Options::default()).await.map_err(|e| failed(&e))?;
+    let dev = dev::start(Options::default())
+        .await
+        .map_err(|e| failed(&e))?;
     timing.push(("start, keys of CA, log and issuer made", started.elapsed()));
     let told = tell(&dev, &mut timing, out).await;
     dev.stop().await;
     told?;
     out.result("\ntiming");
     for (what, took) in timing {
-        out.result(&format!("   {what:<52} {:>8.2} ms", took.as_secs_f64() * 1000.0));
+        out.result(&format!(
+            "   {what:<52} {:>8.2} ms",
+            took.as_secs_f64() * 1000.0
+        ));
     }
     Ok(())
 }
 
 /// The four scenes.
-async fn tell(dev: &Dev, timing: &mut Vec<(&'static str, Duration)>, out: &Output) -> Result<(), Failure> {
+async fn tell(
+    dev: &Dev,
+    timing: &mut Vec<(&'static str, Duration)>,
+    out: &Output,
+) -> Result<(), Failure> {
     let claims = dev.issuer().default_claims(Persona::Github);
-    let said = |claim: &str| claims.get(claim).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let said = |claim: &str| {
+        claims
+            .get(claim)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
     out.result("1  a CI job gets an OIDC token");
-    out.result(&format!("   issuer     {}", dev.issuer().url(Persona::Github)));
-    out.result(&format!("   says       {} {} by {} on a {} runner", said("event_name"), said("ref"), said("actor"), said("runner_environment")));
+    out.result(&format!(
+        "   issuer     {}",
+        dev.issuer().url(Persona::Github)
+    ));
+    out.result(&format!(
+        "   says       {} {} by {} on a {} runner",
+        said("event_name"),
+        said("ref"),
+        said("actor"),
+        said("runner_environment")
+    ));
     let token = mint(dev, claims.clone())?;
 
     out.result("\n2  it makes a key and asks for a certificate");
-    out.result(&format!("   POST       {}/api/v2/signingCert", dev.instance().url()));
+    out.result(&format!(
+        "   POST       {}/api/v2/signingCert",
+        dev.instance().url()
+    ));
     let asked = Instant::now();
-    let chain = client::certificate(dev.instance().url(), &token, &request()?).await.map_err(|e| failed(&e))?;
+    let chain = client::certificate(dev.instance().url(), &token, &request()?)
+        .await
+        .map_err(|e| failed(&e))?;
     timing.push(("first certificate, issuer's keys fetched", asked.elapsed()));
 
     let asked = Instant::now();
@@ -55,11 +84,18 @@ async fn tell(dev: &Dev, timing: &mut Vec<(&'static str, Duration)>, out: &Outpu
     timing.push(("verify it", asked.elapsed()));
     let certificate = verified.inspection();
     out.result(&format!("   serial     {}", hex(&certificate.serial)));
-    out.result(&format!("   valid      {} to {}", certificate.not_before, certificate.not_after));
+    out.result(&format!(
+        "   valid      {} to {}",
+        certificate.not_before, certificate.not_after
+    ));
     let (San::Email(identity) | San::Uri(identity)) = verified.identity();
     out.result(&format!("   identity   {identity}"));
     for sct in certificate.scts() {
-        out.result(&format!("   logged     {} by log {}", sct.timestamp, hex(&sct.log_id.0[..8])));
+        out.result(&format!(
+            "   logged     {} by log {}",
+            sct.timestamp,
+            hex(&sct.log_id.0[..8])
+        ));
     }
 
     out.result("\n3  anyone verifies it, with the trust file alone");
@@ -70,41 +106,80 @@ async fn tell(dev: &Dev, timing: &mut Vec<(&'static str, Duration)>, out: &Outpu
     out.result("\n4  the same job with an expired token is refused");
     out.result(&format!("   {}", refusal(dev, claims.clone()).await?));
 
-    timing.push(("one certificate over HTTP, median of 25", median(dev, &claims).await?));
+    timing.push((
+        "one certificate over HTTP, median of 25",
+        median(dev, &claims).await?,
+    ));
     Ok(())
 }
 
 fn mint(dev: &Dev, claims: Map<String, Value>) -> Result<String, Failure> {
-    dev.issuer().mint(Persona::Github, claims).map_err(|e| failed(&e))
+    dev.issuer()
+        .mint(Persona::Github, claims)
+        .map_err(|e| failed(&e))
 }
 
 /// A fresh P-256 key, and a request that it signs.
 fn request() -> Result<String, Failure> {
     let mut params = rcgen::CertificateParams::default();
     params.distinguished_name = rcgen::DistinguishedName::new();
-    rcgen::KeyPair::generate().and_then(|key| params.serialize_request(&key)).and_then(|csr| csr.pem()).map_err(|e| failed(&e))
+    rcgen::KeyPair::generate()
+        .and_then(|key| params.serialize_request(&key))
+        .and_then(|csr| csr.pem())
+        .map_err(|e| failed(&e))
 }
 
-fn verified(dev: &Dev, chain: &[String], claims: &Map<String, Value>) -> Result<VerifiedCertificate, Failure> {
-    let trust = trust::parse_trusted_root(dev.instance().trust().trusted_root.as_bytes()).map_err(|e| failed(&e))?;
+fn verified(
+    dev: &Dev,
+    chain: &[String],
+    claims: &Map<String, Value>,
+) -> Result<VerifiedCertificate, Failure> {
+    let trust = trust::parse_trusted_root(dev.instance().trust().trusted_root.as_bytes())
+        .map_err(|e| failed(&e))?;
     let blocks = pem::decode(&chain.concat()).map_err(|e| failed(&e))?;
     let mut ders = blocks.into_iter().map(|block| block.der);
     let leaf = ders.next().unwrap_or_default();
-    let workflow = claims.get("job_workflow_ref").and_then(Value::as_str).unwrap_or_default();
-    let policy = IdentityPolicy::new(dev.issuer().url(Persona::Github), San::Uri(format!("https://github.com/{workflow}"))).map_err(|e| failed(&e))?;
-    verify::certificate(&leaf, &ders.collect::<Vec<_>>(), &trust, &policy, SystemClock.now().seconds()).map_err(|e| failed(&e))
+    let workflow = claims
+        .get("job_workflow_ref")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let policy = IdentityPolicy::new(
+        dev.issuer().url(Persona::Github),
+        San::Uri(format!("https://github.com/{workflow}")),
+    )
+    .map_err(|e| failed(&e))?;
+    verify::certificate(
+        &leaf,
+        &ders.collect::<Vec<_>>(),
+        &trust,
+        &policy,
+        SystemClock.now().seconds(),
+    )
+    .map_err(|e| failed(&e))
 }
 
 /// What the server says to a token that ended an hour ago.
 async fn refusal(dev: &Dev, mut claims: Map<String, Value>) -> Result<String, Failure> {
     let then = SystemClock.now().seconds().plus(-3600);
-    for (claim, at) in [("iat", then.plus(-300)), ("nbf", then.plus(-300)), ("exp", then)] {
+    for (claim, at) in [
+        ("iat", then.plus(-300)),
+        ("nbf", then.plus(-300)),
+        ("exp", then),
+    ] {
         claims.insert(claim.to_owned(), json!(at.0));
     }
     match client::certificate(dev.instance().url(), &mint(dev, claims)?, &request()?).await {
-        Err(client::Error::Refused { status, reason, message, .. }) => Ok(format!("{status} {reason}\n   {message}")),
+        Err(client::Error::Refused {
+            status,
+            reason,
+            message,
+            ..
+        }) => Ok(format!("{status} {reason}\n   {message}")),
         Err(other) => Err(failed(&other)),
-        Ok(_) => Err(Failure::new(Exit::Unexpected, "an expired token bought a certificate")),
+        Ok(_) => Err(Failure::new(
+            Exit::Unexpected,
+            "an expired token bought a certificate",
+        )),
     }
 }
 
@@ -114,7 +189,9 @@ async fn median(dev: &Dev, claims: &Map<String, Value>) -> Result<Duration, Fail
     for _ in 0..ROUNDS {
         let (token, csr) = (mint(dev, claims.clone())?, request()?);
         let asked = Instant::now();
-        client::certificate(dev.instance().url(), &token, &csr).await.map_err(|e| failed(&e))?;
+        client::certificate(dev.instance().url(), &token, &csr)
+            .await
+            .map_err(|e| failed(&e))?;
         took.push(asked.elapsed());
     }
     took.sort();

@@ -60,7 +60,9 @@ enum DevCommand {
 }
 
 fn issuer(text: &str) -> Result<(IssuerType, String), String> {
-    let (kind, url) = text.split_once('=').ok_or("write TYPE=URL, such as email=http://127.0.0.1:9000")?;
+    let (kind, url) = text
+        .split_once('=')
+        .ok_or("write TYPE=URL, such as email=http://127.0.0.1:9000")?;
     let kind = IssuerType::from_word(kind).ok_or("the type is github-workflow or email")?;
     Ok((kind, url.to_owned()))
 }
@@ -71,16 +73,30 @@ pub(super) async fn run(args: DevArgs, out: &Output) -> Result<(), Failure> {
     }
     let failed = |e: dev::Error| Failure::from_error(Exit::Unexpected, &e);
     let strict = args.strict;
-    let dev = dev::start(Options { listen: args.listen, issuers: args.issuers, state: args.state, strict, ..Options::default() }).await.map_err(failed)?;
+    let dev = dev::start(Options {
+        listen: args.listen,
+        issuers: args.issuers,
+        state: args.state,
+        strict,
+        ..Options::default()
+    })
+    .await
+    .map_err(failed)?;
     if let Some(folder) = &args.out {
         dev.write_out(folder).map_err(failed)?;
         out.say(&format!("files      . {}", folder.join("env.sh").display()));
     }
-    out.say(&format!("issuer     {}  (GitHub's claims; /email for an address)", dev.issuer().url(dev::issuer::Persona::Github)));
+    out.say(&format!(
+        "issuer     {}  (GitHub's claims; /email for an address)",
+        dev.issuer().url(dev::issuer::Persona::Github)
+    ));
     out.say(&format!("operators  {}", dev.instance().ops_url()));
     out.say(&format!("records    {}", dev.state().display()));
     if strict {
-        out.say(&format!("tokens     audience {:?}, one certificate each", dev.instance().url()));
+        out.say(&format!(
+            "tokens     audience {:?}, one certificate each",
+            dev.instance().url()
+        ));
     } else {
         out.say(&format!("tokens     audience {:?} (shared with every Sigstore service), {} certificates each; --strict for one", dev::SHARED_AUDIENCE, dev::LENIENT_CERTIFICATES_PER_TOKEN));
     }
@@ -91,7 +107,12 @@ pub(super) async fn run(args: DevArgs, out: &Output) -> Result<(), Failure> {
 }
 
 async fn token(command: &DevCommand, out: &Output) -> Result<(), Failure> {
-    let DevCommand::Token { issuer_url, claims, over_defaults, audience } = command;
+    let DevCommand::Token {
+        issuer_url,
+        claims,
+        over_defaults,
+        audience,
+    } = command;
     let body = match claims {
         None => Vec::new(),
         Some(text) if text.trim_start().starts_with('{') => text.clone().into_bytes(),
@@ -104,8 +125,15 @@ async fn token(command: &DevCommand, out: &Output) -> Result<(), Failure> {
     if let Some(audience) = audience {
         query.append_pair("audience", audience);
     }
-    let url = format!("{}/token?{}", issuer_url.trim_end_matches('/'), query.finish());
-    let token = client::development_token(&url, body).await.map_err(|e| Failure::from_error(Exit::Network, &e).hint("is `shortleaf dev` running, and its env.sh read?"))?;
+    let url = format!(
+        "{}/token?{}",
+        issuer_url.trim_end_matches('/'),
+        query.finish()
+    );
+    let token = client::development_token(&url, body).await.map_err(|e| {
+        Failure::from_error(Exit::Network, &e)
+            .hint("is `shortleaf dev` running, and its env.sh read?")
+    })?;
     if out.json {
         out.json(json!({ "token": token }));
     } else {

@@ -9,23 +9,32 @@ use super::exit::Exit;
 use super::output::{Failure, Output};
 
 fn failed(doing: &str, path: &Path, error: &std::io::Error) -> Failure {
-    Failure::new(Exit::Usage, format!("cannot {doing} {}: {error}", path.display()))
+    Failure::new(
+        Exit::Usage,
+        format!("cannot {doing} {}: {error}", path.display()),
+    )
 }
 
 /// Reads a file of at most `limit` bytes.
 pub(super) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
     let file = File::open(path).map_err(|e| failed("read", path, &e))?;
     let mut bytes = Vec::new();
-    file.take(limit + 1).read_to_end(&mut bytes).map_err(|e| failed("read", path, &e))?;
+    file.take(limit + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|e| failed("read", path, &e))?;
     if bytes.len() as u64 > limit {
-        return Err(Failure::new(Exit::Usage, format!("{} is larger than {limit} bytes", path.display())));
+        return Err(Failure::new(
+            Exit::Usage,
+            format!("{} is larger than {limit} bytes", path.display()),
+        ));
     }
     Ok(bytes)
 }
 
 /// Reads a text file of at most `limit` bytes.
 pub(super) fn read_text(path: &Path, limit: u64) -> Result<String, Failure> {
-    String::from_utf8(read(path, limit)?).map_err(|_| Failure::new(Exit::Usage, format!("{} is not text", path.display())))
+    String::from_utf8(read(path, limit)?)
+        .map_err(|_| Failure::new(Exit::Usage, format!("{} is not text", path.display())))
 }
 
 /// Writes a public file, replacing an old one.
@@ -44,14 +53,25 @@ pub(super) fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 }
 
 fn create(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path).map_err(|e| failed("create", path, &e))?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|e| failed("write", path, &e))
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path)
+        .map_err(|e| failed("create", path, &e))?;
+    file.write_all(bytes)
+        .and_then(|()| file.sync_all())
+        .map_err(|e| failed("write", path, &e))
 }
 
 /// Says early that a file is in the way.
 pub(super) fn refuse_existing(path: &Path) -> Result<(), Failure> {
     if path.exists() {
-        return Err(Failure::new(Exit::Usage, format!("{} exists already and is not overwritten", path.display())).hint("name another file, or move this one away"));
+        return Err(Failure::new(
+            Exit::Usage,
+            format!("{} exists already and is not overwritten", path.display()),
+        )
+        .hint("name another file, or move this one away"));
     }
     Ok(())
 }
@@ -70,5 +90,9 @@ pub(super) fn deliver(path: Option<&Path>, bytes: &[u8], out: &Output) -> Result
 /// Makes a folder only its owner can enter; an existing one is left as it is.
 pub(super) fn private_folder(path: &Path) -> Result<(), Failure> {
     use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|e| failed("create", path, &e))
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|e| failed("create", path, &e))
 }

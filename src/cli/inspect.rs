@@ -40,13 +40,23 @@ pub(super) fn run(args: &InspectArgs, out: &Output) -> Result<(), Failure> {
 }
 
 fn certificates(bytes: &[u8]) -> Result<Vec<Vec<u8>>, Failure> {
-    let Some(text) = std::str::from_utf8(bytes).ok().filter(|text| text.contains("-----BEGIN")) else {
+    let Some(text) = std::str::from_utf8(bytes)
+        .ok()
+        .filter(|text| text.contains("-----BEGIN"))
+    else {
         return Ok(vec![bytes.to_vec()]);
     };
     let blocks = pem::decode(text).map_err(|e| Failure::from_error(Exit::NoCertificate, &e))?;
-    let ders: Vec<_> = blocks.into_iter().filter(|b| b.label == "CERTIFICATE").map(|b| b.der).collect();
+    let ders: Vec<_> = blocks
+        .into_iter()
+        .filter(|b| b.label == "CERTIFICATE")
+        .map(|b| b.der)
+        .collect();
     if ders.is_empty() {
-        return Err(Failure::new(Exit::NoCertificate, "the file holds no CERTIFICATE block"));
+        return Err(Failure::new(
+            Exit::NoCertificate,
+            "the file holds no CERTIFICATE block",
+        ));
     }
     Ok(ders)
 }
@@ -54,14 +64,33 @@ fn certificates(bytes: &[u8]) -> Result<Vec<Vec<u8>>, Failure> {
 fn print(certificate: &Inspection, out: &Output) {
     let row = |name: &str, value: &str| out.result(&format!("{name:<42}  {}", printable(value)));
     row("serial", &hex(&certificate.serial));
-    row("subject", if certificate.subject.is_empty() { "(empty)" } else { &certificate.subject });
+    row(
+        "subject",
+        if certificate.subject.is_empty() {
+            "(empty)"
+        } else {
+            &certificate.subject
+        },
+    );
     row("issuer", &certificate.issuer);
-    row("valid", &format!("{} to {} inclusive", certificate.not_before, certificate.not_after));
+    row(
+        "valid",
+        &format!(
+            "{} to {} inclusive",
+            certificate.not_before, certificate.not_after
+        ),
+    );
     row("key", &certificate.key);
     row("signature", &certificate.signature_algorithm);
     for extension in &certificate.extensions {
-        let name = extension.name.map_or_else(|| extension.oid.clone(), str::to_owned);
-        let critical = if extension.critical { " (critical)" } else { "" };
+        let name = extension
+            .name
+            .map_or_else(|| extension.oid.clone(), str::to_owned);
+        let critical = if extension.critical {
+            " (critical)"
+        } else {
+            ""
+        };
         for line in lines(&extension.value) {
             row(&format!("{name}{critical}"), &line);
         }
@@ -75,11 +104,19 @@ fn lines(value: &Value) -> Vec<String> {
         Value::SubjectKeyIdentifier(id) | Value::AuthorityKeyIdentifier(id) => vec![hex(id)],
         Value::SubjectAltName(names) => names.iter().map(name).collect(),
         Value::BasicConstraints { ca, path_len } => {
-            vec![format!("CA {ca}{}", path_len.map(|n| format!(", path length {n}")).unwrap_or_default())]
+            vec![format!(
+                "CA {ca}{}",
+                path_len
+                    .map(|n| format!(", path length {n}"))
+                    .unwrap_or_default()
+            )]
         }
         Value::CrlUrls(urls) => urls.clone(),
         Value::Text { arc, text } => vec![format!(".{arc}  {text}")],
-        Value::Scts(scts) => scts.iter().map(|sct| format!("log {} at {}", STANDARD.encode(sct.log_id.0), sct.timestamp)).collect(),
+        Value::Scts(scts) => scts
+            .iter()
+            .map(|sct| format!("log {} at {}", STANDARD.encode(sct.log_id.0), sct.timestamp))
+            .collect(),
         Value::Poison => vec!["precertificate: not for use".to_owned()],
         Value::Opaque(bytes) => vec![hex(bytes)],
     }
@@ -113,7 +150,9 @@ fn as_json(certificate: &Inspection) -> Json {
 
 /// A certificate's own words, safe to show on a terminal.
 fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
 }
 
 fn hex(bytes: &[u8]) -> String {

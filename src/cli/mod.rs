@@ -1,9 +1,19 @@
 //! The command line: each subcommand is arguments, one library call, a printed result.
 
+mod audit;
+mod ca;
+mod cert;
 mod config;
+mod demo;
+mod dev;
 pub mod exit;
+mod files;
 mod help;
+mod inspect;
 mod output;
+mod serve;
+mod signal;
+mod trust;
 
 use std::process::ExitCode;
 
@@ -33,6 +43,25 @@ pub struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    /// Show the whole story in one process: token, certificate, verification, a refusal
+    Demo,
+    /// Run a development instance with its own token issuer until interrupted
+    Dev(Box<dev::DevArgs>),
+    /// Run the server
+    Serve(Box<serve::ServeArgs>),
+    /// Make a certificate authority
+    #[command(subcommand)]
+    Ca(ca::CaCommand),
+    /// Get one certificate
+    Cert(Box<cert::CertArgs>),
+    /// Show what a certificate says
+    Inspect(inspect::InspectArgs),
+    /// Write the trust files clients need
+    #[command(subcommand)]
+    Trust(trust::TrustCommand),
+    /// Check the audit log
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Check or show the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -74,6 +103,14 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command, out: &Output) -> Result<(), Failure> {
     match command {
+        Command::Demo => runtime()?.block_on(demo::run(out)),
+        Command::Dev(args) => runtime()?.block_on(dev::run(*args, out)),
+        Command::Serve(args) => runtime()?.block_on(serve::run(*args, out)),
+        Command::Cert(args) => runtime()?.block_on(cert::run(&args, out)),
+        Command::Ca(command) => ca::run(&command, out),
+        Command::Inspect(args) => inspect::run(&args, out),
+        Command::Trust(command) => trust::run(&command, out),
+        Command::Audit(command) => audit::run(&command, out),
         Command::Config(command) => config::run(&command, out),
         Command::Completion { shell } => {
             help::completion(shell, out);
@@ -84,4 +121,12 @@ fn run(command: Command, out: &Output) -> Result<(), Failure> {
             Ok(())
         }
     }
+}
+
+/// The runtime of commands that talk to somebody; the others need none.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::new(Exit::Unexpected, format!("cannot start the runtime: {e}")))
 }

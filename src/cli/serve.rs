@@ -23,14 +23,19 @@ pub(super) struct ServeArgs {
 }
 
 pub(super) async fn run(mut args: ServeArgs, out: &Output) -> Result<(), Failure> {
-    args.config.set.extend(args.listen.map(|v| format!("server.listen={v}")));
-    args.config.set.extend(args.state.map(|v| format!("state.dir={v}")));
+    args.config
+        .set
+        .extend(args.listen.map(|v| format!("server.listen={v}")));
+    args.config
+        .set
+        .extend(args.state.map(|v| format!("state.dir={v}")));
     let settings = args.config.load()?.settings;
     let format = match settings.log_format {
         LogFormat::Text => telemetry::Format::Text,
         LogFormat::Json => telemetry::Format::Json,
     };
-    telemetry::init(format, &settings.log_level).map_err(|e| Failure::from_error(Exit::Configuration, &e))?;
+    telemetry::init(format, &settings.log_level)
+        .map_err(|e| Failure::from_error(Exit::Configuration, &e))?;
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
@@ -43,7 +48,8 @@ pub(super) async fn run(mut args: ServeArgs, out: &Output) -> Result<(), Failure
             None => failure,
         }
     })?;
-    let running = instance::start(blueprint, listeners).map_err(|e| Failure::from_error(Exit::Configuration, &e))?;
+    let running = instance::start(blueprint, listeners)
+        .map_err(|e| Failure::from_error(Exit::Configuration, &e))?;
     out.say(&format!("serving    {}", running.url()));
     out.say(&format!("operators  {}", running.ops_url()));
     out.result(&format!("READY {}", running.url()));

@@ -38,9 +38,14 @@ pub(super) enum Format {
 }
 
 pub(super) fn run(command: &TrustCommand, out: &Output) -> Result<(), Failure> {
-    let TrustCommand::Export { config, format, out: file } = command;
+    let TrustCommand::Export {
+        config,
+        format,
+        out: file,
+    } = command;
     let settings = config.load()?.settings;
-    let published = instance::parts::published(&settings).map_err(|e| Failure::from_error(Exit::Configuration, &e))?;
+    let published = instance::parts::published(&settings)
+        .map_err(|e| Failure::from_error(Exit::Configuration, &e))?;
     let text = match format {
         Format::TrustedRoot => published.trust.trusted_root,
         Format::SigningConfig => published.trust.signing_config,

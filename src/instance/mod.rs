@@ -38,7 +38,136 @@ pub struct Listeners {
 
 impl Listeners {
     /// Binds both; port 0 takes a free one.
-    pub async fn bind(address: SocketAddr) -> Result<(TcpListener, String), Error> {
+    pub async fn bind(public: SocketAddr, ops: SocketAddr) -> Result<Self, Error> {
+        let (public, url) = bind(public).await?;
+        let (ops, ops_url) = bind(ops).await?;
+        Ok(Self {
+            public,
+            ops,
+            url,
+            ops_url,
+        })
+    }
+
+    /// Where clients will connect.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+/// Everything an instance is made of.
+pub struct Blueprint {
+    /// The URL in the trust files; `None` takes the address bound.
+    pub public_url: Option<String>,
+    /// How long stopping waits for requests in flight.
+    pub drain: Duration,
+    /// The pipeline's parts.
+    pub issuance: issuance::Parts,
+    /// Issuers as `GET /api/v2/configuration` shows them.
+    pub issuers: Vec<IssuerSettings>,
+    /// Logs as the trusted root lists them.
+    pub logs: Vec<PublishedLog>,
+    /// The clock every request reads once.
+    pub clock: Arc<dyn Clock>,
+    /// For request ids.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+/// A log as the trusted root lists it.
+#[derive(Clone, Debug)]
+pub struct PublishedLog {
+    /// Its submission prefix; `None` for a log inside this process, which is listed under the
+    /// public URL.
+    pub base_url: Option<String>,
+    /// Its key, SubjectPublicKeyInfo DER.
+    pub spki: Vec<u8>,
+    /// Since when its SCTs are to be believed.
+    pub valid_from: UnixSeconds,
+}
+
+/// Why an instance does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The address cannot be had.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// Which one.
+        address: SocketAddr,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The trust files cannot be written.
+    #[error("could not write the trust files")]
+    Trust(#[from] trust::Error),
+}
+
+/// An instance that answers.
+pub struct Running {
+    url: String,
+    ops_url: String,
+    trust: TrustFiles,
+    service: Arc<Service>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// Answers on the listeners until [`Running::stop`].
+pub fn start(blueprint: Blueprint, listeners: Listeners) -> Result<Running, Error> {
+    let Listeners {
+        public,
+        ops,
+        url,
+        ops_url,
+    } = listeners;
+    let public_url = blueprint.public_url.clone().unwrap_or_else(|| url.clone());
+
+    let authority = blueprint.issuance.authority.clone();
+    let chain: Vec<Vec<u8>> = authority.chain().iter().map(|c| c.der().to_vec()).collect();
+    let since = authority.issuing().not_before();
+    let trust = trust_files(&public_url, chain.clone(), since, &blueprint.logs)?;
+    let believed = blueprint.issuers.iter().map(|i| i.url.clone());
+    let metrics = Arc::new(Metrics::new(believed, authority.issuing().not_after()));
+    let service = Arc::new(Service::new(blueprint.issuance));
+
+    let stop = CancellationToken::new();
+    let tasks = TaskTracker::new();
+    let doors = public_router(Public::new(PublicParts {
+        issuance: service.clone(),
+        clock: blueprint.clock.clone(),
+        entropy: blueprint.entropy,
+        metrics: metrics.clone(),
+        chains: vec![chain],
+        issuers: blueprint.issuers.iter().map(shown).collect(),
+        trust: trust.clone(),
+        limits: RequestLimits::default(),
+    }));
+    let limits = ConnectionLimits {
+        drain: blueprint.drain,
+        ..ConnectionLimits::default()
+    };
+    tasks.spawn(serve(public, doors, limits, stop.clone()));
+    let for_operators = ops_router(Ops {
+        issuance: service.clone(),
+        clock: blueprint.clock.clone(),
+        metrics,
+        readiness_age: READINESS_AGE,
+    });
+    tasks.spawn(serve(ops, for_operators, limits, stop.clone()));
+    tasks.spawn(sweep(service.clone(), blueprint.clock, stop.clone()));
+    tasks.close();
+    Ok(Running {
+        url,
+        ops_url,
+        trust,
+        service,
+        stop,
+        tasks,
+    })
+}
+
+async fn bind(address: SocketAddr) -> Result<(TcpListener, String), Error> {
     let failed = |source| Error::Listen { address, source };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let url = format!("http://{}", listener.local_addr().map_err(failed)?);
@@ -47,7 +176,11 @@ impl Listeners {
 
 /// Looks for abandoned intents and forgets what expired, until told to stop.
 async fn sweep(service: Arc<Service>, clock: Arc<dyn Clock>, stop: CancellationToken) {
-    while stop.run_until_cancelled(tokio::time::sleep(SWEEP_EVERY)).await.is_some() {
+    while stop
+        .run_until_cancelled(tokio::time::sleep(SWEEP_EVERY))
+        .await
+        .is_some()
+    {
         if let Err(error) = service.sweep(clock.now()).await {
             tracing::error!(error = &error as &dyn std::error::Error, "sweep failed");
         }
@@ -62,12 +195,23 @@ pub fn trust_files(
     logs: &[PublishedLog],
 ) -> Result<TrustFiles, trust::Error> {
     let inputs = TrustInputs {
-        authorities: vec![AuthorityEntry { chain, uri: public_url.to_owned(), valid_from, valid_to: None }],
-        logs: logs.iter().map(|log| LogEntry {
-            base_url: log.base_url.clone().unwrap_or_else(|| format!("{public_url}/log")),
-            spki: log.spki.clone(),
-            valid_from: log.valid_from,
-        }).collect(),
+        authorities: vec![AuthorityEntry {
+            chain,
+            uri: public_url.to_owned(),
+            valid_from,
+            valid_to: None,
+        }],
+        logs: logs
+            .iter()
+            .map(|log| LogEntry {
+                base_url: log
+                    .base_url
+                    .clone()
+                    .unwrap_or_else(|| format!("{public_url}/log")),
+                spki: log.spki.clone(),
+                valid_from: log.valid_from,
+            })
+            .collect(),
         base_url: public_url.to_owned(),
         operator: operator(public_url),
     };
@@ -80,7 +224,9 @@ pub fn trust_files(
 
 /// Who runs the service, as signing configs name it: the host of its URL.
 fn operator(public_url: &str) -> String {
-    let host = url::Url::parse(public_url).ok().and_then(|url| url.host_str().map(str::to_owned));
+    let host = url::Url::parse(public_url)
+        .ok()
+        .and_then(|url| url.host_str().map(str::to_owned));
     host.unwrap_or_else(|| public_url.to_owned())
 }
 

@@ -5,12 +5,15 @@ use std::io::Read;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use secrecy::SecretString;
 
 use super::{Blueprint, PublishedLog, trust_files};
 use crate::ca::{InstanceId, LeafProfile, ProfileError};
-use crate::config::{CaSettings, CtLogSettings, CtSettings, IssuerSettings, IssuerType, Settings, StoreKind};
+use crate::config::{
+    CaSettings, CtLogSettings, CtSettings, IssuerSettings, IssuerType, Settings, StoreKind,
+};
 use crate::ct::memory::MemoryLog;
 use crate::ct::rfc6962::{Rfc6962Config, Rfc6962Log};
 use crate::ct::{CertificateLog, KeyError, LogKey};
@@ -26,7 +29,7 @@ use crate::store::redb::{self, RedbStore};
 use crate::system::{SystemClock, SystemEntropy};
 use crate::time::{Clock, UnixSeconds};
 use crate::token::discovery::{HttpKeys, IssuerKeysConfig, KeysFrom};
-use crate::token::{Algorithm, IssuerPolicy, IssuerUrl};
+use crate::token::{IssuerPolicy, IssuerUrl};
 use crate::trust;
 use crate::x509::pem;
 
@@ -70,7 +73,7 @@ pub enum Error {
     Profile(#[from] ProfileError),
     /// An algorithm name is wrong.
     #[error("`ca.algorithms` cannot be used")]
-    Algorithms(#[source] crate::possession::Error),
+    Algorithms(#[source] crate::possession::UnknownAlgorithm),
     /// The state directory cannot be made.
     #[error("cannot make the state directory {path:?}")]
     StateDirectory {
@@ -146,28 +149,58 @@ impl Error {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Authority { source, .. } => Some(source.hint()),
-            Self::Unreadable { .. } => Some("`shortleaf ca init` makes a CA; `shortleaf config show --effective` shows every path"),
-            Self::LogKey { .. } => Some("the log's operator publishes its key; a PEM PUBLIC KEY is wanted"),
-            Self::TooLarge { .. } | Self::Profile(_) | Self::Algorithms(_) | Self::StateDirectory { .. } | Self::Store { .. } | Self::Audit { .. } | Self::MemoryLog { .. } | Self::Log { .. } | Self::Issuer { .. } | Self::Keys(_) | Self::Trust(_) => None,
+            Self::Unreadable { .. } => Some(
+                "`shortleaf ca init` makes a CA; `shortleaf config show --effective` shows every path",
+            ),
+            Self::LogKey { .. } => {
+                Some("the log's operator publishes its key; a PEM PUBLIC KEY is wanted")
+            }
+            Self::TooLarge { .. }
+            | Self::Profile(_)
+            | Self::Algorithms(_)
+            | Self::StateDirectory { .. }
+            | Self::Store { .. }
+            | Self::Audit { .. }
+            | Self::MemoryLog { .. }
+            | Self::Log { .. }
+            | Self::Issuer { .. }
+            | Self::Keys(_)
+            | Self::Trust(_) => None,
         }
     }
 }
 
-/// Reads and opens everything the settings name.
+/// Reads and opens everything the settings name. Needs a tokio runtime: issuers' keys are fetched
+/// in the background from here on.
 pub fn blueprint(settings: Settings) -> Result<Blueprint, Error> {
     let clock = SystemClock;
     let now = clock.now();
+    let started = Instant::now();
     let (authority, signer) = open_authority(&settings.ca, now.seconds())?;
-    let profile = LeafProfile::new(&settings.ca.profile, settings.ca.lifetime_s, settings.ca.backdate_s, settings.ca.crl_url.as_deref())?;
-    let permitted = AlgorithmList::from_names(&settings.ca.algorithms).map_err(Error::Algorithms)?;
+    let profile = LeafProfile::new(
+        &settings.ca.profile,
+        settings.ca.lifetime_s,
+        settings.ca.backdate_s,
+        settings.ca.crl_url.as_deref(),
+    )?;
+    let permitted =
+        AlgorithmList::from_names(&settings.ca.algorithms).map_err(Error::Algorithms)?;
     let (ct, logs) = open_logs(&settings.ct, authority.issuing().not_before())?;
     make_private(&settings.state_dir)?;
     let audit_path = settings.state_dir.join("audit.log");
-    let audit = Arc::new(AuditFile::open(&audit_path, now).map_err(|source| Error::Audit { path: audit_path, source })?);
+    let audit = Arc::new(
+        AuditFile::open(&audit_path, now).map_err(|source| Error::Audit {
+            path: audit_path,
+            source,
+        })?,
+    );
     let store: Arc<dyn IssuanceStore> = match settings.store {
         StoreKind::Redb => {
             let path = settings.state_dir.join("issuance.redb");
-            Arc::new(RedbStore::open(&path, &SystemEntropy, Some(audit.clone())).map_err(|source| Error::Store { path, source })?)
+            Arc::new(
+                RedbStore::open(&path, &SystemEntropy, Some(audit.clone()))
+                    .map_err(|source| Error::Store { path, source })?,
+            )
         }
         StoreKind::Memory => Arc::new(MemoryStore::new()),
     };
@@ -176,7 +209,7 @@ pub fn blueprint(settings: Settings) -> Result<Blueprint, Error> {
         drain: settings.server.drain,
         issuance: issuance::Parts {
             issuers: trusted(&settings.issuers)?,
-            keys: Arc::new(keys(&settings.issuers)?),
+            keys: Arc::new(issuer_keys),
             authority: Arc::new(authority),
             signer: Arc::new(signer),
             profile: Arc::new(profile),
@@ -186,7 +219,7 @@ pub fn blueprint(settings: Settings) -> Result<Blueprint, Error> {
             entropy: Arc::new(SystemEntropy),
             instance: InstanceId::FIRST,
             permitted,
-            monotonic: Some(Arc::new(|| STARTED.elapsed())),
+            monotonic: Some(Arc::new(move || started.elapsed())),
             probe: probe(),
         },
         issuers: settings.issuers,
@@ -194,6 +227,19 @@ pub fn blueprint(settings: Settings) -> Result<Blueprint, Error> {
         clock: Arc::new(clock),
         entropy: Arc::new(SystemEntropy),
     })
+}
+
+/// What tests hang into the pipeline of a debug build: `SHORTLEAF_TEST_KILL_AT=<point>[:nth]` ends
+/// the process there. Release builds do not read it.
+fn probe() -> issuance::Probe {
+    #[cfg(debug_assertions)]
+    if let Some(probe) = std::env::var("SHORTLEAF_TEST_KILL_AT")
+        .ok()
+        .and_then(|spec| issuance::kill_at(&spec, || std::process::abort()))
+    {
+        return probe;
+    }
+    issuance::no_probe()
 }
 
 /// What verifiers and signers are told, from the settings alone.
@@ -206,29 +252,53 @@ pub struct Published {
 
 /// Reads only public files: a chain and log keys, no private key.
 pub fn published(settings: &Settings) -> Result<Published, Error> {
-    let wrong = |source| Error::Authority { chain: settings.ca.chain.clone(), key: settings.ca.key.clone(), source };
+    let wrong = |source| Error::Authority {
+        chain: settings.ca.chain.clone(),
+        key: settings.ca.key.clone(),
+        source,
+    };
     let chain = keyfile::chain(&read_text(&settings.ca.chain)?).map_err(wrong)?;
     let valid_from = chain.first().map_or(UnixSeconds(0), |c| c.not_before());
     let (_, logs) = open_logs(&settings.ct, valid_from)?;
     let ders: Vec<Vec<u8>> = chain.iter().map(|c| c.der().to_vec()).collect();
     Ok(Published {
-        chain_pem: ders.iter().map(|der| pem::encode("CERTIFICATE", der)).collect(),
+        chain_pem: ders
+            .iter()
+            .map(|der| pem::encode("CERTIFICATE", der))
+            .collect(),
         trust: trust_files(&settings.server.public_url, ders, valid_from, &logs)?,
     })
 }
 
-fn open_authority(ca: &CaSettings, now: UnixSeconds) -> Result<(crate::ca::Authority, keyfile::FileSigner), Error> {
+fn open_authority(
+    ca: &CaSettings,
+    now: UnixSeconds,
+) -> Result<(crate::ca::Authority, keyfile::FileSigner), Error> {
     let passphrase = match (&ca.passphrase, &ca.passphrase_file) {
         (Some(passphrase), _) => Some(passphrase.clone()),
-        (None, Some(path)) => Some(SecretString::from(read_text(path)?.lines().next().unwrap_or_default().to_owned())),
+        (None, Some(path)) => Some(SecretString::from(
+            read_text(path)?
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .to_owned(),
+        )),
         (None, None) => None,
     };
     let key = zeroize::Zeroizing::new(read_text(&ca.key)?);
-    keyfile::open(&read_text(&ca.chain)?, &key, passphrase.as_ref(), now)
-        .map_err(|source| Error::Authority { chain: ca.chain.clone(), key: ca.key.clone(), source })
+    keyfile::open(&read_text(&ca.chain)?, &key, passphrase.as_ref(), now).map_err(|source| {
+        Error::Authority {
+            chain: ca.chain.clone(),
+            key: ca.key.clone(),
+            source,
+        }
+    })
 }
 
-fn open_logs(ct: &CtSettings, valid_from: UnixSeconds) -> Result<(CtMode, Vec<PublishedLog>), Error> {
+fn open_logs(
+    ct: &CtSettings,
+    valid_from: UnixSeconds,
+) -> Result<(CtMode, Vec<PublishedLog>), Error> {
     let CtSettings::Required { deadline, logs } = ct else {
         return Ok((CtMode::Off, Vec::new()));
     };
@@ -237,26 +307,68 @@ fn open_logs(ct: &CtSettings, valid_from: UnixSeconds) -> Result<(CtMode, Vec<Pu
     for log in logs {
         match log {
             CtLogSettings::Memory { name } => {
-                let log = MemoryLog::generate(name).map_err(|source| Error::MemoryLog { log: name.clone(), source })?;
-                published.push(PublishedLog { base_url: None, spki: log.spki().to_vec(), valid_from });
+                let log = MemoryLog::generate(name).map_err(|source| Error::MemoryLog {
+                    log: name.clone(),
+                    source,
+                })?;
+                published.push(PublishedLog {
+                    base_url: None,
+                    spki: log.spki().to_vec(),
+                    valid_from,
+                });
                 opened.push(Arc::new(log));
             }
-            CtLogSettings::Rfc6962 { name, url, key, host, ca_file } => {
+            CtLogSettings::Rfc6962 {
+                name,
+                url,
+                key,
+                host,
+                ca_file,
+            } => {
                 let key = log_key(name, key)?;
-                published.push(PublishedLog { base_url: Some(url.clone()), spki: key.spki().to_vec(), valid_from });
-                let config = Rfc6962Config { name: name.clone(), url: url.clone(), key, host: host.clone(), ca_pem: read_optional(ca_file.as_deref())? };
-                opened.push(Arc::new(Rfc6962Log::new(config).map_err(|source| Error::Log { log: name.clone(), source })?));
+                published.push(PublishedLog {
+                    base_url: Some(url.clone()),
+                    spki: key.spki().to_vec(),
+                    valid_from,
+                });
+                let config = Rfc6962Config {
+                    name: name.clone(),
+                    url: url.clone(),
+                    key,
+                    host: host.clone(),
+                    ca_pem: read_optional(ca_file.as_deref())?,
+                };
+                opened.push(Arc::new(Rfc6962Log::new(config).map_err(|source| {
+                    Error::Log {
+                        log: name.clone(),
+                        source,
+                    }
+                })?));
             }
         }
     }
-    Ok((CtMode::Required { logs: opened, deadline: *deadline }, published))
+    Ok((
+        CtMode::Required {
+            logs: opened,
+            deadline: *deadline,
+        },
+        published,
+    ))
 }
 
 fn log_key(log: &str, path: &Path) -> Result<LogKey, Error> {
-    let wrong = || Error::LogKey { log: log.to_owned(), path: path.to_owned() };
+    let wrong = || Error::LogKey {
+        log: log.to_owned(),
+        path: path.to_owned(),
+    };
     let blocks = pem::decode(&read_text(path)?).map_err(|_| wrong())?;
-    let [block] = blocks.as_slice() else { return Err(wrong()) };
-    LogKey::from_spki_der(&block.der).ok().filter(|_| block.label == "PUBLIC KEY").ok_or_else(wrong)
+    let [block] = blocks.as_slice() else {
+        return Err(wrong());
+    };
+    LogKey::from_spki_der(&block.der)
+        .ok()
+        .filter(|_| block.label == "PUBLIC KEY")
+        .ok_or_else(wrong)
 }
 
 /// Issuers as the pipeline trusts them.
@@ -268,15 +380,16 @@ pub fn trusted(issuers: &[IssuerSettings]) -> Result<Vec<TrustedIssuer>, Error> 
                 policy: IssuerPolicy {
                     issuer: issuer_url(&issuer.url)?,
                     audiences: issuer.audiences.clone(),
-                    algorithms: Algorithm::ALL.to_vec(),
                     max_token_age_s: issuer.max_token_age_s,
                     max_token_lifetime_s: issuer.max_token_lifetime_s,
                     leeway_s: LEEWAY_S,
                     certificates_per_token: issuer.certificates_per_token,
                 },
                 mapping: match issuer.kind {
-                    IssuerType::Email => Mapping::Email { skip_verification: issuer.skip_email_verification },
-                    IssuerType::GithubWorkflow => Mapping::CiProvider(Provider::github()),
+                    IssuerType::Email => Mapping::Email {
+                        skip_verification: issuer.skip_email_verification,
+                    },
+                    IssuerType::GithubWorkflow => Mapping::CiProvider(Arc::new(Provider::github())),
                 },
             })
         })
@@ -304,19 +417,38 @@ pub fn keys(issuers: &[IssuerSettings]) -> Result<HttpKeys, Error> {
 }
 
 fn issuer_url(url: &str) -> Result<IssuerUrl, Error> {
-    IssuerUrl::new(url).map_err(|source| Error::Issuer { url: url.to_owned(), source })
+    IssuerUrl::new(url).map_err(|source| Error::Issuer {
+        url: url.to_owned(),
+        source,
+    })
 }
 
 fn make_private(path: &Path) -> Result<(), Error> {
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|source| Error::StateDirectory { path: path.to_owned(), source })
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|source| Error::StateDirectory {
+            path: path.to_owned(),
+            source,
+        })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    let unreadable = |source| Error::Unreadable { path: path.to_owned(), source };
+    let unreadable = |source| Error::Unreadable {
+        path: path.to_owned(),
+        source,
+    };
     let mut bytes = Vec::new();
-    File::open(path).map_err(unreadable)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    File::open(path)
+        .map_err(unreadable)?
+        .take(MAX_FILE_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(Error::TooLarge { path: path.to_owned() });
+        return Err(Error::TooLarge {
+            path: path.to_owned(),
+        });
     }
     Ok(bytes)
 }
@@ -326,5 +458,8 @@ fn read_optional(path: Option<&Path>) -> Result<Option<Vec<u8>>, Error> {
 }
 
 fn read_text(path: &Path) -> Result<String, Error> {
-    String::from_utf8(read(path)?).map_err(|e| Error::Unreadable { path: path.to_owned(), source: std::io::Error::new(std::io::ErrorKind::InvalidData, e.utf8_error()) })
+    String::from_utf8(read(path)?).map_err(|e| Error::Unreadable {
+        path: path.to_owned(),
+        source: std::io::Error::new(std::io::ErrorKind::InvalidData, e.utf8_error()),
+    })
 }
