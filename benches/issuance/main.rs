@@ -6,7 +6,8 @@
 //! Absolute figures move with the machine and mean nothing elsewhere.
 //!
 //! `-- --smoke` or SHORTLEAF_BENCH_SMOKE=1 runs one short row with no claim to accuracy;
-//! `-- --rows` leaves Fulcio out, `-- --fulcio` the rows; `-- --out DIR` says where results go.
+//! `-- --rows` leaves Fulcio out, `-- --fulcio` the rows; `-- --headline` keeps two rows;
+//! `-- --no-wait` does not wait for a quiet machine; `-- --out DIR` says where results go.
 #![allow(clippy::print_stdout, reason = "a program for people")]
 #![allow(clippy::unwrap_used, reason = "a broken benchmark should stop")]
 
@@ -49,7 +50,7 @@ pub(crate) struct Effort {
     starts: usize,
     /// Before the idle memory is read.
     settle: Duration,
-    /// How often an unstable row is repeated.
+    /// How often a row whose primitives drifted is repeated.
     repeats: usize,
     /// Interleaved rounds against Fulcio.
     rounds: usize,
@@ -116,6 +117,9 @@ fn main() {
     }
     let mut effort = if smoke { Effort::SMOKE } else { Effort::FULL };
     effort.rounds = parts::rounds("peers", effort.rounds, 20);
+    if has("--no-wait") {
+        effort.quiet = effort.quiet.map(|_| Duration::ZERO);
+    }
     if cpu::cores() < 2 {
         println!("one core only: load and server would share it, so no figures are given");
         return;
@@ -135,7 +139,11 @@ fn main() {
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let mut report = Report::here();
     if !has("--fulcio") {
-        let plans = if smoke { &ROWS[..1] } else { ROWS };
+        let plans = match (smoke, has("--headline")) {
+            (true, _) => &ROWS[..1],
+            (false, true) => &ROWS[..2],
+            (false, false) => ROWS,
+        };
         report.once = once(effort, scratch.path());
         for plan in plans {
             let row = row(*plan, effort, scratch.path(), &mut report.once);
@@ -158,6 +166,10 @@ fn main() {
         std::process::exit(1);
     }
 }
+
+/// A ratio above this is no achievement but a server that skips a step: even with known keys
+/// verified from tables, a third of the ceiling's terms remain as they are.
+const BELIEVABLE: f64 = 1.25;
 
 /// The issuer of the rows: its keys come from a file, so nobody asks it over the network.
 fn bench_issuer() -> Issuer {
@@ -230,7 +242,10 @@ fn row_once(plan: Plan, effort: Effort, scratch: &Path, once: &mut Once) -> Row 
         state_bytes_per_certificate: state_bytes as f64 / seen.answers_in_all.max(1) as f64,
         certificates: seen.answers_in_all,
         unstable: !quiet || before.drift(&after) > 0.05,
-        invalid: report::invalid(&seen, &verified),
+        invalid: report::invalid(&seen, &verified).or_else(|| {
+            (ceiling_us > BELIEVABLE * server_us)
+                .then(|| "the server cannot have made the signatures in that time".to_owned())
+        }),
         verified: verified.unwrap_or(0),
         primitives,
     }
