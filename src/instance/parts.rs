@@ -183,6 +183,9 @@ pub fn blueprint(settings: Settings) -> Result<Blueprint, Error> {
         settings.ca.backdate_s,
         settings.ca.crl_url.as_deref(),
     )?;
+    let issuer_keys = keys(&settings.issuers)?;
+    // Start-up does not wait for anybody; the first request usually finds the keys there.
+    issuer_keys.prefetch();
     let permitted =
         AlgorithmList::from_names(&settings.ca.algorithms).map_err(Error::Algorithms)?;
     let (ct, logs) = open_logs(&settings.ct, authority.issuing().not_before())?;
