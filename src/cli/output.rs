@@ -8,30 +8,30 @@ use super::exit::Exit;
 
 /// How to speak, decided once.
 #[derive(Clone, Copy, Debug)]
-pub struct Output {
+pub(super) struct Output {
     /// `--json`: results and errors as JSON, each with `"v":1`.
-    pub json: bool,
+    pub(super) json: bool,
     /// `--quiet`: no talk.
-    pub quiet: bool,
+    pub(super) quiet: bool,
     colour: bool,
 }
 
 /// A command that did not do what was asked.
 #[derive(Debug)]
-pub struct Failure {
+pub(super) struct Failure {
     /// How the process ends.
-    pub exit: Exit,
+    pub(super) exit: Exit,
     /// A stable word for programs.
-    pub code: String,
+    pub(super) code: String,
     /// What happened, and to which value.
-    pub message: String,
+    pub(super) message: String,
     /// One thing to try next.
-    pub hint: Option<String>,
+    pub(super) hint: Option<String>,
 }
 
 impl Failure {
     /// A failure whose code is the exit code's own name.
-    pub fn new(exit: Exit, message: impl Into<String>) -> Self {
+    pub(super) fn new(exit: Exit, message: impl Into<String>) -> Self {
         Self {
             exit,
             code: format!("{exit:?}").to_lowercase(),
@@ -41,20 +41,20 @@ impl Failure {
     }
 
     /// A failure from an error and its causes.
-    pub fn from_error(exit: Exit, error: &dyn std::error::Error) -> Self {
+    pub(super) fn from_error(exit: Exit, error: &dyn std::error::Error) -> Self {
         Self::new(exit, chain(error))
     }
 
     /// The same with something to try next.
     #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 }
 
 /// An error and its causes, outermost first.
-pub fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -67,7 +67,7 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 
 impl Output {
     /// Decides about colour from the terminal and `NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE`.
-    pub fn new(json: bool, quiet: bool) -> Self {
+    pub(super) fn new(json: bool, quiet: bool) -> Self {
         let set = |name: &str| std::env::var_os(name).is_some_and(|v| !v.is_empty() && v != "0");
         let off = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty())
             || std::env::var_os("CLICOLOR").is_some_and(|v| v == "0");
@@ -80,19 +80,19 @@ impl Output {
     }
 
     /// A line of the result.
-    pub fn result(&self, line: &str) {
+    pub(super) fn result(&self, line: &str) {
         // A reader that went away (`| head`) is not an error of ours.
         let _ = writeln!(std::io::stdout().lock(), "{line}");
     }
 
     /// Bytes of the result, as they are.
-    pub fn raw(&self, bytes: &[u8]) {
+    pub(super) fn raw(&self, bytes: &[u8]) {
         let mut out = std::io::stdout().lock();
         let _ = out.write_all(bytes).and_then(|()| out.flush());
     }
 
     /// The result as JSON, with `"v":1`.
-    pub fn json(&self, value: Value) {
+    pub(super) fn json(&self, value: Value) {
         let mut all = serde_json::Map::new();
         all.insert("v".to_owned(), json!(1));
         if let Value::Object(members) = value {
@@ -102,7 +102,7 @@ impl Output {
     }
 
     /// A line of talk.
-    pub fn say(&self, line: &str) {
+    pub(super) fn say(&self, line: &str) {
         if !self.quiet && !self.json {
             let _ = writeln!(std::io::stderr().lock(), "{line}");
         }
@@ -110,28 +110,28 @@ impl Output {
 
     /// Has GitHub's runner hide a value from every later line of the job's log. The runner takes
     /// this line itself out of the log.
-    pub fn mask(&self, value: &str) {
+    pub(super) fn mask(&self, value: &str) {
         let _ = writeln!(std::io::stderr().lock(), "::add-mask::{value}");
     }
 
     /// A warning; shown even with `--quiet`.
-    pub fn warn(&self, line: &str) {
+    pub(super) fn warn(&self, line: &str) {
         let word = self.paint("warning", "33");
         let _ = writeln!(std::io::stderr().lock(), "{word}: {line}");
     }
 
     /// `ok`, in green where colour is wanted.
-    pub fn ok(&self) -> String {
+    pub(super) fn ok(&self) -> String {
         self.paint("ok", "32")
     }
 
     /// `FAIL`, in red where colour is wanted.
-    pub fn fail(&self) -> String {
+    pub(super) fn fail(&self) -> String {
         self.paint("FAIL", "31")
     }
 
     /// The end of a command that failed.
-    pub fn failure(&self, failure: &Failure) {
+    pub(super) fn failure(&self, failure: &Failure) {
         let mut err = std::io::stderr().lock();
         let _ = if self.json {
             let doc = "docs/errors.md";
