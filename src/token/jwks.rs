@@ -45,7 +45,7 @@ pub enum JwksError {
         bytes: usize,
     },
     /// Not acceptable JSON.
-    #[error("key set is not strict JSON: {0}")]
+    #[error("key set is not strict JSON")]
     NotJson(#[from] json::Error),
     /// No array `keys`.
     #[error("key set has no array \"keys\"")]

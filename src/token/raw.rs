@@ -157,7 +157,7 @@ fn object(part: Part, text: &str) -> Result<Object, Error> {
     match json::parse(&octets(part, text)?) {
         Ok(Value::Object(object)) => Ok(object),
         Ok(_) => Err(Error::NotAnObject { part }),
-        Err(source) => Err(Error::NotJson { part, source }),
+        Err(problem) => Err(Error::NotJson { part, problem }),
     }
 }
 
