@@ -12,6 +12,9 @@ use std::fmt;
 /// Deepest nesting of arrays and objects accepted; the outermost one is at depth 1.
 pub const MAX_DEPTH: usize = 8;
 
+/// How much of a duplicate member's name an error shows, in characters.
+const NAME_SHOWN: usize = 64;
+
 /// A parsed value. Numbers keep their text, so that integers stay exact.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Value {
@@ -66,7 +69,10 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Syntax => f.write_str("not valid JSON"),
-            Self::DuplicateMember(name) => write!(f, "member {name:?} appears twice"),
+            Self::DuplicateMember(name) => {
+                let beginning: String = name.chars().take(NAME_SHOWN).collect();
+                write!(f, "member {beginning:?} appears twice")
+            }
             Self::TooDeep => write!(f, "nested deeper than {MAX_DEPTH} levels"),
             Self::Trailing => f.write_str("bytes after the JSON value"),
             Self::Encoding => f.write_str("not valid UTF-8"),

@@ -34,10 +34,10 @@ pub enum ProviderError {
     #[error("provider has no template for the subject alternative name")]
     NoSan,
     /// The SAN template is not one.
-    #[error("subject alternative name: {0}")]
+    #[error("template for the subject alternative name cannot be used")]
     San(#[source] TemplateError),
     /// An extension template is not one.
-    #[error("extension .{arc}: {source}")]
+    #[error("template for extension .{arc} cannot be used")]
     Extension {
         /// Its last arc.
         arc: u8,

@@ -52,12 +52,12 @@ pub enum Error {
         part: Part,
     },
     /// Not acceptable JSON.
-    #[error("token {part} is not strict JSON: {source}")]
+    #[error("token {part} is not strict JSON: {problem}")]
     NotJson {
         /// Where.
         part: Part,
         /// The rule it breaks.
-        source: json::Error,
+        problem: json::Error,
     },
     /// JSON, and no object.
     #[error("token {part} is not a JSON object")]

@@ -22,7 +22,7 @@ pub enum MetadataError {
         bytes: usize,
     },
     /// Not acceptable JSON.
-    #[error("provider metadata is not strict JSON: {0}")]
+    #[error("provider metadata is not strict JSON")]
     NotJson(#[from] json::Error),
     /// A member that is needed is absent or of the wrong kind.
     #[error("provider metadata has no usable {member:?}")]

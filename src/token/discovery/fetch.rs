@@ -36,7 +36,7 @@ pub enum FetchError {
     #[error("could not talk to {url}")]
     Transport {
         /// Whom to.
-        url: Url,
+        url: String,
         /// How.
         #[source]
         source: Box<dyn StdError + Send + Sync>,
@@ -45,7 +45,7 @@ pub enum FetchError {
     #[error("{url} answered {status}")]
     Status {
         /// Where.
-        url: Url,
+        url: String,
         /// What.
         status: StatusCode,
     },
@@ -53,7 +53,7 @@ pub enum FetchError {
     #[error("{url} answered with {header} {got:?}")]
     Header {
         /// Where.
-        url: Url,
+        url: String,
         /// Which header.
         header: HeaderName,
         /// Its value.
@@ -63,7 +63,7 @@ pub enum FetchError {
     #[error("{url} answered with more than {limit} bytes")]
     TooLarge {
         /// Where.
-        url: Url,
+        url: String,
         /// The limit.
         limit: usize,
     },
@@ -156,14 +156,14 @@ impl Fetcher {
 
     async fn body(&self, url: &Url, limit: usize) -> Result<Vec<u8>, FetchError> {
         let transport = |source: reqwest::Error| FetchError::Transport {
-            url: url.clone(),
+            url: url.to_string(),
             source: source.without_url().into(),
         };
         let answer = self.client.get(url.clone()).send().await;
         let mut answer = answer.map_err(transport)?;
         if answer.status() != StatusCode::OK {
             return Err(FetchError::Status {
-                url: url.clone(),
+                url: url.to_string(),
                 status: answer.status(),
             });
         }
@@ -171,7 +171,7 @@ impl Fetcher {
         let mut body = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(transport)? {
             if body.len() + chunk.len() > limit {
-                let url = url.clone();
+                let url = url.to_string();
                 return Err(FetchError::TooLarge { url, limit });
             }
             body.extend_from_slice(&chunk);
@@ -184,7 +184,7 @@ impl Fetcher {
 /// often served as plain files, so `octet-stream` and no type at all will do; the parser decides.
 fn check_headers(url: &Url, answer: &Response) -> Result<(), FetchError> {
     let refuse = |header: HeaderName, got: &[u8]| FetchError::Header {
-        url: url.clone(),
+        url: url.to_string(),
         header,
         got: String::from_utf8_lossy(got).into_owned(),
     };

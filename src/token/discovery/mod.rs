@@ -81,7 +81,7 @@ pub enum ConfigError {
         issuer: IssuerUrl,
     },
     /// The static key set cannot be read.
-    #[error("static key set of {issuer} cannot be used: {source}")]
+    #[error("static key set of {issuer} cannot be used")]
     StaticJwks {
         /// The issuer.
         issuer: IssuerUrl,

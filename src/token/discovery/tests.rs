@@ -271,7 +271,8 @@ async fn an_answer_that_is_not_200_gives_no_keys() {
 async fn a_body_is_read_up_to_its_limit() {
     let padded = |bytes: usize| {
         let keys = json!({ "keys": [jwk("k1")] }).to_string();
-        keys + &" ".repeat(bytes - 300)
+        let padding = bytes - keys.len();
+        keys + &" ".repeat(padding)
     };
     let limit = crate::token::jwks::MAX_JWKS_BYTES;
     let json = "Content-Type: application/json\r\n";
@@ -288,7 +289,7 @@ async fn a_body_is_read_up_to_its_limit() {
         "{}/keys answered with more than {limit} bytes",
         provider.url
     );
-    provider.answer(KEYS, http("200 OK", json, &padded(limit + 1000)));
+    provider.answer(KEYS, http("200 OK", json, &padded(limit + 1)));
     assert_eq!(provider.failure().await, expected);
 
     // Without a length, as long as anyone reads.
