@@ -224,6 +224,31 @@ async fn without_a_durable_audit_log_nothing_is_written() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_submission_outlives_the_failed_commit_it_was_in() {
+    let disk = Disk::default();
+    let gate = opened_gate();
+    let store = store_on(&disk, Some(Arc::clone(&gate))).unwrap();
+    for (n, on_disk) in [(1, false), (2, true)] {
+        store.put_intent(intent(n, n, n), uses(1)).await.unwrap();
+        gate.refuse.store(!on_disk, Ordering::SeqCst);
+        disk.refuse_writes(on_disk);
+        store.put_submission(submission(n)).await.unwrap();
+        store.put_final(leaf(n)).await.unwrap_err();
+        gate.refuse.store(false, Ordering::SeqCst);
+        disk.refuse_writes(false);
+        store.put_final(leaf(n)).await.unwrap();
+    }
+    let all = store
+        .find_issued(&Selector::default(), NOW, NOW.plus(1), 10)
+        .await
+        .unwrap();
+    assert!(
+        all.iter()
+            .all(|record| record.submission.is_some() && record.leaf.is_some())
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disk_that_failed_to_sync_is_not_trusted_again() {
     let disk = Disk::default();
     let store = store_on(&disk, None).unwrap();

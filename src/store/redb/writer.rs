@@ -56,6 +56,8 @@ pub(super) struct Writer {
 
 /// How far a failed batch got.
 enum Failure {
+    /// Nothing was written, and the file is not at fault.
+    Aside(StoreError),
     /// Nothing was written.
     Before(StoreError),
     /// Perhaps all of it is written, perhaps none.
@@ -101,7 +103,7 @@ impl Writer {
             return;
         }
         let results = self.write(batch);
-        if results.is_err() {
+        if matches!(results, Err(Failure::Before(_) | Failure::During)) {
             // redb refuses writes after a failed one until it is opened again, which also settles
             // what a commit of unknown outcome came to.
             self.shared.set_database(None);
@@ -112,13 +114,8 @@ impl Writer {
                 // Durable from here on: only now may anyone act upon it.
                 answer(batch.drain(..).zip(results));
             }
-            Err(Failure::Before(error)) => {
-                answer(batch.drain(..).map(|waiting| (waiting, Err(error.clone()))));
-            }
-            Err(Failure::During) => {
-                let unknown = |waiting| (waiting, Err(StoreError::OutcomeUnknown));
-                answer(batch.drain(..).map(unknown));
-            }
+            Err(Failure::Aside(error) | Failure::Before(error)) => tell_all(batch, &error),
+            Err(Failure::During) => tell_all(batch, &StoreError::OutcomeUnknown),
         }
     }
 
@@ -140,7 +137,7 @@ impl Writer {
         if let Some(audit) = &self.before_commit {
             audit
                 .before_commit()
-                .map_err(|error| Failure::Before(unavailable(error)))?;
+                .map_err(|error| Failure::Aside(unavailable(error)))?;
         }
         txn.commit().map_err(|_| Failure::During)?;
         Ok(results)
@@ -161,6 +158,13 @@ impl Writer {
         self.shared.set_database(Some(Arc::clone(&database)));
         Ok(database)
     }
+}
+
+/// Tells everyone who waits. Nobody waits for a submission, so it stays for the next commit: writing
+/// it twice is harmless, and a final must not become durable without it.
+fn tell_all(batch: &mut Vec<Waiting>, error: &StoreError) {
+    let told = batch.extract_if(.., |waiting| waiting.op.wants_commit());
+    answer(told.map(|waiting| (waiting, Err(error.clone()))));
 }
 
 fn answer(results: impl Iterator<Item = (Waiting, Result<Done, StoreError>)>) {
