@@ -155,18 +155,15 @@ pub(super) fn issuer_claim(read: &Reading<'_>, expected: &Expected<'_>) -> Resul
 }
 
 pub(super) fn identity_text(read: &Reading<'_>, expected: &Expected<'_>) -> Result<(), String> {
-    let missing = expected
-        .identity
-        .iter()
-        .find(|(arc, _)| !issuers(*arc) && read.fulcio(*arc).is_none());
-    if let Some((arc, _)) = missing {
+    let present: Vec<u8> = read.identity().map(|(arc, _)| arc).collect();
+    let mut planned = expected.identity.iter().map(|(arc, _)| *arc);
+    if let Some(arc) = planned.find(|arc| !issuers(*arc) && !present.contains(arc)) {
         return Err(format!(".{arc} is planned and absent"));
     }
-    for extension in read.extensions() {
-        let Some(arc) = oid::fulcio_arc(extension.oid.as_bytes()) else {
-            continue;
-        };
-        criticality(extension, false, &format!(".{arc}"))?;
+    for (arc, extension) in read.identity() {
+        if extension.critical {
+            return Err(format!(".{arc} is critical"));
+        }
         let text = match arc {
             ..=7 => extension.value,
             _ => utf8_string(extension.value)

@@ -56,10 +56,16 @@ impl<'a> Reading<'a> {
         named.filter(|e| e.oid.as_bytes() == oid).count()
     }
 
+    /// The identity extensions, each with the last arc of its identifier.
+    pub(super) fn identity(&self) -> impl Iterator<Item = (u8, &X509Extension<'a>)> {
+        let all = self.extensions().iter();
+        all.filter_map(|e| Some((oid::fulcio_arc(e.oid.as_bytes())?, e)))
+    }
+
     /// The extension .`arc` of Fulcio's.
     pub(super) fn fulcio(&self, arc: u8) -> Option<&X509Extension<'a>> {
-        let mut all = self.extensions().iter();
-        all.find(|e| oid::fulcio_arc(e.oid.as_bytes()) == Some(arc))
+        let mut all = self.identity();
+        all.find_map(|(other, e)| (other == arc).then_some(e))
     }
 
     pub(super) fn extensions(&self) -> &[X509Extension<'a>] {
@@ -68,64 +74,51 @@ impl<'a> Reading<'a> {
 
     /// Whether the reading, written as DER, is the bytes that were read.
     pub(super) fn accounts_for_every_byte(&self) -> bool {
-        let outer = &self.certificate.signature_algorithm;
-        let signature = &self.certificate.signature_value;
-        let tbs = self.rewritten_tbs();
-        tbs == self.tbs_der()
-            && tlv(
-                SEQUENCE,
-                &[
-                    &tbs,
-                    &algorithm(outer),
-                    &tlv(BIT_STRING, &[&[0], &signature.data]),
-                ],
-            ) == self.der
+        let mut out = Vec::with_capacity(self.der.len() + 8);
+        nest(&mut out, SEQUENCE, |out| {
+            nest(out, SEQUENCE, |out| self.rewrite_tbs(out));
+            algorithm(out, &self.certificate.signature_algorithm);
+            let signature = &self.certificate.signature_value.data;
+            put(out, BIT_STRING, &[&[0], signature]);
+        });
+        out == self.der
     }
 
-    fn rewritten_tbs(&self) -> Vec<u8> {
+    fn rewrite_tbs(&self, out: &mut Vec<u8>) {
         let tbs = &self.certificate.tbs_certificate;
         let version = u8::try_from(tbs.version.0).unwrap_or(u8::MAX);
-        let extensions: Vec<u8> = tbs.extensions().iter().flat_map(extension).collect();
-        tlv(
-            SEQUENCE,
-            &[
-                &[0xa0, 3, INTEGER, 1, version],
-                &tlv(INTEGER, &[tbs.raw_serial()]),
-                &algorithm(&tbs.signature),
-                tbs.issuer.as_raw(),
-                &tlv(
-                    SEQUENCE,
-                    &[
-                        &time(tbs.validity.not_before),
-                        &time(tbs.validity.not_after),
-                    ],
-                ),
-                tbs.subject.as_raw(),
-                tbs.subject_pki.raw,
-                // No unique identifiers: where there are some, the comparison fails, as it should.
-                &tlv(0xa3, &[&tlv(SEQUENCE, &[&extensions])]),
-            ],
-        )
+        out.extend([0xa0, 3, INTEGER, 1, version]);
+        put(out, INTEGER, &[tbs.raw_serial()]);
+        algorithm(out, &tbs.signature);
+        out.extend_from_slice(tbs.issuer.as_raw());
+        nest(out, SEQUENCE, |out| {
+            time(out, tbs.validity.not_before);
+            time(out, tbs.validity.not_after);
+        });
+        out.extend_from_slice(tbs.subject.as_raw());
+        out.extend_from_slice(tbs.subject_pki.raw);
+        // No unique identifiers: where there are some, the comparison fails, as it should.
+        nest(out, 0xa3, |out| {
+            nest(out, SEQUENCE, |out| {
+                tbs.extensions().iter().for_each(|e| extension(out, e));
+            });
+        });
     }
 }
 
-fn algorithm(identifier: &AlgorithmIdentifier<'_>) -> Vec<u8> {
-    let parameters = identifier.parameters.as_ref().map(|any| {
-        // A tag beyond 30 needs more than one octet; no parameters of ours have one.
-        let tag = u8::try_from(any.tag().0).unwrap_or(u8::MAX);
-        tlv(tag, &[any.data])
+fn algorithm(out: &mut Vec<u8>, identifier: &AlgorithmIdentifier<'_>) {
+    nest(out, SEQUENCE, |out| {
+        put(out, OID, &[identifier.algorithm.as_bytes()]);
+        if let Some(any) = &identifier.parameters {
+            // A tag beyond 30 needs more than one octet; no parameters of ours have one.
+            let tag = u8::try_from(any.tag().0).unwrap_or(u8::MAX);
+            put(out, tag, &[any.data]);
+        }
     });
-    tlv(
-        SEQUENCE,
-        &[
-            &tlv(OID, &[identifier.algorithm.as_bytes()]),
-            &parameters.unwrap_or_default(),
-        ],
-    )
 }
 
 /// UTCTime through 2049, GeneralizedTime from then on, whole seconds and Z (RFC 5280 §4.1.2.5).
-fn time(at: ASN1Time) -> Vec<u8> {
+fn time(out: &mut Vec<u8>, at: ASN1Time) {
     let at = at.to_datetime();
     let rest = format!(
         "{:02}{:02}{:02}{:02}{:02}Z",
@@ -135,35 +128,49 @@ fn time(at: ASN1Time) -> Vec<u8> {
         at.minute(),
         at.second()
     );
-    match at.year() {
-        year @ 1950..=2049 => {
-            let year = format!("{:02}", year % 100);
-            tlv(UTC_TIME, &[year.as_bytes(), rest.as_bytes()])
+    let (tag, year) = match at.year() {
+        year @ 1950..=2049 => (UTC_TIME, format!("{:02}", year % 100)),
+        year => (GENERALIZED_TIME, format!("{year:04}")),
+    };
+    put(out, tag, &[year.as_bytes(), rest.as_bytes()]);
+}
+
+fn extension(out: &mut Vec<u8>, read: &X509Extension<'_>) {
+    nest(out, SEQUENCE, |out| {
+        put(out, OID, &[read.oid.as_bytes()]);
+        // critical is DEFAULT FALSE: written only when true, and true is FF (X.690 §11.1, §11.5).
+        if read.critical {
+            out.extend([1, 1, 0xff]);
         }
-        year => tlv(
-            GENERALIZED_TIME,
-            &[format!("{year:04}").as_bytes(), rest.as_bytes()],
-        ),
-    }
+        put(out, OCTET_STRING, &[read.value]);
+    });
 }
 
-fn extension(read: &X509Extension<'_>) -> Vec<u8> {
-    // critical is DEFAULT FALSE: written only when true, and true is FF (X.690 §11.1, §11.5).
-    let critical: &[u8] = if read.critical { &[1, 1, 0xff] } else { &[] };
-    tlv(
-        SEQUENCE,
-        &[
-            &tlv(OID, &[read.oid.as_bytes()]),
-            critical,
-            &tlv(OCTET_STRING, &[read.value]),
-        ],
-    )
-}
-
-/// One DER element: `parts` one after another under `tag`, with the shortest length.
+/// One DER element: `parts` one after another under `tag`.
 pub(super) fn tlv(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
-    let length: usize = parts.iter().map(|part| part.len()).sum();
-    let mut out = Vec::with_capacity(length + 5);
+    let mut out = Vec::new();
+    put(&mut out, tag, parts);
+    out
+}
+
+fn put(out: &mut Vec<u8>, tag: u8, parts: &[&[u8]]) {
+    header(out, tag, parts.iter().map(|part| part.len()).sum());
+    parts.iter().for_each(|part| out.extend_from_slice(part));
+}
+
+/// Writes what `content` writes, under `tag`.
+fn nest(out: &mut Vec<u8>, tag: u8, content: impl FnOnce(&mut Vec<u8>)) {
+    let start = out.len();
+    content(out);
+    let end = out.len();
+    header(out, tag, end - start);
+    // The header was written behind its content; now it goes in front.
+    let header_len = out.len() - end;
+    out[start..].rotate_right(header_len);
+}
+
+/// Tag and length, the latter in its shortest form (X.690 §10.1).
+fn header(out: &mut Vec<u8>, tag: u8, length: usize) {
     out.push(tag);
     let octets = length.to_be_bytes();
     let leading = octets.iter().take_while(|octet| **octet == 0).count();
@@ -173,11 +180,7 @@ pub(super) fn tlv(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
         long => {
             // At most eight octets of length, so 0x80 + 8.
             out.push(0x80 | long.len() as u8);
-            out.extend(long);
+            out.extend_from_slice(long);
         }
     }
-    for part in parts {
-        out.extend_from_slice(part);
-    }
-    out
 }

@@ -292,3 +292,17 @@ fn every_identity_extension(fixture: &mut Fixture) {
         }
     }
 }
+
+#[test]
+fn the_documentation_lists_every_rule_in_its_own_words() {
+    let documented = include_str!("../../docs/certificate-profile.md");
+    let rows = documented.lines().filter(|line| line.starts_with("| c"));
+    let rules = RULES
+        .iter()
+        .map(|rule| format!("| {} | {} |", rule.id, rule.summary));
+    assert_eq!(
+        rows.filter(|row| !row.starts_with("| cRL"))
+            .collect::<Vec<_>>(),
+        rules.collect::<Vec<_>>()
+    );
+}
