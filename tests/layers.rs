@@ -56,8 +56,8 @@ const HOUSE: &[Room] = &[
     room("ct", Decisions, &["der", "fault", "merkle", "time", "x509"]),
     room("ca", Decisions, &["ct", "der", "entropy", "fault", "identity", "lint", "possession", "time", "x509"]),
     room("audit", Decisions, &["time"]),
-    room("verify", Decisions, &["ct", "der", "identity", "time", "x509"]),
-    room("trust", Decisions, &["ct", "time", "verify"]),
+    room("trust", Decisions, &["ct", "time"]),
+    room("verify", Decisions, &["ct", "der", "identity", "time", "trust", "x509"]),
 
     room("issuance", Services, &["audit", "ca", "ct", "entropy", "fault", "identity", "possession", "time", "token"]),
 
