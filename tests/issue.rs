@@ -1,0 +1,80 @@
+//! Issuing, in a world of its own: what a certificate is, and the rules that hold around it.
+
+mod world;
+
+use shortleaf::store::memory::MemoryStore;
+use world::World;
+use world::issuer::Identity;
+use world::subject::{Kind, Subject};
+
+#[tokio::test]
+async fn every_key_gets_a_certificate_for_every_identity() {
+    let world = World::new();
+    for kind in Kind::ALL {
+        let subject = Subject::generate(kind);
+        for identity in Identity::ALL {
+            let issued = world.ask(world.request(identity, &subject)).await;
+            assert!(issued.is_ok(), "{kind:?}, {identity:?}: {:?}", issued.err());
+        }
+    }
+    assert_eq!(world.logged(), 21);
+    world.check().await;
+}
+
+#[tokio::test]
+async fn the_same_request_again_gets_the_same_certificate() {
+    let world = World::new();
+    let subject = Subject::generate(Kind::P256);
+    let token = world.token(Identity::Github);
+    let challenge = Identity::Github.challenge();
+    let mut answers = Vec::new();
+    for _ in 0..2 {
+        let request = world.request_with(token.clone(), &subject, &challenge);
+        answers.push(world.ask(request).await.expect("a certificate"));
+    }
+    assert_eq!(answers[0].leaf_der, answers[1].leaf_der);
+    assert_eq!((answers[0].repeated, answers[1].repeated), (false, true));
+    assert_eq!(world.logged(), 1);
+    world.check().await;
+}
+
+#[tokio::test]
+async fn a_refused_request_leaves_no_signature() {
+    let world = World::new();
+    let subject = Subject::generate(Kind::P256);
+    // The proof is over another name.
+    let token = world.token(Identity::Github);
+    let request = world.request_with(token, &subject, "repo:octo-org/other:ref:refs/heads/main");
+    let error = world.ask(request).await.expect_err("a wrong proof");
+    assert_eq!(error.reason().as_str(), "PROOF_INVALID");
+    assert_eq!(world.trail(), ["refused"]);
+    assert_eq!(world.logged(), 0);
+    world.check().await;
+}
+
+#[tokio::test]
+async fn a_token_is_too_old_after_its_time() {
+    let world = World::new();
+    let request = world.request(Identity::Email, &Subject::generate(Kind::Ed25519));
+    world.advance(400);
+    let error = world.ask(request).await.expect_err("an expired token");
+    assert_eq!(error.reason().as_str(), "TOKEN_EXPIRED");
+    world.check().await;
+}
+
+#[tokio::test]
+async fn two_worlds_are_the_same_world() {
+    let serial = |issued: shortleaf::issuance::Issued| issued.serial;
+    let one = serial(World::new().certificate(Identity::Email).await);
+    let other = serial(World::new().certificate(Identity::Email).await);
+    assert_eq!(one, other);
+}
+
+/// The world's own check must be able to fail.
+#[tokio::test]
+#[should_panic(expected = "signed before its intent was stored")]
+async fn a_signature_without_a_record_is_found() {
+    let world = World::with(|parts| parts.store = std::sync::Arc::new(MemoryStore::new()));
+    world.certificate(Identity::Email).await;
+    world.check().await;
+}
