@@ -238,15 +238,16 @@ mod tests {
     fn a_refusal_keeps_the_reason_and_loses_control_characters() {
         let body =
             br#"{"code":3,"message":"bad\u001b[31m token","details":[{"reason":"TOKEN_EXPIRED"}]}"#;
-        match refused(400, None, body) {
-            Error::Refused {
-                reason, message, ..
-            } => assert_eq!(
-                (reason.as_str(), message.as_str()),
-                ("TOKEN_EXPIRED", "bad [31m token")
-            ),
-            other => panic!("{other}"),
-        }
+        let Error::Refused {
+            reason, message, ..
+        } = refused(400, None, body)
+        else {
+            panic!("not a refusal")
+        };
+        assert_eq!(
+            (reason.as_str(), message.as_str()),
+            ("TOKEN_EXPIRED", "bad [31m token")
+        );
     }
 
     #[test]
