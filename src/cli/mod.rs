@@ -81,15 +81,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
-            // --help and --version are results; everything else is wrong usage.
-            let _ = error.print();
-            return if error.use_stderr() {
-                Exit::Usage.into()
-            } else {
-                Exit::Ok.into()
-            };
-        }
+        Err(error) => return usage(&error).into(),
     };
     let out = Output::new(cli.json, cli.quiet);
     match run(cli.command, &out) {
@@ -98,6 +90,31 @@ pub fn main() -> ExitCode {
             out.failure(&failure);
             failure.exit.into()
         }
+    }
+}
+
+/// The end of a command line that clap did not take. `--help` and `--version` are results; all
+/// else is wrong usage, told in clap's words, which name the nearest flag.
+fn usage(error: &clap::Error) -> Exit {
+    let json = std::env::args_os().any(|argument| argument == "--json");
+    if !error.use_stderr() || !json {
+        let _ = error.print();
+    } else {
+        let text = error.render().to_string();
+        let first: Vec<&str> = text
+            .lines()
+            .take_while(|line| !line.is_empty())
+            .map(str::trim)
+            .collect();
+        let message = first.join(" ");
+        let message = message.trim_start_matches("error: ");
+        Output::new(true, false)
+            .failure(&Failure::new(Exit::Usage, message).hint("shortleaf --help"));
+    }
+    if error.use_stderr() {
+        Exit::Usage
+    } else {
+        Exit::Ok
     }
 }
 

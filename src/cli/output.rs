@@ -13,7 +13,14 @@ pub(super) struct Output {
     pub(super) json: bool,
     /// `--quiet`: no talk.
     pub(super) quiet: bool,
-    colour: bool,
+    colour: Colour,
+}
+
+/// Where colour is wanted: one stream may be a terminal and the other a file.
+#[derive(Clone, Copy, Debug)]
+struct Colour {
+    stdout: bool,
+    stderr: bool,
 }
 
 /// A command that did not do what was asked.
@@ -27,16 +34,23 @@ pub(super) struct Failure {
     pub(super) message: String,
     /// One thing to try next.
     pub(super) hint: Option<String>,
+    /// Where it is explained, as a path in the repository.
+    pub(super) doc: &'static str,
 }
 
 impl Failure {
-    /// A failure whose code is the exit code's own name.
+    /// A failure whose code is the exit code's own word.
     pub(super) fn new(exit: Exit, message: impl Into<String>) -> Self {
         Self {
             exit,
-            code: format!("{exit:?}").to_lowercase(),
+            code: exit.word().to_owned(),
             message: message.into(),
             hint: None,
+            doc: if exit == Exit::Configuration {
+                "config/shortleaf.toml"
+            } else {
+                "docs/cli.md"
+            },
         }
     }
 
@@ -71,7 +85,11 @@ impl Output {
         let set = |name: &str| std::env::var_os(name).is_some_and(|v| !v.is_empty() && v != "0");
         let off = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty())
             || std::env::var_os("CLICOLOR").is_some_and(|v| v == "0");
-        let colour = !json && (set("CLICOLOR_FORCE") || (!off && std::io::stderr().is_terminal()));
+        let wanted = |terminal: bool| !json && (set("CLICOLOR_FORCE") || (!off && terminal));
+        let colour = Colour {
+            stdout: wanted(std::io::stdout().is_terminal()),
+            stderr: wanted(std::io::stderr().is_terminal()),
+        };
         Self {
             json,
             quiet,
@@ -83,6 +101,27 @@ impl Output {
     pub(super) fn result(&self, line: &str) {
         // A reader that went away (`| head`) is not an error of ours.
         let _ = writeln!(std::io::stdout().lock(), "{line}");
+    }
+
+    /// A line of a result that is told for people; with `--json` its facts come at the end.
+    pub(super) fn tell(&self, line: &str) {
+        if !self.json {
+            self.result(line);
+        }
+    }
+
+    /// The line people and programs wait for: the server at `url` answers. `facts` go with it
+    /// under `--json`.
+    pub(super) fn ready(&self, url: &str, facts: Value) {
+        if !self.json {
+            return self.result(&format!("READY {url}"));
+        }
+        let mut all = serde_json::Map::new();
+        all.insert("ready".to_owned(), json!(url));
+        if let Value::Object(facts) = facts {
+            all.extend(facts);
+        }
+        self.json(Value::Object(all));
     }
 
     /// Bytes of the result, as they are.
@@ -116,35 +155,37 @@ impl Output {
 
     /// A warning; shown even with `--quiet`.
     pub(super) fn warn(&self, line: &str) {
-        let word = self.paint("warning", "33");
+        if self.json {
+            let _ = writeln!(
+                std::io::stderr().lock(),
+                "{}",
+                json!({ "v": 1, "warning": line })
+            );
+            return;
+        }
+        let word = paint("warning", "33", self.colour.stderr);
         let _ = writeln!(std::io::stderr().lock(), "{word}: {line}");
     }
 
-    /// `ok`, in green where colour is wanted.
+    /// `ok` for a line of the result, in green where colour is wanted.
     pub(super) fn ok(&self) -> String {
-        self.paint("ok", "32")
-    }
-
-    /// `FAIL`, in red where colour is wanted.
-    pub(super) fn fail(&self) -> String {
-        self.paint("FAIL", "31")
+        paint("ok", "32", self.colour.stdout)
     }
 
     /// The end of a command that failed.
     pub(super) fn failure(&self, failure: &Failure) {
         let mut err = std::io::stderr().lock();
         let _ = if self.json {
-            let doc = "docs/errors.md";
             writeln!(
                 err,
                 "{}",
-                json!({ "v": 1, "code": failure.code, "exit": failure.exit.code(), "message": failure.message, "hint": failure.hint, "doc": doc })
+                json!({ "v": 1, "code": failure.code, "exit": failure.exit.code(), "message": failure.message, "hint": failure.hint, "doc": failure.doc })
             )
         } else {
             writeln!(
                 err,
                 "{} {}  {}",
-                self.fail(),
+                paint("FAIL", "31", self.colour.stderr),
                 failure.exit.code(),
                 failure.message
             )
@@ -156,12 +197,12 @@ impl Output {
             })
         };
     }
+}
 
-    fn paint(self, word: &str, code: &str) -> String {
-        if self.colour {
-            format!("\x1b[{code}m{word}\x1b[0m")
-        } else {
-            word.to_owned()
-        }
+fn paint(word: &str, code: &str, colour: bool) -> String {
+    if colour {
+        format!("\x1b[{code}m{word}\x1b[0m")
+    } else {
+        word.to_owned()
     }
 }
