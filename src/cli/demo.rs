@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::exit::Exit;
 use super::output::{Failure, Output};
+use super::signal::Stop;
 use crate::client;
 use crate::dev::issuer::Persona;
 use crate::dev::{self, Dev, Options};
@@ -20,22 +21,31 @@ use crate::x509::pem;
 const ROUNDS: usize = 25;
 
 pub(super) async fn run(out: &Output) -> Result<(), Failure> {
-    let mut timing = Vec::new();
-    out.result("shortleaf demo: CA, log and OIDC issuer in this process, on 127.0.0.1 only\n");
+    let stop = Stop::listen()?;
+    let (mut timing, mut facts) = (Vec::new(), Map::new());
+    out.tell("shortleaf demo: CA, log and OIDC issuer in this process, on 127.0.0.1 only\n");
     let started = Instant::now();
     let dev = dev::start(Options::default())
         .await
         .map_err(|e| failed(&e))?;
     timing.push(("start, keys of CA, log and issuer made", started.elapsed()));
-    let told = tell(&dev, &mut timing, out).await;
+    let told = tokio::select! {
+        told = tell(&dev, &mut timing, &mut facts, out) => told,
+        () = stop.wait() => Err(Failure::new(Exit::Interrupted, "interrupted")),
+    };
+    // In either case: the temporary folder goes with it.
     dev.stop().await;
     told?;
-    out.result("\ntiming");
+    out.tell("\ntiming");
+    let mut milliseconds = Vec::new();
     for (what, took) in timing {
-        out.result(&format!(
-            "   {what:<52} {:>8.2} ms",
-            took.as_secs_f64() * 1000.0
-        ));
+        let took = took.as_secs_f64() * 1000.0;
+        out.tell(&format!("   {what:<52} {took:>8.2} ms"));
+        milliseconds.push(json!({ "what": what, "ms": took }));
+    }
+    facts.insert("timing".to_owned(), Value::Array(milliseconds));
+    if out.json {
+        out.json(Value::Object(facts));
     }
     Ok(())
 }
@@ -44,6 +54,7 @@ pub(super) async fn run(out: &Output) -> Result<(), Failure> {
 async fn tell(
     dev: &Dev,
     timing: &mut Vec<(&'static str, Duration)>,
+    facts: &mut Map<String, Value>,
     out: &Output,
 ) -> Result<(), Failure> {
     let claims = dev.issuer().default_claims(Persona::Github);
@@ -54,12 +65,12 @@ async fn tell(
             .unwrap_or_default()
             .to_owned()
     };
-    out.result("1  a CI job gets an OIDC token");
-    out.result(&format!(
+    out.tell("1  a CI job gets an OIDC token");
+    out.tell(&format!(
         "   issuer     {}",
         dev.issuer().url(Persona::Github)
     ));
-    out.result(&format!(
+    out.tell(&format!(
         "   says       {} {} by {} on a {} runner",
         said("event_name"),
         said("ref"),
@@ -68,8 +79,8 @@ async fn tell(
     ));
     let token = mint(dev, claims.clone())?;
 
-    out.result("\n2  it makes a key and asks for a certificate");
-    out.result(&format!(
+    out.tell("\n2  it makes a key and asks for a certificate");
+    out.tell(&format!(
         "   POST       {}/api/v2/signingCert",
         dev.instance().url()
     ));
@@ -83,28 +94,48 @@ async fn tell(
     let verified = verified(dev, &chain, &claims)?;
     timing.push(("verify it", asked.elapsed()));
     let certificate = verified.inspection();
-    out.result(&format!("   serial     {}", hex(&certificate.serial)));
-    out.result(&format!(
+    out.tell(&format!("   serial     {}", hex(&certificate.serial)));
+    out.tell(&format!(
         "   valid      {} to {}",
         certificate.not_before, certificate.not_after
     ));
     let (San::Email(identity) | San::Uri(identity)) = verified.identity();
-    out.result(&format!("   identity   {identity}"));
+    out.tell(&format!("   identity   {identity}"));
     for sct in certificate.scts() {
-        out.result(&format!(
+        out.tell(&format!(
             "   logged     {} by log {}",
             sct.timestamp,
             hex(&sct.log_id.0[..8])
         ));
     }
 
-    out.result("\n3  anyone verifies it, with the trust file alone");
-    for check in verified.checks() {
-        out.result(&format!("   {} {check}", out.ok()));
+    out.tell("\n3  anyone verifies it, with the trust file alone");
+    let checks: Vec<String> = verified.checks().iter().map(ToString::to_string).collect();
+    for check in &checks {
+        out.tell(&format!("   {} {check}", out.ok()));
     }
 
-    out.result("\n4  the same job with an expired token is refused");
-    out.result(&format!("   {}", refusal(dev, claims.clone()).await?));
+    out.tell("\n4  the same job with an expired token is refused");
+    let (status, reason, message) = refusal(dev, claims.clone()).await?;
+    out.tell(&format!("   {status} {reason}"));
+    out.tell(&format!("   {message}"));
+    facts.extend([
+        ("serial".to_owned(), json!(hex(&certificate.serial))),
+        ("identity".to_owned(), json!(identity)),
+        (
+            "not_before".to_owned(),
+            json!(certificate.not_before.to_string()),
+        ),
+        (
+            "not_after".to_owned(),
+            json!(certificate.not_after.to_string()),
+        ),
+        ("checks".to_owned(), json!(checks)),
+        (
+            "refused".to_owned(),
+            json!({ "status": status, "reason": reason, "message": message }),
+        ),
+    ]);
 
     timing.push((
         "one certificate over HTTP, median of 25",
@@ -159,7 +190,10 @@ fn verified(
 }
 
 /// What the server says to a token that ended an hour ago.
-async fn refusal(dev: &Dev, mut claims: Map<String, Value>) -> Result<String, Failure> {
+async fn refusal(
+    dev: &Dev,
+    mut claims: Map<String, Value>,
+) -> Result<(u16, String, String), Failure> {
     let then = SystemClock.now().seconds().plus(-3600);
     for (claim, at) in [
         ("iat", then.plus(-300)),
@@ -174,7 +208,7 @@ async fn refusal(dev: &Dev, mut claims: Map<String, Value>) -> Result<String, Fa
             reason,
             message,
             ..
-        }) => Ok(format!("{status} {reason}\n   {message}")),
+        }) => Ok((status, reason, message)),
         Err(other) => Err(failed(&other)),
         Ok(_) => Err(Failure::new(
             Exit::Unexpected,

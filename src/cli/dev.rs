@@ -9,7 +9,7 @@ use serde_json::json;
 use super::exit::Exit;
 use super::files;
 use super::output::{Failure, Output};
-use super::signal;
+use super::signal::Stop;
 use crate::client;
 use crate::config::IssuerType;
 use crate::dev::{self, Options};
@@ -71,7 +71,7 @@ pub(super) async fn run(args: DevArgs, out: &Output) -> Result<(), Failure> {
     if let Some(command) = &args.command {
         return token(command, out).await;
     }
-    let failed = |e: dev::Error| Failure::from_error(Exit::Unexpected, &e);
+    let stop = Stop::listen()?;
     let strict = args.strict;
     let dev = dev::start(Options {
         listen: args.listen,
@@ -82,13 +82,16 @@ pub(super) async fn run(args: DevArgs, out: &Output) -> Result<(), Failure> {
     })
     .await
     .map_err(failed)?;
-    if let Some(folder) = &args.out {
-        dev.write_out(folder).map_err(failed)?;
-        out.say(&format!("files      . {}", folder.join("env.sh").display()));
+    match &args.out {
+        Some(folder) => {
+            dev.write_out(folder).map_err(failed)?;
+            out.say(&format!("files      . {}", folder.join("env.sh").display()));
+        }
+        None => out.say("files      none; --out DIR writes env.sh and the trust files"),
     }
+    let issuer = dev.issuer().url(dev::issuer::Persona::Github);
     out.say(&format!(
-        "issuer     {}  (GitHub's claims; /email for an address)",
-        dev.issuer().url(dev::issuer::Persona::Github)
+        "issuer     {issuer}  (GitHub's claims; {issuer}/email for an address)"
     ));
     out.say(&format!("operators  {}", dev.instance().ops_url()));
     out.say(&format!("records    {}", dev.state().display()));
@@ -100,10 +103,31 @@ pub(super) async fn run(args: DevArgs, out: &Output) -> Result<(), Failure> {
     } else {
         out.say(&format!("tokens     audience {:?} (shared with every Sigstore service), {} certificates each; --strict for one", dev::SHARED_AUDIENCE, dev::LENIENT_CERTIFICATES_PER_TOKEN));
     }
-    out.result(&format!("READY {}", dev.instance().url()));
-    signal::wait().await;
+    out.ready(
+        dev.instance().url(),
+        json!({
+            "operators": dev.instance().ops_url(),
+            "issuer": issuer,
+            "records": dev.state(),
+            "files": args.out,
+            "strict": strict,
+        }),
+    );
+    stop.wait().await;
     dev.stop().await;
     Ok(())
+}
+
+fn failed(error: dev::Error) -> Failure {
+    if matches!(error, dev::Error::NotLoopback { .. }) {
+        return Failure::from_error(Exit::Usage, &error)
+            .hint("--listen 127.0.0.1:0; `shortleaf serve` is for other machines");
+    }
+    let failure = Failure::from_error(Exit::Unexpected, &error);
+    if matches!(error, dev::Error::State { .. } | dev::Error::Out { .. }) {
+        return failure.hint("--state DIR and --out DIR want folders this user can write");
+    }
+    failure
 }
 
 async fn token(command: &DevCommand, out: &Output) -> Result<(), Failure> {
@@ -131,6 +155,10 @@ async fn token(command: &DevCommand, out: &Output) -> Result<(), Failure> {
         query.finish()
     );
     let token = client::development_token(&url, body).await.map_err(|e| {
+        if matches!(e, client::Error::Refused { .. }) {
+            return Failure::from_error(Exit::Usage, &e)
+                .hint("--claims '{\"sub\":\"repo:acme/app\"}' --over-defaults");
+        }
         Failure::from_error(Exit::Network, &e)
             .hint("is `shortleaf dev` running, and its env.sh read?")
     })?;

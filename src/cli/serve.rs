@@ -1,11 +1,12 @@
 //! `serve`: the server, from its configuration, until a signal.
 
 use clap::Args;
+use serde_json::json;
 
 use super::config::ConfigArgs;
 use super::exit::Exit;
 use super::output::{Failure, Output};
-use super::signal;
+use super::signal::Stop;
 use crate::config::LogFormat;
 use crate::instance::{self, Listeners, parts};
 use crate::telemetry;
@@ -30,6 +31,7 @@ pub(super) async fn run(mut args: ServeArgs, out: &Output) -> Result<(), Failure
         .set
         .extend(args.state.map(|v| format!("state.dir={v}")));
     let settings = args.config.load()?.settings;
+    let stop = Stop::listen()?;
     let format = match settings.log_format {
         LogFormat::Text => telemetry::Format::Text,
         LogFormat::Json => telemetry::Format::Json,
@@ -40,7 +42,10 @@ pub(super) async fn run(mut args: ServeArgs, out: &Output) -> Result<(), Failure
         tracing::warn!("{warning}");
     }
     let listeners = Listeners::bind(settings.server.listen, settings.server.ops_listen).await;
-    let listeners = listeners.map_err(|e| Failure::from_error(Exit::Configuration, &e))?;
+    let listeners = listeners.map_err(|e| {
+        Failure::from_error(Exit::Configuration, &e)
+            .hint("is it running already? --listen ADDR, or server.ops_listen, moves it")
+    })?;
     let blueprint = parts::blueprint(settings).map_err(|e| {
         let failure = Failure::from_error(Exit::Configuration, &e);
         match e.hint() {
@@ -50,10 +55,11 @@ pub(super) async fn run(mut args: ServeArgs, out: &Output) -> Result<(), Failure
     })?;
     let running = instance::start(blueprint, listeners)
         .map_err(|e| Failure::from_error(Exit::Configuration, &e))?;
-    out.say(&format!("serving    {}", running.url()));
-    out.say(&format!("operators  {}", running.ops_url()));
-    out.result(&format!("READY {}", running.url()));
-    signal::wait().await;
+    let (url, operators) = (running.url(), running.ops_url());
+    // On standard error is the log and nothing else: a collector reads it line by line.
+    tracing::info!(url, operators, "ready");
+    out.ready(url, json!({ "operators": operators }));
+    stop.wait().await;
     tracing::info!("stopping: no new connections, finishing what is in flight");
     running.stop().await;
     Ok(())
