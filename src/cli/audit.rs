@@ -1,6 +1,5 @@
 //! `audit verify`: walks the audit log's chain.
 
-use std::fs::File;
 use std::io::BufReader;
 use std::path::PathBuf;
 
@@ -8,6 +7,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::exit::Exit;
+use super::files;
 use super::output::{Failure, Output};
 use crate::audit;
 
@@ -22,8 +22,7 @@ pub(super) enum AuditCommand {
 
 pub(super) fn run(command: &AuditCommand, out: &Output) -> Result<(), Failure> {
     let AuditCommand::Verify { file } = command;
-    let opened = File::open(file)
-        .map_err(|e| Failure::new(Exit::Usage, format!("cannot read {}: {e}", file.display())))?;
+    let opened = files::open(file)?;
     let summary = audit::verify(BufReader::new(opened)).map_err(|e| {
         Failure::from_error(Exit::Unexpected, &e)
             .hint("compare with a copy kept elsewhere: everything from this line on is in doubt")

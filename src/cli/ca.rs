@@ -38,11 +38,7 @@ pub(super) struct InitArgs {
     #[arg(long, value_name = "URL")]
     crl_url: Option<String>,
     /// File whose first line encrypts the private keys
-    #[arg(
-        long,
-        value_name = "FILE",
-        required_unless_present = "insecure_unencrypted"
-    )]
+    #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
     /// Write private keys in the clear
     #[arg(long, conflicts_with = "passphrase_file")]
@@ -63,6 +59,13 @@ pub(super) fn run(command: &CaCommand, out: &Output) -> Result<(), Failure> {
         .map(|path| passphrase(path))
         .transpose()?;
     if passphrase.is_none() {
+        if !args.insecure_unencrypted {
+            return Err(Failure::new(
+                Exit::Usage,
+                "private keys are encrypted, and there is no passphrase",
+            )
+            .hint("--passphrase-file FILE, or --insecure-unencrypted"));
+        }
         out.warn("private keys are written in the clear");
     }
     let request = init::Request {
@@ -74,7 +77,18 @@ pub(super) fn run(command: &CaCommand, out: &Output) -> Result<(), Failure> {
         crl_url: args.crl_url.as_deref(),
         now: SystemClock.now().seconds(),
     };
-    let failed = |e: init::InitError| Failure::from_error(Exit::Usage, &e);
+    let failed = |e: init::InitError| {
+        let failure = Failure::from_error(Exit::Usage, &e);
+        match e {
+            init::InitError::Organization { .. } => failure.hint("--name \"Example GmbH\""),
+            init::InitError::CrlUrl { .. } => {
+                failure.hint("--crl-url http://ca.example/crl/root.crl")
+            }
+            init::InitError::Time { .. } | init::InitError::Key(_) | init::InitError::Rcgen(_) => {
+                failure
+            }
+        }
+    };
     let texts = init::build(&request, &SystemEntropy)
         .and_then(|ca| ca.to_files(passphrase.as_ref(), &SystemEntropy))
         .map_err(failed)?;

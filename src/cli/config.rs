@@ -91,8 +91,12 @@ impl ConfigArgs {
             flags,
         };
         config::load(&inputs).map_err(|e| {
-            Failure::from_error(Exit::Configuration, &e)
-                .hint("config/shortleaf.toml in the repository documents every key")
+            let failure = Failure::from_error(Exit::Configuration, &e);
+            if inputs.file.is_none() {
+                failure.hint("no configuration file was found; name one with --config FILE")
+            } else {
+                failure.hint("config/shortleaf.toml in the repository documents every key")
+            }
         })
     }
 

@@ -1,7 +1,7 @@
 //! Files on the command line: bounded reads, and writes that overwrite nothing secret.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -9,15 +9,25 @@ use super::exit::Exit;
 use super::output::{Failure, Output};
 
 fn failed(doing: &str, path: &Path, error: &std::io::Error) -> Failure {
-    Failure::new(
+    let failure = Failure::new(
         Exit::Usage,
         format!("cannot {doing} {}: {error}", path.display()),
-    )
+    );
+    if error.kind() == ErrorKind::NotFound {
+        failure.hint("is the path right? A relative one starts at the working directory")
+    } else {
+        failure.hint(format!("ls -ld {}", path.display()))
+    }
+}
+
+/// Opens a file for reading.
+pub(super) fn open(path: &Path) -> Result<File, Failure> {
+    File::open(path).map_err(|e| failed("read", path, &e))
 }
 
 /// Reads a file of at most `limit` bytes.
 pub(super) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
-    let file = File::open(path).map_err(|e| failed("read", path, &e))?;
+    let file = open(path)?;
     let mut bytes = Vec::new();
     file.take(limit + 1)
         .read_to_end(&mut bytes)

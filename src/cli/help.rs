@@ -22,14 +22,33 @@ pub(super) enum Topic {
 const VARIABLES: &[(&str, &str)] = &[
     ("SHORTLEAF_CONFIG", "configuration file"),
     ("SHORTLEAF_SERVER", "the CA for `cert`"),
-    ("SIGSTORE_ID_TOKEN", "OIDC token for `cert`"),
+    (
+        "SIGSTORE_ID_TOKEN",
+        "OIDC token for `cert`, secret; before any platform is asked",
+    ),
     (
         "ACTIONS_ID_TOKEN_REQUEST_URL",
         "where `cert` asks for a token on GitHub Actions",
     ),
-    ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "the credential for it"),
+    (
+        "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+        "the credential for it, secret",
+    ),
+    (
+        "GITHUB_ACTIONS",
+        "set by GitHub: the token is masked, a missing permission is named",
+    ),
+    ("OIDC_ISSUER", "the issuer `dev token` asks"),
+    ("XDG_CONFIG_HOME, HOME", "where configuration is looked for"),
+    (
+        "TMPDIR",
+        "where `dev` and `demo` keep their temporary folder",
+    ),
     ("NO_COLOR, CLICOLOR, CLICOLOR_FORCE", "colour"),
 ];
+
+/// Variables whose value is not shown.
+const SECRET: &[&str] = &["SIGSTORE_ID_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"];
 
 const FILES: &[(&str, &str)] = &[
     (
@@ -41,6 +60,10 @@ const FILES: &[(&str, &str)] = &[
         "configuration, next",
     ),
     ("/etc/shortleaf/config.toml", "configuration, last"),
+    (
+        "ca.chain, ca.key, ca.passphrase_file",
+        "what `serve` signs with; `ca init` writes them",
+    ),
     ("<state.dir>/issuance.redb", "issuance records"),
     (
         "<state.dir>/audit.log",
@@ -53,11 +76,11 @@ const FILES: &[(&str, &str)] = &[
 ];
 
 pub(super) fn run(topic: Option<Topic>, out: &Output) {
-    let rows: Vec<(String, String)> = match topic {
+    let mut rows: Vec<(String, String)> = match topic {
         None => {
             let mut command = super::Cli::command();
             out.raw(command.render_help().to_string().as_bytes());
-            out.result("Topics: shortleaf help exit-codes | environment | files");
+            out.result("\nTopics: shortleaf help exit-codes | environment | files");
             return;
         }
         Some(Topic::ExitCodes) => Exit::ALL
@@ -81,6 +104,13 @@ pub(super) fn run(topic: Option<Topic>, out: &Output) {
             .map(|(n, m)| ((*n).to_owned(), (*m).to_owned()))
             .collect(),
     };
+    if matches!(topic, Some(Topic::Environment)) {
+        for (name, meaning) in &mut rows {
+            if let Some(value) = value(name) {
+                meaning.push_str(&format!(" = {value}"));
+            }
+        }
+    }
     if out.json {
         out.json(json!({ "rows": rows }));
         return;
@@ -89,6 +119,19 @@ pub(super) fn run(topic: Option<Topic>, out: &Output) {
     for (left, right) in rows {
         out.result(&format!("{left:<width$}  {right}"));
     }
+}
+
+/// What a variable is set to, secrets hidden.
+fn value(name: &str) -> Option<String> {
+    let value = std::env::var_os(name)?;
+    let secret = schema::SETTINGS
+        .iter()
+        .filter(|setting| setting.secret)
+        .any(|setting| schema::variable(setting.key) == name);
+    if secret || SECRET.contains(&name) {
+        return Some("(hidden)".to_owned());
+    }
+    Some(format!("{value:?}"))
 }
 
 pub(super) fn completion(shell: clap_complete::Shell, out: &Output) {

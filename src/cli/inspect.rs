@@ -25,7 +25,7 @@ pub(super) struct InspectArgs {
 pub(super) fn run(args: &InspectArgs, out: &Output) -> Result<(), Failure> {
     let certificates = certificates(&files::read(&args.file, MAX_INPUT_BYTES)?)?;
     let decoded: Result<Vec<Inspection>, _> = certificates.iter().map(|der| inspect(der)).collect();
-    let decoded = decoded.map_err(|e| Failure::from_error(Exit::NoCertificate, &e))?;
+    let decoded = decoded.map_err(|e| none(Failure::from_error(Exit::NoCertificate, &e)))?;
     if out.json {
         out.json(json!({ "certificates": decoded.iter().map(as_json).collect::<Vec<_>>() }));
         return Ok(());
@@ -46,19 +46,24 @@ fn certificates(bytes: &[u8]) -> Result<Vec<Vec<u8>>, Failure> {
     else {
         return Ok(vec![bytes.to_vec()]);
     };
-    let blocks = pem::decode(text).map_err(|e| Failure::from_error(Exit::NoCertificate, &e))?;
+    let blocks =
+        pem::decode(text).map_err(|e| none(Failure::from_error(Exit::NoCertificate, &e)))?;
     let ders: Vec<_> = blocks
         .into_iter()
         .filter(|b| b.label == "CERTIFICATE")
         .map(|b| b.der)
         .collect();
     if ders.is_empty() {
-        return Err(Failure::new(
+        return Err(none(Failure::new(
             Exit::NoCertificate,
             "the file holds no CERTIFICATE block",
-        ));
+        )));
     }
     Ok(ders)
+}
+
+fn none(failure: Failure) -> Failure {
+    failure.hint("give a certificate or a chain, PEM or DER, such as `shortleaf cert --out` writes")
 }
 
 fn print(certificate: &Inspection, out: &Output) {
@@ -122,6 +127,19 @@ fn lines(value: &Value) -> Vec<String> {
     }
 }
 
+/// The names a certificate is for, as text that is safe on a terminal.
+pub(super) fn identity(certificate: &Inspection) -> String {
+    let names = certificate.extensions.iter().filter_map(|extension| {
+        let Value::SubjectAltName(names) = &extension.value else {
+            return None;
+        };
+        Some(names.iter().map(|name| match name {
+            Name::Email(text) | Name::Uri(text) | Name::Other(text) => printable(text),
+        }))
+    });
+    names.flatten().collect::<Vec<_>>().join(", ")
+}
+
 fn name(name: &Name) -> String {
     match name {
         Name::Email(address) => format!("email:{address}"),
@@ -155,6 +173,6 @@ fn printable(text: &str) -> String {
         .collect()
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

@@ -8,6 +8,7 @@ use super::config::ConfigArgs;
 use super::exit::Exit;
 use super::files;
 use super::output::{Failure, Output};
+use crate::config::{CtLogSettings, CtSettings};
 use crate::instance;
 
 #[derive(Subcommand, Debug)]
@@ -44,8 +45,25 @@ pub(super) fn run(command: &TrustCommand, out: &Output) -> Result<(), Failure> {
         out: file,
     } = command;
     let settings = config.load()?.settings;
-    let published = instance::parts::published(&settings)
-        .map_err(|e| Failure::from_error(Exit::Configuration, &e))?;
+    if let (Format::TrustedRoot | Format::ClientTrust, Some(log)) =
+        (format, memory_log(&settings.ct))
+    {
+        // A key made here would be no log's; verifiers would refuse everything.
+        return Err(Failure::new(
+            Exit::Configuration,
+            format!("log {log:?} is kept in memory: its key is known only to the running server"),
+        )
+        .hint(
+            "fetch /trust/trusted_root.json or /trust/client_trust_config.json from the server",
+        ));
+    }
+    let published = instance::parts::published(&settings).map_err(|e| {
+        let failure = Failure::from_error(Exit::Configuration, &e);
+        match e.hint() {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    })?;
     let text = match format {
         Format::TrustedRoot => published.trust.trusted_root,
         Format::SigningConfig => published.trust.signing_config,
@@ -53,4 +71,15 @@ pub(super) fn run(command: &TrustCommand, out: &Output) -> Result<(), Failure> {
         Format::Pem => published.chain_pem,
     };
     files::deliver(file.as_deref(), text.as_bytes(), out)
+}
+
+/// The first log that forgets its key.
+fn memory_log(ct: &CtSettings) -> Option<&str> {
+    let CtSettings::Required { logs, .. } = ct else {
+        return None;
+    };
+    logs.iter().find_map(|log| match log {
+        CtLogSettings::Memory { name } => Some(name.as_str()),
+        CtLogSettings::Rfc6962 { .. } => None,
+    })
 }

@@ -148,6 +148,10 @@ impl Error {
     /// What to try, in one line, where there is something.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
+            Self::Authority {
+                source: keyfile::OpenError::Key(keyfile::KeyFileError::PassphraseMissing),
+                ..
+            } => Some("set ca.passphrase_file, or SHORTLEAF_CA_PASSPHRASE in the environment"),
             Self::Authority { source, .. } => Some(source.hint()),
             Self::Unreadable { .. } => Some(
                 "`shortleaf ca init` makes a CA; `shortleaf config show --effective` shows every path",
