@@ -11,8 +11,11 @@ use zeroize::Zeroizing;
 
 use super::exit::Exit;
 use super::files;
+use super::inspect;
 use super::output::{Failure, Output};
 use crate::client::{self, ambient};
+use crate::verify;
+use crate::x509::pem;
 
 /// Largest token, key or request file read, in bytes.
 const MAX_INPUT_BYTES: u64 = 64 * 1024;
@@ -20,7 +23,7 @@ const MAX_INPUT_BYTES: u64 = 64 * 1024;
 #[derive(Args, Debug)]
 pub(super) struct CertArgs {
     /// The CA, such as https://ca.example
-    #[arg(long, value_name = "URL", env = "SHORTLEAF_SERVER")]
+    #[arg(long, value_name = "URL", env = "SHORTLEAF_SERVER", value_parser = server)]
     server: String,
     /// File with the OIDC token, `-` for standard input [default: SIGSTORE_ID_TOKEN, GitHub
     /// Actions, cosign's token file]
@@ -44,32 +47,127 @@ pub(super) struct CertArgs {
 }
 
 pub(super) async fn run(args: &CertArgs, out: &Output) -> Result<(), Failure> {
-    let (csr, fresh) = request(args)?;
-    let token = token(args, out).await?;
-    let chain = client::certificate(&args.server, token.expose_secret(), &csr)
-        .await
-        .map_err(|e| failure(&e))?;
-    // The key first: a certificate without its key is of no use, the other way round harms nobody.
-    if let (Some(path), Some(pem)) = (&args.new_key, fresh) {
-        files::write_new_secret(path, pem.as_bytes())?;
-        out.say(&format!("key        {} (owner only)", path.display()));
+    let (csr, mut key) = request(args)?;
+    if let Some(host) = in_the_clear(&args.server) {
+        out.warn(&format!(
+            "plain http: the token travels to {host} in the clear"
+        ));
     }
+    let token = token(args, out).await?;
+    let chain = match client::certificate(&args.server, token.expose_secret(), &csr).await {
+        Ok(chain) => chain,
+        Err(error) => {
+            let failure = failure(&error);
+            return Err(match key.filter(|_| may_have_issued(&error)) {
+                // The token may be spent on this key: with it, asking again gets the answer.
+                Some(key) => {
+                    let again = format!("again with --key {}", key.path.display());
+                    key.keep();
+                    failure.hint(again)
+                }
+                None => failure,
+            });
+        }
+    };
+    if let Some(key) = key.take() {
+        out.say(&format!("key        {} (owner only)", key.path.display()));
+        key.keep();
+    }
+    let leaf = read(&chain).map_err(|what| {
+        Failure::new(
+            Exit::Unexpected,
+            format!("the answer from {} holds {what}", args.server),
+        )
+        .hint("is it a Fulcio server?")
+    })?;
+    let identity = inspect::identity(&leaf);
+    let serial = inspect::hex(&leaf.serial);
+    out.say(&format!("identity   {identity}"));
+    out.say(&format!("serial     {serial}  valid to {}", leaf.not_after));
     let pem = chain.concat();
     if let Some(path) = &args.out {
         files::write(path, pem.as_bytes())?;
         out.say(&format!("cert       {}", path.display()));
     }
     if out.json {
-        out.json(json!({ "chain": chain, "key_file": args.new_key, "chain_file": args.out }));
+        out.json(json!({
+            "chain": chain,
+            "serial": serial,
+            "identity": identity,
+            "not_after": leaf.not_after.to_string(),
+            "key_file": args.new_key,
+            "chain_file": args.out,
+        }));
     } else if args.out.is_none() {
         out.raw(pem.as_bytes());
     }
     Ok(())
 }
 
-/// The CSR to send, and the PEM of the key made for it, if one was made. A request signs itself,
-/// so the proof does not depend on what the issuer's challenge claim is.
-fn request(args: &CertArgs) -> Result<(String, Option<Zeroizing<String>>), Failure> {
+fn server(text: &str) -> Result<String, String> {
+    match url::Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "https" | "http") && url.has_host() => {
+            Ok(text.trim_end_matches('/').to_owned())
+        }
+        _ => Err("write https://HOST".to_owned()),
+    }
+}
+
+/// The host, if what is sent there can be read on the way.
+fn in_the_clear(server: &str) -> Option<String> {
+    let url = url::Url::parse(server).ok()?;
+    let loopback = match url.host()? {
+        url::Host::Domain(name) => name == "localhost",
+        url::Host::Ipv4(address) => address.is_loopback(),
+        url::Host::Ipv6(address) => address.is_loopback(),
+    };
+    (url.scheme() == "http" && !loopback).then(|| url.host_str().unwrap_or_default().to_owned())
+}
+
+/// A key file made for this certificate. Without one it is taken back, so that the same command
+/// can be given again.
+struct NewKey {
+    path: PathBuf,
+    kept: bool,
+}
+
+impl NewKey {
+    fn keep(mut self) {
+        self.kept = true;
+    }
+}
+
+impl Drop for NewKey {
+    fn drop(&mut self) {
+        if !self.kept {
+            // It was written a moment ago and nobody has a certificate for it.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Whether the server may have made a certificate that did not reach us.
+fn may_have_issued(error: &client::Error) -> bool {
+    match error {
+        client::Error::Setup(_) => false,
+        client::Error::Unreachable { source, .. } => !source.is_connect(),
+        client::Error::Refused { status, .. } => *status >= 500,
+        client::Error::BadAnswer { .. } | client::Error::TooLarge { .. } => true,
+    }
+}
+
+/// The leaf of a chain, decoded.
+fn read(chain: &[String]) -> Result<verify::Inspection, &'static str> {
+    let leaf = chain.first().ok_or("no certificate")?;
+    let blocks = pem::decode(leaf).map_err(|_| "no PEM")?;
+    let block = blocks.first().ok_or("no PEM block")?;
+    verify::inspect(&block.der).map_err(|_| "no certificate")
+}
+
+/// The CSR to send, and the key file made for it, if one was made: before the token is spent, so
+/// that a folder that cannot be written does not cost it. A request signs itself, so the proof
+/// does not depend on what the issuer's challenge claim is.
+fn request(args: &CertArgs) -> Result<(String, Option<NewKey>), Failure> {
     if let Some(path) = &args.csr {
         return Ok((files::read_text(path, MAX_INPUT_BYTES)?, None));
     }
@@ -87,7 +185,9 @@ fn request(args: &CertArgs) -> Result<(String, Option<Zeroizing<String>>), Failu
             files::refuse_existing(path)?;
             let pair = KeyPair::generate().map_err(unusable)?;
             let pem = Zeroizing::new(pair.serialize_pem());
-            (pair, Some(pem))
+            files::write_new_secret(path, pem.as_bytes())?;
+            let (path, kept) = (path.clone(), false);
+            (pair, Some(NewKey { path, kept }))
         }
         (None, None) => {
             return Err(Failure::new(Exit::Usage, "which key shall be certified?")
@@ -138,7 +238,7 @@ async fn token(args: &CertArgs, out: &Output) -> Result<SecretString, Failure> {
     Ok(found.token)
 }
 
-/// The server's reason decides the exit code.
+/// The server's reason decides the exit code and what to try.
 fn failure(error: &client::Error) -> Failure {
     let client::Error::Refused {
         reason,
@@ -154,7 +254,8 @@ fn failure(error: &client::Error) -> Failure {
             | client::Error::TooLarge { .. }
             | client::Error::Refused { .. } => Exit::Unexpected,
         };
-        return Failure::from_error(exit, error);
+        return Failure::from_error(exit, error)
+            .hint("is --server (SHORTLEAF_SERVER) right, and up?");
     };
     let exit = match reason.as_str() {
         "RULE_REFUSED" | "ISSUANCE_BLOCKED" => Exit::Refused,
@@ -167,11 +268,25 @@ fn failure(error: &client::Error) -> Failure {
     };
     let mut failure = Failure::from_error(exit, error);
     failure.code = reason.clone();
-    match (exit, retry_after_s) {
-        (_, Some(seconds)) => failure.hint(format!("again in {seconds} s")),
-        (Exit::Credentials, None) => {
-            failure.hint("get a fresh token; `docs/errors.md` explains each reason")
+    failure.doc = "docs/errors.md";
+    match retry_after_s {
+        Some(seconds) => failure.hint(format!("again in {seconds} s")),
+        None => failure.hint(advice(reason)),
+    }
+}
+
+/// What the caller can do about a reason.
+fn advice(reason: &str) -> &'static str {
+    match reason {
+        "TOKEN_EXPIRED" | "TOKEN_TOO_OLD" => "get a fresh token right before it is used",
+        "TOKEN_REPLAYED" => "get a fresh token, or give the key of the first time with --key",
+        "TOKEN_MALFORMED" => "is the token complete, and nothing else in its file?",
+        "TOKEN_ISSUER_UNKNOWN" => "GET /api/v2/configuration lists the issuers this server trusts",
+        "TOKEN_AUDIENCE_MISMATCH" => {
+            "ask for a token with the audience this server wants: --audience"
         }
-        _ => failure.hint("docs/errors.md explains each reason"),
+        "TOKEN_NOT_YET_VALID" => "compare this machine's clock with the issuer's and the server's",
+        "ALGORITHM_NOT_PERMITTED" => "--new-key makes a P-256 key, which every server takes",
+        _ => "docs/errors.md explains each reason",
     }
 }
