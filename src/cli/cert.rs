@@ -228,7 +228,9 @@ async fn token(args: &CertArgs, out: &Output) -> Result<SecretString, Failure> {
         match e {
             ambient::Error::GithubPermission => failure.hint("add `permissions: id-token: write` to this job; on pull requests from forks GitHub does not grant it"),
             ambient::Error::None => failure.hint("--token FILE, or set SIGSTORE_ID_TOKEN"),
-            ambient::Error::Github { .. } | ambient::Error::File { .. } | ambient::Error::Client(_) => failure,
+            ambient::Error::Github { .. } => failure.hint("run the job again; githubstatus.com tells whether Actions is well"),
+            ambient::Error::File { .. } => failure.hint("--token FILE names another"),
+            ambient::Error::Client(_) => failure,
         }
     })?;
     if std::env::var_os("GITHUB_ACTIONS").is_some() {

@@ -32,9 +32,7 @@ pub enum Error {
     #[error("this GitHub Actions job may not ask for an OIDC token")]
     GithubPermission,
     /// GitHub did not answer with a token.
-    #[error(
-        "GitHub's token service gave no token after {attempts} attempts (last status {status:?})"
-    )]
+    #[error("GitHub's token service gave no token after {attempts} attempt(s){}", status.map(|s| format!("; its last answer was {s}")).unwrap_or_default())]
     Github {
         /// How often we asked.
         attempts: u32,
@@ -104,7 +102,7 @@ async fn github(
     let separator = if url.contains('?') { '&' } else { '?' };
     let audience: String = url::form_urlencoded::byte_serialize(audience.as_bytes()).collect();
     let url = format!("{url}{separator}audience={audience}");
-    let mut status = None;
+    let (mut status, mut attempts) = (None, 0);
     for attempt in 1..=GITHUB_ATTEMPTS {
         let answer = client
             .get(&url)
@@ -114,6 +112,7 @@ async fn github(
             )
             .send()
             .await;
+        attempts = attempt;
         if let Ok(answer) = answer {
             status = Some(answer.status().as_u16());
             if answer.status().is_success() {
@@ -132,10 +131,7 @@ async fn github(
             tokio::time::sleep(Duration::from_millis(100 << attempt.min(4))).await;
         }
     }
-    Err(Error::Github {
-        attempts: GITHUB_ATTEMPTS,
-        status,
-    })
+    Err(Error::Github { attempts, status })
 }
 
 #[cfg(test)]
