@@ -116,7 +116,7 @@ fn each_refused_value_has_a_twin_that_is_accepted() {
             full("[server]\ndrain = \"5s\""),
         ),
         (
-            "configuration",
+            "server.insecure_plain_http",
             full("[server]\ninsecure_plain_http = \"yes\""),
             full("[server]\ninsecure_plain_http = true"),
         ),

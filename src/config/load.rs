@@ -20,6 +20,8 @@ const MAX_FILE_BYTES: u64 = 1024 * 1024;
 const OTHER_VARIABLES: &[&str] = &[
     "SHORTLEAF_CONFIG",
     "SHORTLEAF_SERVER",
+    "SHORTLEAF_OPS_URL",
+    "SHORTLEAF_LONG",
     "SHORTLEAF_PARTS",
     "SHORTLEAF_KILLS",
     "SHORTLEAF_REGENERATE",
@@ -111,6 +113,11 @@ pub fn load(inputs: &Inputs) -> Result<Loaded, Error> {
             value: format!("(hidden, in {})", path.display()),
             why: "a passphrase does not belong into this file; name a file with `ca.passphrase_file` or set SHORTLEAF_CA_PASSPHRASE",
         });
+    }
+    for setting in SETTINGS {
+        if let Some(value) = lookup(&table, setting.key) {
+            check_type(setting, value)?;
+        }
     }
     let effective = effective(&table, &sources);
     let raw = Raw::deserialize(Value::Table(table)).map_err(|e| Error::WrongType {
@@ -262,6 +269,33 @@ fn parse_text(key: &'static str, text: &str) -> Result<Value, Error> {
                 .collect(),
         )),
     }
+}
+
+/// Refuses a value of another type, by the setting's name; the deserializer would not know it.
+fn check_type(setting: &schema::Setting, value: &Value) -> Result<(), Error> {
+    let (fits, wanted) = match setting.kind {
+        Kind::Text => (value.is_str(), "a text in quotes"),
+        Kind::Bool => (value.is_bool(), "true or false, without quotes"),
+        Kind::Integer => (value.is_integer(), "a whole number"),
+        Kind::List => (
+            value
+                .as_array()
+                .is_some_and(|items| items.iter().all(Value::is_str)),
+            "a list of texts",
+        ),
+    };
+    if fits {
+        return Ok(());
+    }
+    let got = if setting.secret {
+        "it is not".to_owned()
+    } else {
+        format!("{value} is not")
+    };
+    Err(Error::WrongType {
+        key: setting.key.to_owned(),
+        message: format!("{got} {wanted}"),
+    })
 }
 
 fn default_value(literal: &str) -> Value {
