@@ -36,7 +36,8 @@ pub(super) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
         return Err(Failure::new(
             Exit::Usage,
             format!("{} is larger than {limit} bytes", path.display()),
-        ));
+        )
+        .hint("is it the right file?"));
     }
     Ok(bytes)
 }
