@@ -1,0 +1,458 @@
+//! `cert` and `inspect`: from a token to a certificate someone can read.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use crate::dev::Dev;
+use crate::github::{CREDENTIAL, TokenService};
+use crate::parts;
+use crate::program::{Call, PATIENCE, Place};
+
+const WORKFLOW: &str = "https://github.com/acme/app/.github/workflows/release.yml@refs/heads/main";
+
+impl Dev {
+    /// `shortleaf cert` at this instance.
+    fn cert(&self, more: &[&str]) -> Call {
+        let words = ["cert", "--server", self.variable("FULCIO_URL")];
+        let words: Vec<&str> = words.iter().chain(more).copied().collect();
+        self.place.call(&words)
+    }
+}
+
+#[test]
+fn a_token_in_a_file_buys_a_certificate_for_a_new_key() {
+    let dev = Dev::start(&[]);
+    let token = dev.token(&[]);
+    let ended = dev
+        .cert(&[
+            "--token",
+            &token,
+            "--new-key",
+            "key.pem",
+            "--out",
+            "cert.pem",
+        ])
+        .run()
+        .exits(0)
+        .says(&format!("identity   {WORKFLOW}"));
+    assert_eq!(ended.stdout, "");
+    let key = fs::metadata(dev.place.path("key.pem")).unwrap();
+    assert_eq!(key.permissions().mode() & 0o777, 0o600);
+
+    let Some(openssl) = parts::require_or_skip("openssl") else {
+        return;
+    };
+    let run = |words: &[&str]| {
+        parts::run("openssl", dev.place.command(&openssl).args(words), PATIENCE).stdout
+    };
+    assert_eq!(
+        run(&["x509", "-in", "cert.pem", "-noout", "-pubkey"]),
+        run(&["pkey", "-in", "key.pem", "-pubout"]),
+        "the certificate is for the key"
+    );
+}
+
+#[test]
+fn the_chain_goes_to_standard_output_without_out() {
+    let dev = Dev::start(&[]);
+    let token = dev.token(&[]);
+    let ended = dev
+        .cert(&["--token", &token, "--new-key", "key.pem"])
+        .run()
+        .exits(0);
+    assert_eq!(
+        ended.stdout.matches("-----BEGIN CERTIFICATE-----").count(),
+        3
+    );
+    let quiet = dev
+        .cert(&["-q", "--token", &token, "--new-key", "key2.pem"])
+        .run()
+        .exits(0);
+    assert_eq!(quiet.stderr, "");
+}
+
+#[test]
+fn a_token_may_come_from_standard_input_or_the_environment() {
+    let dev = Dev::start(&[]);
+    let token = dev.place.read(&dev.token(&[]));
+    dev.cert(&["--token", "-", "--new-key", "a.pem"])
+        .stdin(&token)
+        .run()
+        .exits(0);
+    dev.cert(&["--new-key", "b.pem"])
+        .env("SIGSTORE_ID_TOKEN", &token)
+        .run()
+        .exits(0)
+        .says("token      from SIGSTORE_ID_TOKEN");
+}
+
+#[test]
+fn in_a_job_the_token_is_fetched_for_this_server_and_masked() {
+    let dev = Dev::start(&["--strict"]);
+    let url = dev.variable("ACTIONS_ID_TOKEN_REQUEST_URL");
+    let ended = dev
+        .cert(&["--new-key", "key.pem"])
+        .env("GITHUB_ACTIONS", "true")
+        .env("ACTIONS_ID_TOKEN_REQUEST_URL", url)
+        .env("ACTIONS_ID_TOKEN_REQUEST_TOKEN", CREDENTIAL)
+        .run()
+        .exits(0)
+        .says("token      from GitHub Actions");
+    assert!(
+        ended.stderr.starts_with("::add-mask::eyJ"),
+        "masked before anything else"
+    );
+}
+
+#[test]
+fn githubs_service_is_asked_as_github_wants_it_and_again_when_it_fails() {
+    let dev = Dev::start(&[]);
+    let token = dev.place.read(&dev.token(&[])).trim().to_owned();
+    let service = TokenService::start(vec![
+        (500, "later".to_owned()),
+        (429, "slower".to_owned()),
+        (200, "not json".to_owned()),
+        (
+            200,
+            serde_json::json!({ "count": 1, "value": token }).to_string(),
+        ),
+    ]);
+    let ended = dev
+        .cert(&[
+            "--audience",
+            "https://ca.example/?a=b&c d",
+            "--new-key",
+            "key.pem",
+        ])
+        .env("GITHUB_ACTIONS", "true")
+        .env("ACTIONS_ID_TOKEN_REQUEST_URL", &service.url())
+        .env("ACTIONS_ID_TOKEN_REQUEST_TOKEN", CREDENTIAL)
+        .run()
+        .exits(0);
+    assert_eq!(
+        ended.stderr.lines().next(),
+        Some(&*format!("::add-mask::{token}"))
+    );
+    assert_eq!(ended.stderr.matches(&token).count(), 1);
+    let asked = service.asked();
+    assert_eq!(asked.len(), 4);
+    for request in asked {
+        assert_eq!(
+            request.path,
+            "/token?api-version=2.0&audience=https%3A%2F%2Fca.example%2F%3Fa%3Db%26c+d"
+        );
+        assert_eq!(request.authorization, format!("bearer {CREDENTIAL}"));
+    }
+}
+
+#[test]
+fn a_service_that_says_no_is_not_asked_again_and_one_that_is_down_ten_times() {
+    let place = Place::new();
+    for (status, times) in [(403, 1), (503, 10)] {
+        let service = TokenService::start(vec![(status, "no".to_owned())]);
+        let error = place
+            .call(&[
+                "--json",
+                "cert",
+                "--server",
+                "http://127.0.0.1:1",
+                "--new-key",
+                "key.pem",
+            ])
+            .env("GITHUB_ACTIONS", "true")
+            .env("ACTIONS_ID_TOKEN_REQUEST_URL", &service.url())
+            .env("ACTIONS_ID_TOKEN_REQUEST_TOKEN", CREDENTIAL)
+            .run()
+            .exits(4)
+            .error();
+        let message = error["message"].as_str().unwrap();
+        assert!(
+            message.contains(&format!("after {times} attempt")),
+            "{message}"
+        );
+        assert!(message.contains(&status.to_string()), "{message}");
+        assert_eq!(service.asked().len(), times);
+        assert!(!place.path("key.pem").exists(), "no certificate, no key");
+    }
+}
+
+#[test]
+fn a_job_without_the_permission_is_told_what_to_write() {
+    let place = Place::new();
+    let words = [
+        "cert",
+        "--server",
+        "http://127.0.0.1:1",
+        "--new-key",
+        "key.pem",
+    ];
+    place
+        .call(&words)
+        .env("GITHUB_ACTIONS", "true")
+        .run()
+        .exits(4)
+        .says("permissions: id-token: write");
+    place.run(&words).exits(4).says("--token FILE");
+}
+
+#[test]
+fn a_key_or_a_request_of_ones_own_is_certified() {
+    let dev = Dev::start(&[]);
+    let token = dev.token(&[]);
+    let Some(openssl) = parts::require_or_skip("openssl") else {
+        return;
+    };
+    let run = |words: &[&str]| {
+        parts::run("openssl", dev.place.command(&openssl).args(words), PATIENCE).stdout
+    };
+    // Each key with the digest that goes with it.
+    for (name, digest, options) in [
+        (
+            "p256",
+            "-sha256",
+            &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"][..],
+        ),
+        (
+            "p384",
+            "-sha384",
+            &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384"],
+        ),
+        (
+            "rsa",
+            "-sha256",
+            &["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"],
+        ),
+        ("ed25519", "-sha512", &["-algorithm", "ed25519"]),
+    ] {
+        let (key, csr) = (format!("{name}.pem"), format!("{name}.csr"));
+        let words: Vec<&str> = ["genpkey", "-out", &key]
+            .iter()
+            .chain(options)
+            .copied()
+            .collect();
+        run(&words);
+        run(&[
+            "req",
+            "-new",
+            digest,
+            "-key",
+            &key,
+            "-subj",
+            "/CN=ignored",
+            "-out",
+            &csr,
+        ]);
+        let public = run(&["pkey", "-in", &key, "-pubout"]);
+        for source in [["--key", &*key], ["--csr", &*csr]] {
+            dev.cert(&["--token", &token, source[0], source[1], "--out", "cert.pem"])
+                .run()
+                .exits(0);
+            assert_eq!(
+                run(&["x509", "-in", "cert.pem", "-noout", "-pubkey"]),
+                public,
+                "{source:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_result_is_json_too() {
+    let dev = Dev::start(&[]);
+    let token = dev.token(&[]);
+    let shown = dev
+        .cert(&["--json", "--token", &token, "--new-key", "key.pem"])
+        .run()
+        .exits(0);
+    assert_eq!(shown.stderr, "", "no talk beside JSON");
+    let shown = shown.json();
+    assert_eq!(shown["chain"].as_array().map(Vec::len), Some(3));
+    assert_eq!(shown["identity"], WORKFLOW);
+    assert_eq!(shown["key_file"], "key.pem");
+    assert_eq!(shown["serial"].as_str().map(str::len), Some(38));
+}
+
+#[test]
+fn nothing_is_overwritten_and_no_key_is_left_without_a_certificate() {
+    let dev = Dev::start(&[]);
+    let token = dev.token(&[]);
+    dev.place.write("key.pem", "mine");
+    dev.cert(&["--token", &token, "--new-key", "key.pem"])
+        .run()
+        .exits(2)
+        .says("not overwritten");
+    assert_eq!(dev.place.read("key.pem"), "mine");
+
+    let past = r#"{"iat":1767225600,"nbf":1767225600,"exp":1767225900}"#;
+    let expired = dev.token(&["--claims", past, "--over-defaults"]);
+    let error = dev
+        .cert(&["--json", "--token", &expired, "--new-key", "new.pem"])
+        .run()
+        .exits(4)
+        .error();
+    assert_eq!(error["code"], "TOKEN_EXPIRED");
+    assert_eq!(error["doc"], "docs/errors.md");
+    assert!(
+        error["hint"].as_str().unwrap().contains("fresh token"),
+        "{error}"
+    );
+    assert!(!dev.place.path("new.pem").exists());
+    // The same command, a good token.
+    dev.cert(&["--token", &token, "--new-key", "new.pem"])
+        .run()
+        .exits(0);
+}
+
+#[test]
+fn a_key_whose_certificate_may_be_on_the_way_is_kept() {
+    let place = Place::new();
+    // Fails after it may have issued, as a server behind a proxy does.
+    let broken = TokenService::start(vec![(503, "{}".to_owned())]);
+    let server = broken.url().replace("/token?api-version=2.0", "");
+    let words = [
+        "cert",
+        "--server",
+        &server,
+        "--token",
+        "-",
+        "--new-key",
+        "key.pem",
+    ];
+    place
+        .call(&words)
+        .stdin("token")
+        .run()
+        .exits(5)
+        .says("again with --key key.pem");
+    assert!(place.path("key.pem").is_file());
+    assert!(broken.asked().len() > 1, "tried again by itself");
+}
+
+#[test]
+fn strict_sells_one_certificate_a_token_and_the_same_key_gets_it_again() {
+    let dev = Dev::start(&["--strict"]);
+    let token = dev.token(&["--audience", dev.variable("FULCIO_URL")]);
+    dev.cert(&[
+        "--token",
+        &token,
+        "--new-key",
+        "key.pem",
+        "--out",
+        "first.pem",
+    ])
+    .run()
+    .exits(0);
+    dev.cert(&["--token", &token, "--key", "key.pem", "--out", "again.pem"])
+        .run()
+        .exits(0);
+    assert_eq!(dev.place.read("first.pem"), dev.place.read("again.pem"));
+    let error = dev
+        .cert(&["--json", "--token", &token, "--new-key", "other.pem"])
+        .run()
+        .exits(4)
+        .error();
+    assert_eq!(error["code"], "TOKEN_REPLAYED");
+
+    let shared = dev.token(&[]);
+    let error = dev
+        .cert(&["--json", "--token", &shared, "--new-key", "other.pem"])
+        .run()
+        .exits(4)
+        .error();
+    assert_eq!(error["code"], "TOKEN_AUDIENCE_MISMATCH");
+}
+
+#[test]
+fn each_refusal_has_its_exit() {
+    let dev = Dev::start(&[]);
+    let token = dev.token(&[]);
+    dev.place.write("garbage", "garbage");
+    dev.place.write("large", &"x".repeat(65 * 1024));
+    let elsewhere = [
+        "--json",
+        "cert",
+        "--server",
+        "http://127.0.0.1:1",
+        "--token",
+        &token,
+        "--new-key",
+        "k.pem",
+    ];
+    assert_eq!(
+        dev.place.run(&elsewhere).exits(5).error()["code"],
+        "NETWORK"
+    );
+    for (words, exit, code) in [
+        (
+            ["--token", "garbage", "--new-key", "k.pem"],
+            4,
+            "TOKEN_MALFORMED",
+        ),
+        (["--token", "large", "--new-key", "k.pem"], 2, "USAGE"),
+        (["--token", "absent", "--new-key", "k.pem"], 2, "USAGE"),
+        (["--token", &token, "--key", "garbage"], 2, "USAGE"),
+        (["--token", &token, "--csr", "garbage"], 2, "CSR_MALFORMED"),
+        (
+            ["--token", &token, "--new-key", "no/such/folder/k.pem"],
+            2,
+            "USAGE",
+        ),
+    ] {
+        let words: Vec<&str> = ["--json"].iter().chain(&words).copied().collect();
+        let error = dev.cert(&words).run().exits(exit).error();
+        assert_eq!(error["code"], code, "{words:?}: {error}");
+        assert!(error["hint"].is_string(), "{words:?}: {error}");
+        assert!(!dev.place.path("k.pem").exists(), "{words:?}");
+    }
+}
+
+#[test]
+fn inspect_names_every_extension() {
+    let dev = Dev::start(&[]);
+    let token = dev.token(&[]);
+    dev.cert(&[
+        "--token",
+        &token,
+        "--new-key",
+        "key.pem",
+        "--out",
+        "cert.pem",
+    ])
+    .run()
+    .exits(0);
+    let shown = dev.place.run(&["inspect", "cert.pem"]).exits(0).stdout;
+    let leaf = shown.split("\n\n").next().unwrap();
+    for part in [
+        "subject                                     (empty)",
+        &format!("URI:{WORKFLOW}"),
+        "digitalSignature",
+        "codeSigning",
+        "Source Repository URI",
+        "https://github.com/acme/app",
+        "P-256",
+    ] {
+        assert!(leaf.contains(part), "{part}\n{leaf}");
+    }
+    assert!(
+        leaf.contains("log ") && leaf.contains(" at 20"),
+        "its SCT\n{leaf}"
+    );
+
+    let json = dev
+        .place
+        .run(&["--json", "inspect", "cert.pem"])
+        .exits(0)
+        .json();
+    let certificates = json["certificates"].as_array().unwrap();
+    assert_eq!(certificates.len(), 3);
+    let extensions = certificates[0]["extensions"].as_array().unwrap();
+    let nameless: Vec<_> = extensions.iter().filter(|e| e["name"].is_null()).collect();
+    assert!(nameless.is_empty(), "{nameless:?}");
+    let fulcio = extensions.iter().filter(|e| {
+        e["oid"]
+            .as_str()
+            .unwrap()
+            .starts_with("1.3.6.1.4.1.57264.1.")
+    });
+    assert!(fulcio.count() >= 22, "{extensions:?}");
+}

@@ -1,0 +1,22 @@
+//! The program as its users meet it: command lines in, exit codes, words and files out.
+//!
+//! Everything it writes passes [`program::no_secret`]. Nothing reaches past 127.0.0.1, and no port
+//! is fixed.
+#![allow(clippy::unwrap_used)]
+
+mod ca;
+mod cert;
+mod config;
+mod demo;
+mod dev;
+mod github;
+#[path = "../world/issuer.rs"]
+mod issuer;
+#[path = "../world/log.rs"]
+mod log;
+#[path = "../world/parts.rs"]
+mod parts;
+mod program;
+mod readme;
+mod serve;
+mod usage;

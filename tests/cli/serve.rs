@@ -1,0 +1,315 @@
+//! `serve` over the files `ca init` made, `trust export` beside it, `audit verify` after it.
+
+use std::fs;
+use std::sync::Arc;
+
+use serde_json::Value;
+use shortleaf::system::SystemClock;
+use shortleaf::x509::pem;
+
+use crate::ca::init;
+use crate::issuer::{Identity, Issuer, Served, github_claims, wall_clock};
+use crate::log::Log;
+use crate::parts;
+use crate::program::{Beside, PASSPHRASE, Place};
+
+const MEMORY_LOG: &str = "[[ct.log]]\nkind = \"memory\"\nname = \"here\"\n";
+const ISSUER: &str = "[[issuer]]\nurl = \"https://issuer.example\"\ntype = \"email\"\naudiences = [\"https://ca.example\"]\njwks_file = \"jwks.json\"\n";
+
+/// The file `shortleaf.toml`: ports that are free, the CA of `ca init`, and the rest as given.
+fn configure(place: &Place, rest: &str) {
+    // From a file: nothing here goes looking for it on the network.
+    let issuer = Issuer::new("https://issuer.example");
+    place.write("jwks.json", &issuer.jwks());
+    place.write(
+        "shortleaf.toml",
+        &format!(
+            "[server]\nlisten = \"127.0.0.1:0\"\nops_listen = \"127.0.0.1:0\"\npublic_url = \"https://ca.example\"\n\
+             [ca]\npassphrase_file = \"passphrase\"\n{rest}"
+        ),
+    );
+}
+
+/// A server whose log is a process-wide neighbour over HTTP, and whose issuers are the test's.
+struct World {
+    place: Place,
+    issuers: Served,
+    _log: Log,
+}
+
+impl World {
+    fn new() -> Self {
+        let place = Place::new();
+        init(&place, &[]);
+        let log = Log::start(Arc::new(SystemClock));
+        place.write(
+            "log.pub.pem",
+            &pem::encode("PUBLIC KEY", log.inner().spki()),
+        );
+        let issuers = Served::start(&Identity::PATHS);
+        let [email, github] = issuers.urls();
+        let issuer = |url: &str, kind: &str| {
+            format!(
+                "[[issuer]]\nurl = {url:?}\ntype = {kind:?}\naudiences = [\"sigstore\"]\naccept_shared_audience = true\ninsecure_loopback_http = true\n"
+            )
+        };
+        configure(
+            &place,
+            &format!(
+                "[[ct.log]]\nkind = \"rfc6962\"\nname = \"neighbour\"\nurl = {:?}\nkey = \"log.pub.pem\"\n{}{}",
+                log.url(),
+                issuer(email, "email"),
+                issuer(github, "github-workflow"),
+            ),
+        );
+        Self {
+            place,
+            issuers,
+            _log: log,
+        }
+    }
+
+    fn serve(&self) -> (Beside, String) {
+        let mut serve = self.place.start(&["serve"]);
+        let url = serve.ready();
+        (serve, url)
+    }
+
+    fn buy(&self, url: &str) {
+        let token = self.issuers.issuer(1).token(github_claims(), wall_clock());
+        self.place
+            .call(&[
+                "cert",
+                "--server",
+                url,
+                "--token",
+                "-",
+                "--new-key",
+                "key.pem",
+                "--out",
+                "cert.pem",
+            ])
+            .stdin(&token)
+            .run()
+            .exits(0);
+        fs::remove_file(self.place.path("key.pem")).unwrap();
+    }
+}
+
+#[test]
+fn without_a_log_there_is_no_server() {
+    let place = Place::new();
+    init(&place, &[]);
+    configure(&place, ISSUER);
+    let error = place.run(&["--json", "serve"]).exits(3).error();
+    let message = error["message"].as_str().unwrap();
+    assert!(
+        message.contains("ct.log") && message.contains("ct.mode = \"off\""),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_log_in_memory_needs_its_switch() {
+    let place = Place::new();
+    init(&place, &[]);
+    configure(&place, &format!("{MEMORY_LOG}{ISSUER}"));
+    place
+        .run(&["serve"])
+        .exits(3)
+        .says("`ct.insecure_memory_log = true`");
+    assert!(
+        !place.path("state").exists(),
+        "a refused start leaves nothing"
+    );
+}
+
+#[test]
+fn with_its_switch_it_warns_answers_and_ends_cleanly() {
+    let place = Place::new();
+    init(&place, &[]);
+    configure(
+        &place,
+        &format!("[ct]\ninsecure_memory_log = true\n{MEMORY_LOG}{ISSUER}"),
+    );
+    let mut serve = place.start(&["serve"]);
+    let url = serve.ready();
+    let operators = serve.operators();
+    let get = |url: String| parts::http("GET", &url, None).unwrap();
+    assert_eq!(get(format!("{url}/healthz")).0, 200);
+    for name in ["trusted_root", "signing_config", "client_trust_config"] {
+        let (status, body) = get(format!("{url}/trust/{name}.json"));
+        assert_eq!(status, 200, "{name}");
+        let _: Value = serde_json::from_str(&body).unwrap();
+    }
+    assert_eq!(get(format!("{operators}/livez")).0, 200);
+    let (status, ready) = get(format!("{operators}/readyz?verbose"));
+    assert_eq!(status, 200, "{ready}");
+    for part in [
+        "[+]key ok",
+        "[+]log ok",
+        "[+]store ok",
+        "[+]issuers ok",
+        "[+]chain ok",
+    ] {
+        assert!(ready.contains(part), "{part}\n{ready}");
+    }
+    let (status, metrics) = get(format!("{operators}/metrics"));
+    assert_eq!(status, 200);
+    assert!(
+        metrics.contains("shortleaf_ca_not_after_seconds"),
+        "{metrics}"
+    );
+
+    let (stdout, stderr) = serve.stop("TERM");
+    assert_eq!(stdout, format!("READY {url}\n"));
+    let lines: Vec<Value> = stderr
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}")))
+        .collect();
+    assert_eq!(lines[0]["level"], "WARN");
+    assert!(
+        lines[0]["message"].as_str().unwrap().contains("in memory"),
+        "{stderr}"
+    );
+
+    // Its log is gone and with it the log's key, so nobody can say what it was.
+    place
+        .run(&["trust", "export"])
+        .exits(3)
+        .says("/trust/trusted_root.json");
+    place
+        .run(&["trust", "export", "--format", "client-trust"])
+        .exits(3);
+    let chain = place
+        .run(&["trust", "export", "--format", "pem"])
+        .exits(0)
+        .stdout;
+    assert_eq!(chain, place.read("ca/chain.pem"));
+}
+
+#[test]
+fn without_its_passphrase_it_says_where_to_put_it() {
+    let place = Place::new();
+    init(&place, &[]);
+    configure(
+        &place,
+        &format!("[ct]\ninsecure_memory_log = true\n{MEMORY_LOG}{ISSUER}"),
+    );
+    let without = place
+        .read("shortleaf.toml")
+        .replace("passphrase_file", "# passphrase_file");
+    place.write("shortleaf.toml", &without);
+    place
+        .run(&["serve"])
+        .exits(3)
+        .says("SHORTLEAF_CA_PASSPHRASE");
+    place
+        .call(&["serve"])
+        .env("SHORTLEAF_CA_PASSPHRASE", "wrong")
+        .run()
+        .exits(3)
+        .says("passphrase does not open");
+    assert!(
+        !place.path("state").exists(),
+        "a refused start leaves nothing"
+    );
+    let mut command = place.command(crate::program::SHORTLEAF);
+    command
+        .arg("serve")
+        .env("SHORTLEAF_CA_PASSPHRASE", PASSPHRASE);
+    let mut serve = Beside(parts::Running::start("shortleaf serve", &mut command));
+    serve.ready();
+    serve.stop("INT");
+}
+
+#[test]
+fn what_is_exported_is_what_is_served() {
+    let world = World::new();
+    let (serve, url) = world.serve();
+    for (format, name) in [
+        ("trusted-root", "trusted_root"),
+        ("signing-config", "signing_config"),
+        ("client-trust", "client_trust_config"),
+    ] {
+        let (status, served) =
+            parts::http("GET", &format!("{url}/trust/{name}.json"), None).unwrap();
+        assert_eq!(status, 200);
+        let exported = world
+            .place
+            .run(&["trust", "export", "--format", format])
+            .exits(0)
+            .stdout;
+        assert_eq!(exported, served, "{format}");
+        world
+            .place
+            .run(&["trust", "export", "--format", format, "--out", "file"])
+            .exits(0);
+        assert_eq!(world.place.read("file"), served, "{format}");
+    }
+    serve.stop("TERM");
+}
+
+#[test]
+fn the_audit_log_of_an_issuance_is_whole_and_a_flipped_byte_is_found_in_its_line() {
+    let world = World::new();
+    let (serve, url) = world.serve();
+    world.buy(&url);
+    serve.stop("TERM");
+    let shown = world
+        .place
+        .run(&["--json", "audit", "verify", "state/audit.log"])
+        .exits(0)
+        .json();
+    assert_eq!(
+        (&shown["ok"], &shown["torn_tail"]),
+        (&true.into(), &0.into())
+    );
+    assert_eq!(
+        (&shown["signing"], &shown["signed"]),
+        (&2.into(), &2.into())
+    );
+
+    let log = fs::read(world.place.path("state/audit.log")).unwrap();
+    assert_eq!(
+        log.iter().filter(|b| **b == b'\n').count() as u64,
+        shown["lines"]
+    );
+    let mut start = 0;
+    for (index, line) in log.split_inclusive(|b| *b == b'\n').enumerate() {
+        let mut flipped = log.clone();
+        flipped[start + line.len() / 2] ^= 1;
+        fs::write(world.place.path("copy.log"), &flipped).unwrap();
+        let number = format!("audit line {} ", index + 1);
+        world
+            .place
+            .run(&["audit", "verify", "copy.log"])
+            .exits(1)
+            .says(&number);
+        start += line.len();
+    }
+
+    // A line that a crash cut short was never acted upon.
+    fs::write(world.place.path("copy.log"), &log[..log.len() - 5]).unwrap();
+    world
+        .place
+        .run(&["audit", "verify", "copy.log"])
+        .exits(0)
+        .says("cut short");
+}
+
+#[test]
+fn a_second_start_goes_on_with_the_first_ones_records() {
+    let world = World::new();
+    for round in 1..=2 {
+        let (serve, url) = world.serve();
+        world.buy(&url);
+        serve.stop("TERM");
+        let shown = world
+            .place
+            .run(&["--json", "audit", "verify", "state/audit.log"])
+            .exits(0)
+            .json();
+        assert_eq!(shown["signed"], 2 * round);
+    }
+}
