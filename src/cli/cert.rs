@@ -149,7 +149,9 @@ impl Drop for NewKey {
 /// Whether the server may have made a certificate that did not reach us.
 fn may_have_issued(error: &client::Error) -> bool {
     match error {
-        client::Error::Setup(_) => false,
+        client::Error::Setup(_) | client::Error::NoRequest | client::Error::OtherKey { .. } => {
+            false
+        }
         client::Error::Unreachable { source, .. } => !source.is_connect(),
         client::Error::Refused { status, .. } => *status >= 500,
         client::Error::BadAnswer { .. } | client::Error::TooLarge { .. } => true,
@@ -251,13 +253,23 @@ fn failure(error: &client::Error) -> Failure {
     else {
         let exit = match error {
             client::Error::Unreachable { .. } => Exit::Network,
+            client::Error::NoRequest => Exit::Usage,
             client::Error::Setup(_)
+            | client::Error::OtherKey { .. }
             | client::Error::BadAnswer { .. }
             | client::Error::TooLarge { .. }
             | client::Error::Refused { .. } => Exit::Unexpected,
         };
-        return Failure::from_error(exit, error)
-            .hint("is --server (SHORTLEAF_SERVER) right, and up?");
+        let hint = match error {
+            client::Error::NoRequest => "--csr wants a CERTIFICATE REQUEST (PEM)",
+            client::Error::OtherKey { .. } => "do not use it; tell the server's operator",
+            client::Error::Setup(_)
+            | client::Error::Unreachable { .. }
+            | client::Error::BadAnswer { .. }
+            | client::Error::TooLarge { .. }
+            | client::Error::Refused { .. } => "is --server (SHORTLEAF_SERVER) right, and up?",
+        };
+        return Failure::from_error(exit, error).hint(hint);
     };
     let exit = match reason.as_str() {
         "RULE_REFUSED" | "ISSUANCE_BLOCKED" => Exit::Refused,

@@ -9,6 +9,10 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use x509_parser::certification_request::X509CertificationRequest;
+use x509_parser::prelude::FromDer;
+
+use crate::x509::{Certificate, pem};
 
 /// For one attempt, connection included.
 const ATTEMPT: Duration = Duration::from_secs(15);
@@ -55,6 +59,15 @@ pub enum Error {
         /// What is wrong with it.
         what: &'static str,
     },
+    /// The request we were to send is none.
+    #[error("the signing request is not a PEM PKCS#10 request")]
+    NoRequest,
+    /// A certificate that is of no use to whoever holds the key.
+    #[error("the certificate from {url} is for another key than the request's")]
+    OtherKey {
+        /// Whom we asked.
+        url: String,
+    },
     /// An answer larger than any chain.
     #[error("the answer from {url} is larger than {limit} bytes")]
     TooLarge {
@@ -75,7 +88,8 @@ pub(crate) fn http() -> Result<reqwest::Client, Error> {
         .map_err(Error::Setup)
 }
 
-/// Asks `server` to certify the key of `csr_pem` for the identity of `token`. Answers the PEM
+/// Asks `server` to certify the key of `csr_pem` for the identity of `token`, and takes no
+/// certificate for another key. Answers the PEM
 /// texts, leaf first, root last. Tries again, within 30 s in all, when the server is unreachable,
 /// overloaded or failing; the request is idempotent while the token and the key are the same.
 pub async fn certificate(server: &str, token: &str, csr_pem: &str) -> Result<Vec<String>, Error> {
@@ -86,11 +100,21 @@ pub async fn certificate(server: &str, token: &str, csr_pem: &str) -> Result<Vec
         "certificateSigningRequest": STANDARD.encode(csr_pem),
     })
     .to_string();
+    let asked_for = requested_key(csr_pem).ok_or(Error::NoRequest)?;
     let started = Instant::now();
     let mut attempt = 1;
     loop {
         let error = match ask(&client, &url, &body).await {
-            Ok(chain) => return Ok(chain),
+            Ok(chain) => {
+                return match certified_key(&chain) {
+                    Some(key) if key == asked_for => Ok(chain),
+                    Some(_) => Err(Error::OtherKey { url }),
+                    None => Err(Error::BadAnswer {
+                        url,
+                        what: "its first certificate does not parse",
+                    }),
+                };
+            }
             Err(error) => error,
         };
         let wait = match &error {
@@ -103,6 +127,8 @@ pub async fn certificate(server: &str, token: &str, csr_pem: &str) -> Result<Vec
             Error::Refused { .. }
             | Error::Setup(_)
             | Error::BadAnswer { .. }
+            | Error::NoRequest
+            | Error::OtherKey { .. }
             | Error::TooLarge { .. } => return Err(error),
         };
         if attempt >= ATTEMPTS || started.elapsed() + wait >= DEADLINE {
@@ -169,6 +195,20 @@ async fn ask(client: &reqwest::Client, url: &str, body: &str) -> Result<Vec<Stri
         return Err(refused(status, retry_after_s, &bytes));
     }
     chain(&bytes).ok_or_else(|| Error::BadAnswer { url: url.to_owned(), what: "no signedCertificateEmbeddedSct or signedCertificateDetachedSct with at least two certificates" })
+}
+
+/// The SubjectPublicKeyInfo of a PEM signing request.
+fn requested_key(csr_pem: &str) -> Option<Vec<u8>> {
+    let block = pem::decode(csr_pem).ok()?.into_iter().next()?;
+    let (_, request) = X509CertificationRequest::from_der(&block.der).ok()?;
+    Some(request.certification_request_info.subject_pki.raw.to_vec())
+}
+
+/// The SubjectPublicKeyInfo of a chain's leaf.
+fn certified_key(chain: &[String]) -> Option<Vec<u8>> {
+    let block = pem::decode(chain.first()?).ok()?.into_iter().next()?;
+    let leaf = Certificate::from_der(block.der).ok()?;
+    Some(leaf.spki().to_vec())
 }
 
 /// Reads a body chunk by chunk, never past the limit.
@@ -248,6 +288,46 @@ mod tests {
             (reason.as_str(), message.as_str()),
             ("TOKEN_EXPIRED", "bad [31m token")
         );
+    }
+
+    /// Answers one request with these PEM texts as the chain.
+    async fn server(chain: Vec<String>) -> String {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let body =
+            json!({ "signedCertificateEmbeddedSct": { "chain": { "certificates": chain } } });
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut seen = Vec::new();
+            while !seen.ends_with(b"}") {
+                assert_ne!(stream.read_buf(&mut seen).await.unwrap(), 0);
+            }
+            let body = body.to_string();
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+            stream.write_all((head + &body).as_bytes()).await.unwrap();
+        });
+        url
+    }
+
+    #[tokio::test]
+    async fn a_certificate_for_another_key_is_not_taken() {
+        let (mine, other) = (
+            rcgen::KeyPair::generate().unwrap(),
+            rcgen::KeyPair::generate().unwrap(),
+        );
+        let params = rcgen::CertificateParams::default();
+        let csr = params.serialize_request(&mine).unwrap().pem().unwrap();
+        let ask = async |key| {
+            let leaf = certificate_for(&params, key);
+            certificate(&server(vec![leaf.clone(), leaf]).await, "token", &csr).await
+        };
+        assert!(matches!(ask(&other).await, Err(Error::OtherKey { .. })));
+        assert_eq!(ask(&mine).await.unwrap().len(), 2);
+    }
+
+    fn certificate_for(params: &rcgen::CertificateParams, key: &rcgen::KeyPair) -> String {
+        params.self_signed(key).unwrap().pem()
     }
 
     #[test]
