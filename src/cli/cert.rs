@@ -269,7 +269,13 @@ fn failure(error: &client::Error) -> Failure {
             | client::Error::TooLarge { .. }
             | client::Error::Refused { .. } => "is --server (SHORTLEAF_SERVER) right, and up?",
         };
-        return Failure::from_error(exit, error).hint(hint);
+        let mut failure = Failure::from_error(exit, error).hint(hint);
+        if matches!(error, client::Error::NoRequest) {
+            // What the server would have said, without spending the token on it.
+            failure.code = "CSR_MALFORMED".to_owned();
+            failure.doc = "docs/errors.md";
+        }
+        return failure;
     };
     let exit = match reason.as_str() {
         "RULE_REFUSED" | "ISSUANCE_BLOCKED" => Exit::Refused,
