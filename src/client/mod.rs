@@ -105,7 +105,7 @@ pub async fn certificate(server: &str, token: &str, csr_pem: &str) -> Result<Vec
             | Error::BadAnswer { .. }
             | Error::TooLarge { .. } => return Err(error),
         };
-        if attempt >= ATTEMPTS || started.elapsed() + wait >= DEADLINE {
+        if attempt >= ATTEMPTS || started.elapsed().saturating_add(wait) >= DEADLINE {
             return Err(error);
         }
         attempt += 1;
@@ -247,6 +247,36 @@ mod tests {
         assert_eq!(
             (reason.as_str(), message.as_str()),
             ("TOKEN_EXPIRED", "bad [31m token")
+        );
+    }
+
+    #[tokio::test]
+    async fn a_server_that_asks_for_patience_without_end_is_given_up() {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let _ = stream.read(&mut [0; 4096]).await.unwrap();
+            // Long enough that this and the longest wait there is are more than a Duration holds.
+            tokio::time::sleep(Duration::from_millis(1100)).await;
+            let answer = format!(
+                "HTTP/1.1 503 Service Unavailable\r\nretry-after: {}\r\ncontent-length: 0\r\n\r\n",
+                u64::MAX
+            );
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        });
+        let error = certificate(&server, "token", "csr").await.unwrap_err();
+        assert!(
+            matches!(
+                error,
+                Error::Refused {
+                    status: 503,
+                    retry_after_s: Some(u64::MAX),
+                    ..
+                }
+            ),
+            "{error}"
         );
     }
 
