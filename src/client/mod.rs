@@ -10,6 +10,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use crate::x509::pem;
+
 /// For one attempt, connection included.
 const ATTEMPT: Duration = Duration::from_secs(15);
 /// For all attempts together.
@@ -224,9 +226,16 @@ fn chain(body: &[u8]) -> Option<Vec<String>> {
     let pems: Option<Vec<String>> = certificate["chain"]["certificates"]
         .as_array()?
         .iter()
-        .map(|c| c.as_str().map(str::to_owned))
+        .map(|c| only_a_certificate(c.as_str()?))
         .collect();
     pems.filter(|pems| pems.len() >= 2)
+}
+
+/// One certificate, in our own writing: it goes to a terminal or into a file, and a server may
+/// have put anything around it.
+fn only_a_certificate(text: &str) -> Option<String> {
+    let [block] = <[pem::Block; 1]>::try_from(pem::decode(text).ok()?).ok()?;
+    (block.label == "CERTIFICATE").then(|| pem::encode("CERTIFICATE", &block.der))
 }
 
 #[cfg(test)]
@@ -280,15 +289,34 @@ mod tests {
         );
     }
 
+    /// The chain of an answer with these certificates.
+    fn answered(certificates: &[&str]) -> Option<Vec<String>> {
+        let answer = json!({
+            "signedCertificateEmbeddedSct": { "chain": { "certificates": certificates } }
+        });
+        chain(answer.to_string().as_bytes())
+    }
+
     #[test]
     fn a_chain_needs_a_leaf_and_an_issuer() {
+        let [leaf, issuer] = [[1], [2]].map(|der| pem::encode("CERTIFICATE", &der));
+        assert_eq!(answered(&[&leaf]), None);
         assert_eq!(
-            chain(br#"{"signedCertificateEmbeddedSct":{"chain":{"certificates":["a"]}}}"#),
-            None
+            answered(&[leaf.trim_end(), &issuer]),
+            Some(vec![leaf.clone(), issuer.clone()])
         );
-        assert_eq!(
-            chain(br#"{"signedCertificateEmbeddedSct":{"chain":{"certificates":["a","b"]}}}"#),
-            Some(vec!["a".to_owned(), "b".to_owned()])
-        );
+    }
+
+    #[test]
+    fn a_chain_is_certificates_and_nothing_else() {
+        let one = pem::encode("CERTIFICATE", &[1]);
+        for other in [
+            format!("\u{1b}]0;owned\u{7}{one}"),
+            format!("{one}{one}"),
+            pem::encode("PRIVATE KEY", &[1]),
+            String::new(),
+        ] {
+            assert_eq!(answered(&[&one, &other]), None, "{other:?}");
+        }
     }
 }
