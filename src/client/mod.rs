@@ -131,7 +131,7 @@ pub async fn certificate(server: &str, token: &str, csr_pem: &str) -> Result<Vec
             | Error::OtherKey { .. }
             | Error::TooLarge { .. } => return Err(error),
         };
-        if attempt >= ATTEMPTS || started.elapsed() + wait >= DEADLINE {
+        if attempt >= ATTEMPTS || started.elapsed().saturating_add(wait) >= DEADLINE {
             return Err(error);
         }
         attempt += 1;
@@ -264,9 +264,16 @@ fn chain(body: &[u8]) -> Option<Vec<String>> {
     let pems: Option<Vec<String>> = certificate["chain"]["certificates"]
         .as_array()?
         .iter()
-        .map(|c| c.as_str().map(str::to_owned))
+        .map(|c| only_a_certificate(c.as_str()?))
         .collect();
     pems.filter(|pems| pems.len() >= 2)
+}
+
+/// One certificate, in our own writing: it goes to a terminal or into a file, and a server may
+/// have put anything around it.
+fn only_a_certificate(text: &str) -> Option<String> {
+    let [block] = <[pem::Block; 1]>::try_from(pem::decode(text).ok()?).ok()?;
+    (block.label == "CERTIFICATE").then(|| pem::encode("CERTIFICATE", &block.der))
 }
 
 #[cfg(test)]
@@ -330,15 +337,67 @@ mod tests {
         params.self_signed(key).unwrap().pem()
     }
 
+    #[tokio::test]
+    async fn a_server_that_asks_for_patience_without_end_is_given_up() {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let _ = stream.read(&mut [0; 4096]).await.unwrap();
+            // Long enough that this and the longest wait there is are more than a Duration holds.
+            tokio::time::sleep(Duration::from_millis(1100)).await;
+            let answer = format!(
+                "HTTP/1.1 503 Service Unavailable\r\nretry-after: {}\r\ncontent-length: 0\r\n\r\n",
+                u64::MAX
+            );
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        });
+        let key = rcgen::KeyPair::generate().unwrap();
+        let csr = rcgen::CertificateParams::default().serialize_request(&key);
+        let csr = csr.unwrap().pem().unwrap();
+        let error = certificate(&server, "token", &csr).await.unwrap_err();
+        assert!(
+            matches!(
+                error,
+                Error::Refused {
+                    status: 503,
+                    retry_after_s: Some(u64::MAX),
+                    ..
+                }
+            ),
+            "{error}"
+        );
+    }
+
+    /// The chain of an answer with these certificates.
+    fn answered(certificates: &[&str]) -> Option<Vec<String>> {
+        let answer = json!({
+            "signedCertificateEmbeddedSct": { "chain": { "certificates": certificates } }
+        });
+        chain(answer.to_string().as_bytes())
+    }
+
     #[test]
     fn a_chain_needs_a_leaf_and_an_issuer() {
+        let [leaf, issuer] = [[1], [2]].map(|der| pem::encode("CERTIFICATE", &der));
+        assert_eq!(answered(&[&leaf]), None);
         assert_eq!(
-            chain(br#"{"signedCertificateEmbeddedSct":{"chain":{"certificates":["a"]}}}"#),
-            None
+            answered(&[leaf.trim_end(), &issuer]),
+            Some(vec![leaf.clone(), issuer.clone()])
         );
-        assert_eq!(
-            chain(br#"{"signedCertificateEmbeddedSct":{"chain":{"certificates":["a","b"]}}}"#),
-            Some(vec!["a".to_owned(), "b".to_owned()])
-        );
+    }
+
+    #[test]
+    fn a_chain_is_certificates_and_nothing_else() {
+        let one = pem::encode("CERTIFICATE", &[1]);
+        for other in [
+            format!("\u{1b}]0;owned\u{7}{one}"),
+            format!("{one}{one}"),
+            pem::encode("PRIVATE KEY", &[1]),
+            String::new(),
+        ] {
+            assert_eq!(answered(&[&one, &other]), None, "{other:?}");
+        }
     }
 }

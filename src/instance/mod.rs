@@ -176,13 +176,20 @@ async fn bind(address: SocketAddr) -> Result<(TcpListener, String), Error> {
 
 /// Looks for abandoned intents and forgets what expired, until told to stop.
 async fn sweep(service: Arc<Service>, clock: Arc<dyn Clock>, stop: CancellationToken) {
-    while stop
-        .run_until_cancelled(tokio::time::sleep(SWEEP_EVERY))
-        .await
-        .is_some()
-    {
-        if let Err(error) = service.sweep(clock.now()).await {
-            tracing::error!(error = &error as &dyn std::error::Error, "sweep failed");
+    loop {
+        // At once after a start: what a crash left behind is found then.
+        match service.sweep(clock.now()).await {
+            Ok(swept) if swept.abandoned > 0 => {
+                tracing::warn!(intents = swept.abandoned, "abandoned: presumed to exist");
+            }
+            Ok(_) => {}
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "sweep failed");
+            }
+        }
+        let pause = tokio::time::sleep(SWEEP_EVERY);
+        if stop.run_until_cancelled(pause).await.is_none() {
+            return;
         }
     }
 }

@@ -271,7 +271,8 @@ impl Service {
 
     /// Gives up intents that never got a final, a line each ("presumed to exist", so they can be
     /// revoked by serial), and forgets token uses and retry entries that have expired. Call it at
-    /// start and every few minutes; calling it twice changes nothing.
+    /// start and every few minutes; calling it twice changes nothing. While the clock is not
+    /// trusted it does nothing.
     pub async fn sweep(&self, now: UnixMillis) -> Result<Swept, Error> {
         self.inner.sweep(now).await
     }

@@ -21,6 +21,9 @@ pub struct Swept {
 
 impl Inner {
     pub(super) async fn sweep(&self, now: UnixMillis) -> Result<Swept, Error> {
+        // A clock set ahead would forget uses of tokens that are still good once it is set back, and
+        // give up issuances under way.
+        self.clock.check(now)?;
         let (store, second) = (&self.parts.store, now.seconds());
         let mut swept = Swept::default();
         loop {

@@ -462,6 +462,24 @@ async fn a_wall_clock_that_jumps_stops_issuing() {
 }
 
 #[tokio::test]
+async fn a_wall_clock_that_jumps_makes_the_sweep_forget_nothing() {
+    let mut world = World::new();
+    world.parts.monotonic = Some(Arc::new(|| Duration::from_secs(1000)));
+    let (service, token) = (world.service(), world.token());
+    let first = request(&token, &key(), "r-1");
+    service.issue(first, now()).await.unwrap();
+
+    let stopped = service.sweep(now().plus(86_400_000)).await.unwrap_err();
+    assert_away(&stopped, Reason::CaUnavailable);
+
+    // Back in time, the token is as spent as it was.
+    let other = request(&token, &key(), "r-2");
+    let again = service.issue(other, now()).await.unwrap_err();
+    assert_eq!(again.reason(), Reason::TokenReplayed);
+    assert_eq!(service.sweep(now()).await.unwrap(), Swept::default());
+}
+
+#[tokio::test]
 async fn no_clock_makes_a_certificate_outside_its_profile() {
     // A step of the clock without anything to notice it by: tokens refuse, or the certificate
     // is of its moment.
