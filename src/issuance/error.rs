@@ -1,6 +1,8 @@
 //! Why a request ends without a certificate: each room's error with its stable word, what may be
 //! said about it in public, and when trying again may help.
 
+use std::error::Error as _;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,10 +13,6 @@ use crate::fault::{Fault, Reason};
 use crate::token::IssuerUrl;
 use crate::{audit, ca, identity, possession, token};
 
-/// The usual advice where a part of ours is away.
-const RETRY_AFTER: Duration = Duration::from_secs(2);
-/// Where an issuer's keys cannot be fetched: that is asked for again no sooner anyway.
-const RETRY_AFTER_ISSUER: Duration = Duration::from_secs(30);
 /// A log may ask for much more; nobody's caller waits that long.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
 
@@ -48,10 +46,11 @@ pub enum Error {
     #[error(transparent)]
     Ca(Arc<ca::Error>),
     /// No log gave an SCT.
-    #[error("none of {} logs took the precertificate", failures.len())]
+    #[error("none of {} logs took the precertificate", failures.0.len())]
     NotLogged {
-        /// Each log's answer, in the order they were asked.
-        failures: Arc<[SubmitError]>,
+        /// Each log's answer.
+        #[source]
+        failures: Failures,
     },
     /// The record.
     #[error("could not record the issuance")]
@@ -93,7 +92,7 @@ impl Error {
             Self::Possession(error) => error.reason(),
             Self::Replayed { .. } => Reason::TokenReplayed,
             Self::Ca(error) => error.reason(),
-            Self::NotLogged { failures } => match all_rejected(failures) {
+            Self::NotLogged { failures } => match failures.all_final() {
                 true => Reason::CtLogRejected,
                 false => Reason::CtLogUnavailable,
             },
@@ -157,15 +156,12 @@ impl Error {
         told.to_owned()
     }
 
-    /// When trying again may help.
+    /// When trying again may help, where what failed said so; the door knows the usual advice.
     pub fn retry_after(&self) -> Option<Duration> {
-        if self.reason().fault() != Fault::Dependency {
-            return None;
-        }
         let asked = match self {
-            Self::NotLogged { failures } => failures.iter().filter_map(asked_for).min(),
-            Self::Token { .. } => Some(RETRY_AFTER_ISSUER),
-            Self::Identity(_)
+            Self::NotLogged { failures } => failures.shortest_wait(),
+            Self::Token { .. }
+            | Self::Identity(_)
             | Self::Possession(_)
             | Self::Replayed { .. }
             | Self::Ca(_)
@@ -174,7 +170,7 @@ impl Error {
             | Self::ClockJumped { .. }
             | Self::Died => None,
         };
-        Some(asked.unwrap_or(RETRY_AFTER).min(RETRY_AFTER_MAX))
+        asked.map(|wait| wait.min(RETRY_AFTER_MAX))
     }
 }
 
@@ -208,17 +204,50 @@ fn of_token(error: &token::Error) -> Vec<(&'static str, String)> {
     }
 }
 
-fn all_rejected(failures: &[SubmitError]) -> bool {
-    let rejected = |failure: &SubmitError| matches!(failure, SubmitError::Rejected { .. });
-    !failures.is_empty() && failures.iter().all(rejected)
-}
+/// Why each log gave no SCT, in the order they were asked. Several causes with one voice, because
+/// a chain of causes has no room for siblings.
+#[derive(Clone, Debug)]
+pub struct Failures(Arc<[SubmitError]>);
 
-fn asked_for(failure: &SubmitError) -> Option<Duration> {
-    match failure {
-        SubmitError::Retryable { retry_after, .. } => *retry_after,
-        SubmitError::Rejected { .. } => None,
+impl Failures {
+    fn all_final(&self) -> bool {
+        let rejected = |failure: &SubmitError| matches!(failure, SubmitError::Rejected { .. });
+        !self.0.is_empty() && self.0.iter().all(rejected)
+    }
+
+    fn shortest_wait(&self) -> Option<Duration> {
+        let asked = self.0.iter().filter_map(|failure| match failure {
+            SubmitError::Retryable { retry_after, .. } => *retry_after,
+            SubmitError::Rejected { .. } => None,
+        });
+        asked.min()
     }
 }
+
+impl From<Vec<SubmitError>> for Failures {
+    fn from(failures: Vec<SubmitError>) -> Self {
+        Self(failures.into())
+    }
+}
+
+impl fmt::Display for Failures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, failure) in self.0.iter().enumerate() {
+            if at > 0 {
+                f.write_str("; ")?;
+            }
+            write!(f, "{failure}")?;
+            let mut cause = failure.source();
+            while let Some(error) = cause {
+                write!(f, ": {error}")?;
+                cause = error.source();
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Failures {}
 
 impl From<token::Error> for Error {
     fn from(error: token::Error) -> Self {
@@ -286,7 +315,6 @@ mod tests {
         ];
         for error in away {
             assert_eq!(error.reason().fault(), Fault::Dependency, "{error}");
-            assert!(error.retry_after().is_some(), "{error}");
             for secret in ["secret", "10.0", "6000"] {
                 assert!(!error.public_detail().contains(secret), "{error}");
             }
@@ -300,6 +328,19 @@ mod tests {
         assert_eq!(all.retry_after(), None);
         let none = not_logged(vec![]);
         assert_eq!(none.reason(), Reason::CtLogUnavailable);
+    }
+
+    #[test]
+    fn what_each_log_said_is_among_the_causes() {
+        let error = not_logged(vec![busy(7), refused()]);
+        let causes = error.source().map(ToString::to_string);
+        assert_eq!(
+            causes.as_deref(),
+            Some(
+                "log a gave no usable SCT: 10.0.0.7 says no; \
+                 log b refuses the entry with status 400"
+            )
+        );
     }
 
     #[test]

@@ -17,7 +17,7 @@ mod sweep;
 mod trail;
 
 pub use clock::{JUMP_MAX, Monotonic};
-pub use error::Error;
+pub use error::{Error, Failures};
 pub use sweep::{ORPHAN_AFTER_S, Swept};
 
 use std::collections::HashMap;

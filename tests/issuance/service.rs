@@ -290,7 +290,7 @@ async fn with_logging_off_the_certificate_carries_no_sct() {
 /// A refusal for want of a part: retried later, with nothing of the part's own words in it.
 fn assert_away(error: &Error, reason: Reason) {
     assert_eq!(error.reason(), reason, "{error}");
-    assert!(error.retry_after().is_some());
+    assert_eq!(reason.fault(), shortleaf::fault::Fault::Dependency);
     assert!(
         !error.public_detail().contains("space"),
         "{}",
@@ -434,9 +434,7 @@ async fn no_log_means_no_certificate() {
         };
         let error = world.one().await.unwrap_err();
         assert_eq!(error.reason(), reason);
-        let wait = (mood == Mood::Down)
-            .then_some(7)
-            .or((mood == Mood::Silent).then_some(2));
+        let wait = (mood == Mood::Down).then_some(7);
         assert_eq!(error.retry_after(), wait.map(Duration::from_secs));
         let records = world.records().await;
         assert!(records.iter().all(|record| record.leaf.is_none()));
