@@ -71,7 +71,7 @@ const HOUSE: &[Room] = &[
 
     room("telemetry", Doors, &["fault", "issuance", "time"]),
     room("config", Doors, &["ca", "identity", "issuance", "possession", "time", "token"]),
-    room("server", Doors, &["ca", "entropy", "fault", "identity", "issuance", "json", "telemetry", "time", "trust", "x509"]),
+    room("server", Doors, &["ca", "entropy", "fault", "identity", "issuance", "json", "possession", "telemetry", "time", "trust", "x509"]),
     room("instance", Doors, &[
         "audit", "ca", "config", "ct", "ct::memory", "ct::rfc6962", "entropy", "identity", "issuance", "keys",
         "possession", "server", "store", "system", "time", "token", "token::discovery", "trust", "x509",

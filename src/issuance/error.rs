@@ -121,8 +121,8 @@ impl Error {
             Self::Replayed { issuer, limit } => {
                 vec![("issuer", issuer.to_string()), ("limit", limit.to_string())]
             }
-            Self::Possession(_)
-            | Self::Ca(_)
+            Self::Possession(error) => of_key(error),
+            Self::Ca(_)
             | Self::NotLogged { .. }
             | Self::Store(_)
             | Self::Audit(_)
@@ -202,6 +202,24 @@ fn of_token(error: &token::Error) -> Vec<(&'static str, String)> {
         | Token::NotAnObject { .. }
         | Token::Unsigned => Vec::new(),
     }
+}
+
+/// The algorithm that is not permitted: by the name it would have in the list, else by what the
+/// signing request claims.
+fn of_key(error: &possession::Error) -> Vec<(&'static str, String)> {
+    use possession::Error as Possession;
+    let algorithm = match error {
+        Possession::NotPermitted { key, scheme } if *scheme == key.scheme() => {
+            key.algorithm_name().to_owned()
+        }
+        Possession::NotPermitted { scheme, .. } => scheme.to_string(),
+        Possession::Unrecognized { algorithm } => algorithm.clone(),
+        Possession::Key(_)
+        | Possession::Csr(_)
+        | Possession::ProofInvalid { .. }
+        | Possession::CsrSignatureInvalid { .. } => return Vec::new(),
+    };
+    vec![("algorithm", algorithm)]
 }
 
 /// Why each log gave no SCT, in the order they were asked. Several causes with one voice, because

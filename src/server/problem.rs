@@ -17,7 +17,7 @@ use axum::response::IntoResponse;
 use serde::Serialize;
 
 use crate::fault::Reason;
-use crate::issuance;
+use crate::{issuance, possession};
 
 /// Longest addition to a public message, in bytes: a caller's own bytes are quoted in it.
 const MAX_DETAIL_BYTES: usize = 1024;
@@ -78,6 +78,8 @@ pub struct Answer {
 
 const INVALID_TOKEN: &str = "There was an error processing the identity token";
 const CT_LOG: &str = "Error entering certificate in CTL";
+/// Fulcio's other text for [`Reason::AlgorithmNotPermitted`]: nobody here can check such a signature.
+const UNRECOGNIZED: &str = "unrecognized signature algorithm";
 
 /// The table.
 pub fn answer(reason: Reason) -> Answer {
@@ -155,6 +157,7 @@ pub fn answer(reason: Reason) -> Answer {
 #[derive(Clone, Debug)]
 pub struct Problem {
     reason: Reason,
+    prefix: &'static str,
     detail: String,
     metadata: Vec<(&'static str, String)>,
     retry_after: Option<Duration>,
@@ -166,6 +169,7 @@ impl Problem {
     pub fn new(reason: Reason) -> Self {
         Self {
             reason,
+            prefix: answer(reason).prefix,
             detail: String::new(),
             metadata: Vec::new(),
             retry_after: None,
@@ -231,7 +235,7 @@ impl Problem {
     }
 
     fn message(&self) -> String {
-        let prefix = answer(self.reason).prefix;
+        let prefix = self.prefix;
         if self.detail.is_empty() {
             prefix.to_owned()
         } else {
@@ -242,14 +246,13 @@ impl Problem {
 
 impl From<issuance::Error> for Problem {
     fn from(error: issuance::Error) -> Self {
-        let problem = Self {
-            metadata: error.metadata(),
-            ..Self::new(error.reason())
-        };
-        problem
-            .detail(error.public_detail())
-            .retry_after(error.retry_after())
-            .caused_by(error)
+        let mut problem = Self::new(error.reason()).detail(error.public_detail());
+        if let issuance::Error::Possession(possession::Error::Unrecognized { algorithm }) = &error {
+            problem.prefix = UNRECOGNIZED;
+            problem = problem.detail(algorithm);
+        }
+        problem.metadata = error.metadata();
+        problem.retry_after(error.retry_after()).caused_by(error)
     }
 }
 
