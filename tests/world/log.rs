@@ -24,7 +24,7 @@ use shortleaf::ct::{CertificateLog as _, PreEntry};
 use shortleaf::der::{self, Reader, tag};
 use shortleaf::time::{Clock, UnixMillis};
 use shortleaf::x509::{Certificate, oid};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 /// EXPLICIT [3], where a TBSCertificate keeps its extensions.
 const EXTENSIONS: u8 = tag::context_constructed(3);
@@ -41,6 +41,7 @@ struct Shared {
     clock: Arc<dyn Clock>,
     down: AtomicBool,
     asked: AtomicUsize,
+    held: watch::Sender<bool>,
 }
 
 impl Log {
@@ -51,6 +52,7 @@ impl Log {
             clock,
             down: AtomicBool::new(false),
             asked: AtomicUsize::new(0),
+            held: watch::Sender::new(false),
         });
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         listener.set_nonblocking(true).expect("a socket option");
@@ -95,6 +97,11 @@ impl Log {
         self.shared.down.store(down, Ordering::SeqCst);
     }
 
+    /// Held, it takes submissions in and does not answer them until it is let go.
+    pub(crate) fn hold(&self, held: bool) {
+        self.shared.held.send_replace(held);
+    }
+
     /// How many requests came, answered or not.
     pub(crate) fn asked(&self) -> usize {
         self.shared.asked.load(Ordering::SeqCst)
@@ -124,6 +131,8 @@ async fn add_pre_chain(
     body: String,
 ) -> Result<String, StatusCode> {
     shared.up()?;
+    let mut held = shared.held.subscribe();
+    let _ = held.wait_for(|held| !held).await;
     let entry = chain(&body)
         .and_then(entry)
         .ok_or(StatusCode::BAD_REQUEST)?;

@@ -1,0 +1,16 @@
+//! Every reason for not getting a certificate, met over HTTP as a caller meets it: the real doors,
+//! the real issuance behind them, and a world whose parts can be made to fail.
+
+#![allow(clippy::unwrap_used)]
+
+mod ask;
+mod away;
+mod faults;
+mod house;
+mod retries;
+mod table;
+#[path = "../world/mod.rs"]
+mod world;
+
+#[path = "../world/log.rs"]
+mod log;
