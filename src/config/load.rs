@@ -15,11 +15,12 @@ use super::{Error, Settings};
 /// Largest configuration file read, in bytes.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
-/// The variables with our prefix that are not settings: the configuration file's own path, and
-/// what the tests, benches and continuous integration use.
+/// The variables with our prefix that are not settings: the configuration file's own path, what
+/// `dev` writes for clients, and what the tests, benches and continuous integration use.
 const OTHER_VARIABLES: &[&str] = &[
     "SHORTLEAF_CONFIG",
     "SHORTLEAF_SERVER",
+    "SHORTLEAF_OPS_URL",
     "SHORTLEAF_PARTS",
     "SHORTLEAF_KILLS",
     "SHORTLEAF_REGENERATE",
@@ -530,6 +531,16 @@ key = "log.pub.pem"
         let refused = load(&inputs).unwrap_err();
         assert!(matches!(&refused, Error::BadValue { key, .. } if key == "ca.passphrase"));
         assert!(!format!("{refused:?} {refused} {inputs:?}").contains("planted-secret"));
+    }
+
+    #[test]
+    fn a_shell_that_read_the_development_environment_can_still_configure() {
+        let (_dir, mut inputs) = file(ISSUER_AND_LOG);
+        for name in ["SHORTLEAF_SERVER", "SHORTLEAF_OPS_URL"] {
+            let url = "http://127.0.0.1:1".to_owned();
+            inputs.environment.push((name.to_owned(), url));
+        }
+        assert!(load(&inputs).is_ok());
     }
 
     #[test]
