@@ -15,13 +15,12 @@ use super::{Error, Settings};
 /// Largest configuration file read, in bytes.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
-/// The variables with our prefix that are not settings: the configuration file's own path, and
-/// what the tests, benches and continuous integration use.
+/// The variables with our prefix that are not settings: the configuration file's own path, what
+/// `dev` writes for clients, and what the tests, benches and continuous integration use.
 const OTHER_VARIABLES: &[&str] = &[
     "SHORTLEAF_CONFIG",
     "SHORTLEAF_SERVER",
     "SHORTLEAF_OPS_URL",
-    "SHORTLEAF_LONG",
     "SHORTLEAF_PARTS",
     "SHORTLEAF_KILLS",
     "SHORTLEAF_REGENERATE",
@@ -29,7 +28,7 @@ const OTHER_VARIABLES: &[&str] = &[
 const OTHER_PREFIXES: &[&str] = &["SHORTLEAF_TEST_", "SHORTLEAF_BENCH_"];
 
 /// Where values may come from.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Inputs {
     /// The file, if there is one.
     pub file: Option<PathBuf>,
@@ -37,6 +36,20 @@ pub struct Inputs {
     pub environment: Vec<(String, String)>,
     /// Flags: a setting's key and its value as text.
     pub flags: Vec<(String, String)>,
+}
+
+/// Names only: a value may be a passphrase.
+impl fmt::Debug for Inputs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fn names(pairs: &[(String, String)]) -> Vec<&str> {
+            pairs.iter().map(|(name, _)| name.as_str()).collect()
+        }
+        f.debug_struct("Inputs")
+            .field("file", &self.file)
+            .field("environment", &names(&self.environment))
+            .field("flags", &names(&self.flags))
+            .finish()
+    }
 }
 
 /// Where a value came from.
@@ -84,7 +97,9 @@ pub fn load(inputs: &Inputs) -> Result<Loaded, Error> {
         table = read_file(path)?;
         for setting in SETTINGS {
             if lookup(&table, setting.key).is_some() {
-                sources.insert(setting.key, Source::File(path.clone()));
+                let source = Source::File(path.clone());
+                refuse_secret(setting, &source)?;
+                sources.insert(setting.key, source);
             }
         }
     }
@@ -96,6 +111,7 @@ pub fn load(inputs: &Inputs) -> Result<Loaded, Error> {
     }
     for (key, text) in &inputs.flags {
         let setting = schema::find(key).ok_or_else(|| unknown_key(key, None))?;
+        refuse_secret(setting, &Source::Flag)?;
         insert(&mut table, setting.key, parse_text(setting.key, text)?)?;
         sources.insert(setting.key, Source::Flag);
     }
@@ -107,6 +123,7 @@ pub fn load(inputs: &Inputs) -> Result<Loaded, Error> {
             insert(&mut table, setting.key, default_value(default))?;
         }
     }
+<<<<<<< HEAD
     if let Some(Source::File(path)) = sources.get("ca.passphrase") {
         return Err(Error::BadValue {
             key: "ca.passphrase".to_owned(),
@@ -119,6 +136,8 @@ pub fn load(inputs: &Inputs) -> Result<Loaded, Error> {
             check_type(setting, value)?;
         }
     }
+=======
+>>>>>>> attacker
     let effective = effective(&table, &sources);
     let raw = Raw::deserialize(Value::Table(table)).map_err(|e| Error::WrongType {
         key: "configuration".to_owned(),
@@ -127,6 +146,18 @@ pub fn load(inputs: &Inputs) -> Result<Loaded, Error> {
     Ok(Loaded {
         settings: Settings::judge(raw)?,
         effective,
+    })
+}
+
+/// Files are copied and kept, and every user of a machine can list its command lines.
+fn refuse_secret(setting: &schema::Setting, source: &Source) -> Result<(), Error> {
+    if !setting.secret {
+        return Ok(());
+    }
+    Err(Error::BadValue {
+        key: setting.key.to_owned(),
+        value: format!("(hidden, in {source})"),
+        why: "a passphrase does not belong there; name a file with `ca.passphrase_file` or set SHORTLEAF_CA_PASSPHRASE",
     })
 }
 
@@ -524,12 +555,34 @@ key = "log.pub.pem"
         let loaded = load(&inputs).unwrap();
         assert_eq!(value(&loaded, "ca.passphrase").0, "(hidden)");
         assert!(!format!("{loaded:?}").contains("planted-secret"));
+        assert!(!format!("{inputs:?}").contains("planted-secret"));
         let (_dir, inputs) = file(&format!(
             "[ca]\npassphrase = \"planted-secret\"\n{ISSUER_AND_LOG}"
         ));
         let refused = load(&inputs).unwrap_err();
         assert!(matches!(&refused, Error::BadValue { key, .. } if key == "ca.passphrase"));
         assert!(!format!("{refused:?} {refused}").contains("planted-secret"));
+    }
+
+    #[test]
+    fn a_passphrase_may_not_be_a_flag_that_every_user_can_list() {
+        let (_dir, mut inputs) = file(ISSUER_AND_LOG);
+        inputs
+            .flags
+            .push(("ca.passphrase".to_owned(), "planted-secret".to_owned()));
+        let refused = load(&inputs).unwrap_err();
+        assert!(matches!(&refused, Error::BadValue { key, .. } if key == "ca.passphrase"));
+        assert!(!format!("{refused:?} {refused} {inputs:?}").contains("planted-secret"));
+    }
+
+    #[test]
+    fn a_shell_that_read_the_development_environment_can_still_configure() {
+        let (_dir, mut inputs) = file(ISSUER_AND_LOG);
+        for name in ["SHORTLEAF_SERVER", "SHORTLEAF_OPS_URL"] {
+            let url = "http://127.0.0.1:1".to_owned();
+            inputs.environment.push((name.to_owned(), url));
+        }
+        assert!(load(&inputs).is_ok());
     }
 
     #[test]
