@@ -30,6 +30,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::hex;
 use crate::json;
 use crate::time::UnixSeconds;
 
@@ -145,11 +146,7 @@ impl TokenId {
 /// Lower-case hex.
 impl fmt::Debug for TokenId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TokenId(")?;
-        self.0
-            .iter()
-            .try_for_each(|octet| write!(f, "{octet:02x}"))?;
-        f.write_str(")")
+        write!(f, "TokenId({})", hex::encode(&self.0))
     }
 }
 
