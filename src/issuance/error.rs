@@ -11,10 +11,6 @@ use crate::fault::{Fault, Reason};
 use crate::token::IssuerUrl;
 use crate::{audit, ca, identity, possession, token};
 
-/// The usual advice where a part of ours is away.
-const RETRY_AFTER: Duration = Duration::from_secs(2);
-/// Where an issuer's keys cannot be fetched: that is asked for again no sooner anyway.
-const RETRY_AFTER_ISSUER: Duration = Duration::from_secs(30);
 /// A log may ask for much more; nobody's caller waits that long.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
 
@@ -157,24 +153,14 @@ impl Error {
         told.to_owned()
     }
 
-    /// When trying again may help.
+    /// When trying again may help, where the failure itself says so; the usual advice for each
+    /// reason is `server::problem`'s.
     pub fn retry_after(&self) -> Option<Duration> {
-        if self.reason().fault() != Fault::Dependency {
+        let Self::NotLogged { failures } = self else {
             return None;
-        }
-        let asked = match self {
-            Self::NotLogged { failures } => failures.iter().filter_map(asked_for).min(),
-            Self::Token { .. } => Some(RETRY_AFTER_ISSUER),
-            Self::Identity(_)
-            | Self::Possession(_)
-            | Self::Replayed { .. }
-            | Self::Ca(_)
-            | Self::Store(_)
-            | Self::Audit(_)
-            | Self::ClockJumped { .. }
-            | Self::Died => None,
         };
-        Some(asked.unwrap_or(RETRY_AFTER).min(RETRY_AFTER_MAX))
+        let asked = failures.iter().filter_map(asked_for).min();
+        asked.map(|wait| wait.min(RETRY_AFTER_MAX))
     }
 }
 
@@ -286,7 +272,6 @@ mod tests {
         ];
         for error in away {
             assert_eq!(error.reason().fault(), Fault::Dependency, "{error}");
-            assert!(error.retry_after().is_some(), "{error}");
             for secret in ["secret", "10.0", "6000"] {
                 assert!(!error.public_detail().contains(secret), "{error}");
             }

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use shortleaf::audit;
-use shortleaf::fault::Reason;
+use shortleaf::fault::{self, Reason};
 use shortleaf::hex;
 use shortleaf::issuance::{CtMode, Error, ORPHAN_AFTER_S, Request, Swept};
 use shortleaf::time::UnixMillis;
@@ -291,7 +291,7 @@ async fn with_logging_off_the_certificate_carries_no_sct() {
 /// A refusal for want of a part: retried later, with nothing of the part's own words in it.
 fn assert_away(error: &Error, reason: Reason) {
     assert_eq!(error.reason(), reason, "{error}");
-    assert!(error.retry_after().is_some());
+    assert_eq!(error.reason().fault(), fault::Fault::Dependency);
     assert!(
         !error.public_detail().contains("space"),
         "{}",
@@ -435,10 +435,8 @@ async fn no_log_means_no_certificate() {
         };
         let error = world.one().await.unwrap_err();
         assert_eq!(error.reason(), reason);
-        let wait = (mood == Mood::Down)
-            .then_some(7)
-            .or((mood == Mood::Silent).then_some(2));
-        assert_eq!(error.retry_after(), wait.map(Duration::from_secs));
+        let asked = (mood == Mood::Down).then_some(Duration::from_secs(7));
+        assert_eq!(error.retry_after(), asked);
         let records = world.records().await;
         assert!(records.iter().all(|record| record.leaf.is_none()));
         assert_eq!(world.signer.count(), 1, "only the precertificate");
