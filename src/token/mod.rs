@@ -165,6 +165,12 @@ pub trait KeySource: Send + Sync {
         kid: Option<&str>,
         algorithm: Algorithm,
     ) -> Result<Arc<VerificationKey>, KeyError>;
+
+    /// Whether the keys of at least one issuer are there or may still come, as far as is known
+    /// without waiting for anybody. For readiness; an implementation that says no goes on trying.
+    fn available(&self) -> bool {
+        true
+    }
 }
 
 /// Why there is no key.

@@ -10,6 +10,7 @@ use shortleaf::fault::{self, Reason};
 use shortleaf::hex;
 use shortleaf::issuance::{CtMode, Error, ORPHAN_AFTER_S, Request, Swept};
 use shortleaf::time::UnixMillis;
+use shortleaf::token::discovery::HttpKeys;
 use shortleaf::x509::Certificate;
 
 use crate::samples::NOW;
@@ -557,4 +558,13 @@ async fn readiness_names_the_part_that_is_away() {
         .filter_map(|(name, fit)| fit.err().map(|_| name))
         .collect();
     assert_eq!(unfit, ["key", "chain"]);
+
+    let mut world = World::new();
+    world.parts.keys = Arc::new(HttpKeys::new(Vec::new()).unwrap());
+    let fit = world.service().readiness(now()).await;
+    let unfit = fit.iter().filter(|(_, fit)| fit.is_err());
+    assert_eq!(
+        unfit.cloned().collect::<Vec<_>>(),
+        [("issuers", Err("no issuer's keys can be had".to_owned()))]
+    );
 }
