@@ -18,8 +18,8 @@
 use std::fmt::Write as _;
 use std::io::{self, BufRead, Read as _};
 
-use aws_lc_rs::digest::{SHA256, digest};
-
+use crate::hash::sha256;
+use crate::hex;
 use crate::time::UnixMillis;
 
 /// Longest line that is read back, newline included. A leaf with every extension at its limit
@@ -91,9 +91,9 @@ impl Chain {
         for (name, value) in &event.fields {
             put_member(&mut line, name, value);
         }
-        put_member(&mut line, "prev", &hex(&self.head));
-        let sum = sha256(line.as_bytes());
-        put_member(&mut line, "sum", &hex(&sum));
+        put_member(&mut line, "prev", &hex::encode(&self.head));
+        let sum = sha256(&[line.as_bytes()]);
+        put_member(&mut line, "sum", &hex::encode(&sum));
         line.push_str("}\n");
         (line.into_bytes(), Self { head: sum })
     }
@@ -222,7 +222,7 @@ impl<'a> Parts<'a> {
         // `prev` and `sum` stand at fixed places from the end, so no reader has to agree with
         // another about the JSON in between.
         let (rest, sum) = split_hash(line, b",\"sum\":\"", b"\"}").ok_or(Why::Malformed)?;
-        if sha256(rest) != sum {
+        if sha256(&[rest]) != sum {
             return Err(Why::Checksum);
         }
         let (rest, prev) = split_hash(rest, b",\"prev\":\"", b"\"").ok_or(Why::Malformed)?;
@@ -257,17 +257,6 @@ fn from_hex(digits: &[u8]) -> Option<[u8; 32]> {
     Some(octets)
 }
 
-/// Lower-case hex, as every hash and DER value in a line is written.
-pub fn hex(octets: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut text = String::with_capacity(2 * octets.len());
-    for octet in octets {
-        text.push(char::from(DIGITS[usize::from(octet >> 4)]));
-        text.push(char::from(DIGITS[usize::from(octet & 15)]));
-    }
-    text
-}
-
 fn put_member(line: &mut String, name: &str, value: &str) {
     line.push(',');
     put_string(line, name);
@@ -288,12 +277,6 @@ fn put_string(line: &mut String, text: &str) {
     }
     line.push_str(&text[plain..]);
     line.push('"');
-}
-
-fn sha256(bytes: &[u8]) -> [u8; 32] {
-    let mut octets = [0; 32];
-    octets.copy_from_slice(digest(&SHA256, bytes).as_ref());
-    octets
 }
 
 #[cfg(test)]

@@ -8,6 +8,8 @@
 pub mod der;
 pub mod entropy;
 pub mod fault;
+pub mod hash;
+pub mod hex;
 pub mod json;
 pub mod merkle;
 pub mod time;

@@ -4,7 +4,8 @@
 //! past size costs O(log n) hashes. It holds hashes only: what the leaves say is its owner's.
 //! Indices and sizes are `u64`, as logs write them. Checking a proof needs no tree.
 
-use aws_lc_rs::digest::{Context, SHA256};
+use crate::hash::sha256;
+use crate::hex;
 
 /// A SHA-256 hash: of a leaf, of an inner node, or of a whole tree.
 pub type Hash = [u8; 32];
@@ -36,7 +37,7 @@ pub enum Error {
         got: usize,
     },
     /// The proof leads to another root.
-    #[error("the proof leads to root {}, the head says {}", hex(.got), hex(.want))]
+    #[error("the proof leads to root {}, the head says {}", hex::encode(.got), hex::encode(.want))]
     RootMismatch {
         /// The root computed.
         got: Hash,
@@ -299,20 +300,6 @@ fn split(count: usize) -> usize {
     count.next_power_of_two() / 2
 }
 
-fn sha256(parts: &[&[u8]]) -> Hash {
-    let mut context = Context::new(&SHA256);
-    for part in parts {
-        context.update(part);
-    }
-    let mut hash = [0; 32];
-    hash.copy_from_slice(context.finish().as_ref());
-    hash
-}
-
-fn hex(hash: &Hash) -> String {
-    hash.iter().map(|octet| format!("{octet:02x}")).collect()
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -417,8 +404,8 @@ mod tests {
     #[test]
     fn the_empty_tree_has_the_root_the_rfc_gives_it() {
         let want = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-        assert_eq!(hex(&Tree::new().root()), want);
-        assert_eq!(hex(&empty_root()), want);
+        assert_eq!(hex::encode(&Tree::new().root()), want);
+        assert_eq!(hex::encode(&empty_root()), want);
     }
 
     #[test]

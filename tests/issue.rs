@@ -2,6 +2,11 @@
 
 mod world;
 
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use shortleaf::instance::{self, Blueprint, Listeners};
+use shortleaf::issuance::{CtMode, ORPHAN_AFTER_S, Service};
 use shortleaf::store::memory::MemoryStore;
 use world::World;
 use world::issuer::Identity;
@@ -68,6 +73,48 @@ async fn two_worlds_are_the_same_world() {
     let one = serial(World::new().certificate(Identity::Email).await);
     let other = serial(World::new().certificate(Identity::Email).await);
     assert_eq!(one, other);
+}
+
+#[tokio::test]
+async fn what_never_ended_is_reported_by_the_start_that_follows() {
+    let mut parts = None;
+    let world = World::with(|usual| parts = Some(usual.clone()));
+    let parts = parts.expect("the world's parts");
+    let mut unlogged = parts.clone();
+    unlogged.ct = CtMode::Required {
+        logs: Vec::new(),
+        deadline: Duration::from_secs(1),
+    };
+    let request = world.request(Identity::Email, &Subject::generate(Kind::P256));
+    let refused = Service::new(unlogged).issue(request, world.now()).await;
+    assert_eq!(
+        refused.expect_err("no log").reason().as_str(),
+        "CT_LOG_UNAVAILABLE"
+    );
+    world.advance(ORPHAN_AFTER_S.unsigned_abs() + 1);
+    assert!(!world.trail().contains(&"abandoned"));
+
+    let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let listeners = Listeners::bind(anywhere, anywhere).await;
+    let entropy = parts.entropy.clone();
+    let blueprint = Blueprint {
+        public_url: None,
+        drain: Duration::from_secs(1),
+        issuance: parts,
+        issuers: Vec::new(),
+        logs: Vec::new(),
+        clock: world.clock(),
+        entropy,
+    };
+    let running = instance::start(blueprint, listeners.expect("two ports")).expect("it starts");
+    let reported = async {
+        while !world.trail().contains(&"abandoned") {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let reported = tokio::time::timeout(Duration::from_secs(5), reported).await;
+    reported.expect("a line about what was left");
+    running.stop().await;
 }
 
 /// The world's own check must be able to fail.

@@ -3,10 +3,11 @@
 //! Every check here stands for a client that would otherwise refuse each leaf later: a CA that
 //! loads is one whose certificates verify everywhere (RFC 5280 §6.1, with codeSigning).
 
-use aws_lc_rs::digest;
 use x509_parser::extensions::{BasicConstraints, ExtendedKeyUsage, KeyUsage};
 use x509_parser::prelude::FromDer;
 
+use crate::hash::sha256;
+use crate::hex;
 use crate::time::UnixSeconds;
 use crate::x509::{Certificate, SignatureAlgorithm, oid};
 
@@ -20,7 +21,7 @@ pub struct IssuingCaId(pub [u8; 32]);
 /// Lower-case hex.
 impl std::fmt::Display for IssuingCaId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
+        f.write_str(&hex::encode(&self.0))
     }
 }
 
@@ -206,8 +207,6 @@ impl Authority {
         if issuing.spki() != spki {
             return Err(AuthorityError::KeyMismatch);
         }
-        let mut id = [0; 32];
-        id.copy_from_slice(digest::digest(&digest::SHA256, issuing.der()).as_ref());
         let mut not_before = issuing.not_before();
         let mut not_after = issuing.not_after();
         for certificate in &chain {
@@ -215,7 +214,7 @@ impl Authority {
             not_after = not_after.min(certificate.not_after());
         }
         Ok(Self {
-            id: IssuingCaId(id),
+            id: IssuingCaId(sha256(&[issuing.der()])),
             algorithm: key_algorithm(issuing, 0)?,
             ski: key_identifier(issuing, 0)?.to_vec(),
             not_before,

@@ -9,7 +9,6 @@
 
 use std::sync::Mutex;
 
-use aws_lc_rs::digest;
 use rcgen::{CertificateParams, CustomExtension, DistinguishedName, Issuer, SerialNumber};
 use time::OffsetDateTime;
 
@@ -18,7 +17,7 @@ use crate::der::{self, Reader, tag};
 use crate::identity::San;
 use crate::possession::KeyKind;
 use crate::time::UnixSeconds;
-use crate::x509::{SignatureAlgorithm, oid, subject_public_key};
+use crate::x509::{SignatureAlgorithm, key_identifier, oid, subject_public_key};
 
 /// BIT STRING with bit 0, digitalSignature, alone.
 const DIGITAL_SIGNATURE: &[u8] = &[tag::BIT_STRING, 2, 7, 0x80];
@@ -118,15 +117,13 @@ pub(super) fn unsigned(tbs: &[u8], algorithm: SignatureAlgorithm) -> Vec<u8> {
 
 /// The extensions of the profile, in its order, without poison and SCT list.
 fn extensions(plan: &Plan) -> Result<Vec<CustomExtension>, EncodeError> {
-    let key = subject_public_key(plan.key().spki_der())?;
-    // RFC 5280 §4.2.1.2 method 1: a name, no security.
-    let ski = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, key);
+    let ski = key_identifier(plan.key().spki_der())?;
     let code_signing = der::tlv(tag::OID, &[oid::CODE_SIGNING]);
     let aki = der::tlv(tag::context(0), &[plan.authority().ski()]);
     let mut out = vec![
         critical(oid::KEY_USAGE, DIGITAL_SIGNATURE.to_vec()),
         plain(oid::EXTENDED_KEY_USAGE, der::sequence(&[&code_signing])),
-        plain(oid::SUBJECT_KEY_IDENTIFIER, der::octet_string(ski.as_ref())),
+        plain(oid::SUBJECT_KEY_IDENTIFIER, der::octet_string(&ski)),
         plain(oid::AUTHORITY_KEY_IDENTIFIER, der::sequence(&[&aki])),
         // Critical because the subject is empty (RFC 5280 §4.2.1.6).
         critical(oid::SUBJECT_ALT_NAME, san(plan.principal().san())),

@@ -7,13 +7,12 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use aws_lc_rs::digest;
-
 use super::encode::{self, EncodeError};
 use super::pair::{self, Final};
 use super::{Authority, Error, LeafProfile, Serial, Signer};
 use crate::ct::{self, PreEntry, VerifiedSct};
 use crate::der::{self, Reader, tag};
+use crate::hash::sha256;
 use crate::identity::{Principal, San};
 use crate::lint::{self, Linted};
 use crate::possession::PossessedKey;
@@ -234,7 +233,7 @@ impl<P> Tbs<P> {
         let signature = signer.sign(&self.tbs).await?;
         check_signature(&signature, algorithm)?;
         let der = encode::certificate(&self.tbs, algorithm, &signature);
-        if sha256(tbs_of(&der)?) != *self.linted.tbs_sha256() {
+        if sha256(&[tbs_of(&der)?]) != *self.linted.tbs_sha256() {
             return Err(Error::NotWhatWasLinted);
         }
         Ok(Signed {
@@ -326,10 +325,4 @@ fn check_signature(signature: &[u8], algorithm: SignatureAlgorithm) -> Result<()
 fn tbs_of(certificate: &[u8]) -> Result<&[u8], EncodeError> {
     let mut fields = Reader::new(der::single(certificate, tag::SEQUENCE)?.content);
     Ok(fields.expect(tag::SEQUENCE)?.whole)
-}
-
-fn sha256(bytes: &[u8]) -> [u8; 32] {
-    let mut out = [0; 32];
-    out.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
-    out
 }

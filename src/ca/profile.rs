@@ -1,7 +1,7 @@
 //! Certificate profiles: what a leaf may contain and how long it lives.
 
-use aws_lc_rs::digest;
-
+use crate::hash::sha256;
+use crate::hex;
 use crate::time::UnixSeconds;
 
 /// SHA-256 over the profile's canonical description; stands in every audit line and record.
@@ -11,7 +11,7 @@ pub struct ProfileHash(pub [u8; 32]);
 /// Lower-case hex.
 impl std::fmt::Display for ProfileHash {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
+        f.write_str(&hex::encode(&self.0))
     }
 }
 
@@ -142,9 +142,7 @@ impl LeafProfile {
             self.backdate_s,
             self.crl_url().unwrap_or("-"),
         );
-        let mut hash = [0; 32];
-        hash.copy_from_slice(digest::digest(&digest::SHA256, text.as_bytes()).as_ref());
-        ProfileHash(hash)
+        ProfileHash(sha256(&[text.as_bytes()]))
     }
 }
 

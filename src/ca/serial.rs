@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::entropy::Entropy;
+use crate::hex;
 
 /// Which instance drew a serial: 0x01–0x7f, so the number is positive and of fixed length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -47,7 +48,7 @@ impl Serial {
 /// Lower-case hex.
 impl fmt::Display for Serial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
+        f.write_str(&hex::encode(&self.0))
     }
 }
 

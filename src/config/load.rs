@@ -123,21 +123,11 @@ pub fn load(inputs: &Inputs) -> Result<Loaded, Error> {
             insert(&mut table, setting.key, default_value(default))?;
         }
     }
-<<<<<<< HEAD
-    if let Some(Source::File(path)) = sources.get("ca.passphrase") {
-        return Err(Error::BadValue {
-            key: "ca.passphrase".to_owned(),
-            value: format!("(hidden, in {})", path.display()),
-            why: "a passphrase does not belong into this file; name a file with `ca.passphrase_file` or set SHORTLEAF_CA_PASSPHRASE",
-        });
-    }
     for setting in SETTINGS {
         if let Some(value) = lookup(&table, setting.key) {
             check_type(setting, value)?;
         }
     }
-=======
->>>>>>> attacker
     let effective = effective(&table, &sources);
     let raw = Raw::deserialize(Value::Table(table)).map_err(|e| Error::WrongType {
         key: "configuration".to_owned(),

@@ -8,9 +8,10 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, ParsedPublicKey, RSA_PKCS1_20
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
+use super::LogId;
 use super::check::SctError;
 use super::wire::{Malformed, Reader, put_octets16};
-use super::{LogId, sha256};
+use crate::hash::sha256;
 
 /// Smallest RSA modulus of a log (RFC 6962 §2.1.4).
 pub const RSA_BITS_MIN: usize = 2048;

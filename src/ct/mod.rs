@@ -20,7 +20,6 @@ mod wire;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_lc_rs::digest::{Context, SHA256, digest};
 
 pub use answer::{ANSWER_LEN_MAX, answer, head_answer};
 pub use check::{
@@ -31,6 +30,8 @@ pub use head::{TreeHead, VerifiedHead, verify_head};
 pub use key::{KeyError, LogKey, RSA_BITS_MIN};
 pub use sct::{Sct, decode_sct_list, sct_leaf_hash, sct_list, signed_entry};
 
+use crate::hash::sha256;
+use crate::hex;
 use crate::time::{UnixMillis, UnixSeconds};
 
 /// SHA-256 of the log key's SubjectPublicKeyInfo (RFC 6962 §3.2).
@@ -169,22 +170,8 @@ impl SubmitError {
 
 impl std::fmt::Display for LogId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
+        f.write_str(&hex::encode(&self.0))
     }
-}
-
-fn sha256(parts: &[&[u8]]) -> [u8; 32] {
-    let hash = match parts {
-        [one] => digest(&SHA256, one),
-        _ => {
-            let mut context = Context::new(&SHA256);
-            parts.iter().for_each(|part| context.update(part));
-            context.finish()
-        }
-    };
-    let mut out = [0; 32];
-    out.copy_from_slice(hash.as_ref());
-    out
 }
 
 #[cfg(test)]

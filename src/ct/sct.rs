@@ -120,6 +120,7 @@ pub(super) fn bounded_extensions(extensions: Vec<u8>) -> Result<Vec<u8>, SctErro
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::hex;
 
     fn sct() -> Sct {
         Sct {
@@ -130,10 +131,6 @@ mod tests {
         }
     }
 
-    fn hex(bytes: &[u8]) -> String {
-        bytes.iter().map(|b| format!("{b:02x}")).collect()
-    }
-
     #[test]
     fn an_sct_has_the_layout_of_the_rfc() {
         let want = format!(
@@ -142,7 +139,7 @@ mod tests {
             "0000",
             "040300025566"
         );
-        assert_eq!(hex(&sct().encode()), want);
+        assert_eq!(hex::encode(&sct().encode()), want);
         assert_eq!(Sct::decode(&sct().encode()), Ok(sct()));
     }
 
@@ -160,7 +157,7 @@ mod tests {
             "00080000050102030405"
         );
         assert_eq!(
-            hex(&signed_entry(&sct, &[0xcd; 32], &[0x30, 1, 0xff])),
+            hex::encode(&signed_entry(&sct, &[0xcd; 32], &[0x30, 1, 0xff])),
             want
         );
     }

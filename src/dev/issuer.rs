@@ -26,6 +26,7 @@ use openidconnect::{
 use serde_json::{Map, Value, json};
 
 use crate::entropy::Entropy;
+use crate::hex;
 use crate::time::{Clock, UnixSeconds};
 
 /// Life of a minted token unless the claims say otherwise, in seconds.
@@ -123,7 +124,7 @@ impl DevIssuer {
         let mut jti = [0; 16];
         self.entropy.fill(&mut jti);
         let mut all = Map::new();
-        all.insert("jti".to_owned(), json!(hex(&jti)));
+        all.insert("jti".to_owned(), json!(hex::encode(&jti)));
         all.insert("iss".to_owned(), json!(self.url(persona)));
         all.insert("aud".to_owned(), json!("sigstore"));
         all.insert("iat".to_owned(), json!(now.0));
@@ -307,8 +308,4 @@ fn github_claims(now: UnixSeconds) -> Value {
         "workflow_ref": "acme/app/.github/workflows/release.yml@refs/heads/main",
         "workflow_sha": "9f8e7d6c5b4a39281706f5e4d3c2b1a098765432",
     })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

@@ -20,7 +20,7 @@ use crate::server::{
     ConnectionLimits, IssuerName, Metrics, OidcIssuer, Ops, Public, PublicParts, RequestLimits,
     TrustFiles, ops_router, public_router, serve,
 };
-use crate::time::{Clock, UnixMillis, UnixSeconds};
+use crate::time::{Clock, UnixSeconds};
 use crate::trust::{self, AuthorityEntry, LogEntry, TrustInputs};
 
 /// How old a readiness answer may be before the parts are asked again.
@@ -108,7 +108,6 @@ pub struct Running {
     url: String,
     ops_url: String,
     trust: TrustFiles,
-    service: Arc<Service>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -155,13 +154,12 @@ pub fn start(blueprint: Blueprint, listeners: Listeners) -> Result<Running, Erro
         readiness_age: READINESS_AGE,
     });
     tasks.spawn(serve(ops, for_operators, limits, stop.clone()));
-    tasks.spawn(sweep(service.clone(), blueprint.clock, stop.clone()));
+    tasks.spawn(sweep(service, blueprint.clock, stop.clone()));
     tasks.close();
     Ok(Running {
         url,
         ops_url,
         trust,
-        service,
         stop,
         tasks,
     })
@@ -174,10 +172,10 @@ async fn bind(address: SocketAddr) -> Result<(TcpListener, String), Error> {
     Ok((listener, url))
 }
 
-/// Looks for abandoned intents and forgets what expired, until told to stop.
+/// Looks for abandoned intents and forgets what expired, now and until told to stop. What a crash
+/// left is reported by the start that follows it.
 async fn sweep(service: Arc<Service>, clock: Arc<dyn Clock>, stop: CancellationToken) {
     loop {
-        // At once after a start: what a crash left behind is found then.
         match service.sweep(clock.now()).await {
             Ok(swept) if swept.abandoned > 0 => {
                 tracing::warn!(intents = swept.abandoned, "abandoned: presumed to exist");
@@ -263,11 +261,6 @@ impl Running {
     /// The trust files as served.
     pub fn trust(&self) -> &TrustFiles {
         &self.trust
-    }
-
-    /// Whether issuance could work now.
-    pub async fn readiness(&self, now: UnixMillis) -> Vec<crate::server::Fitness> {
-        self.service.readiness(now).await
     }
 
     /// Stops accepting, finishes what is in flight, and returns when all is done.

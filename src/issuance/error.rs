@@ -156,20 +156,13 @@ impl Error {
         told.to_owned()
     }
 
-    /// When trying again may help, where what failed said so; the door knows the usual advice.
+    /// When trying again may help, where the failure itself says so; the usual advice for each
+    /// reason is `server::problem`'s.
     pub fn retry_after(&self) -> Option<Duration> {
-        let asked = match self {
-            Self::NotLogged { failures } => failures.shortest_wait(),
-            Self::Token { .. }
-            | Self::Identity(_)
-            | Self::Possession(_)
-            | Self::Replayed { .. }
-            | Self::Ca(_)
-            | Self::Store(_)
-            | Self::Audit(_)
-            | Self::ClockJumped { .. }
-            | Self::Died => None,
+        let Self::NotLogged { failures } = self else {
+            return None;
         };
+        let asked = failures.shortest_wait();
         asked.map(|wait| wait.min(RETRY_AFTER_MAX))
     }
 }

@@ -26,7 +26,6 @@ use std::time::Duration;
 
 use self::clock::ClockWatch;
 use self::flight::Flights;
-use self::readiness::Readiness;
 use self::store::IssuanceStore;
 use crate::audit::AuditLog;
 use crate::ca::{Authority, InstanceId, LeafProfile, Serial, Signer};
@@ -227,7 +226,6 @@ struct Inner {
     chain: Arc<[Vec<u8>]>,
     flights: Flights,
     clock: ClockWatch,
-    readiness: Readiness,
 }
 
 impl Service {
@@ -243,7 +241,6 @@ impl Service {
                 chain: chain.collect(),
                 flights: Flights::default(),
                 clock: ClockWatch::new(parts.monotonic.clone()),
-                readiness: Readiness::default(),
                 parts,
             }),
         }
@@ -264,7 +261,7 @@ impl Service {
     }
 
     /// Whether each part that issuance needs is fit now: (`key`, `log`, `store`, `issuers`,
-    /// `chain`, `clock`), for `/readyz`. Kept for a few seconds.
+    /// `chain`, `clock`), for `/readyz`. Costs a signature and a commit: the door decides how often.
     pub async fn readiness(&self, now: UnixMillis) -> Vec<(&'static str, Result<(), String>)> {
         self.inner.readiness(now).await
     }

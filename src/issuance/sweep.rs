@@ -1,7 +1,6 @@
 //! What is left of issuances that never ended.
 
 use super::{Error, Inner};
-use crate::audit::hex;
 use crate::time::UnixMillis;
 
 /// Age at which an intent without a final is given up. Far beyond the longest request.
@@ -37,7 +36,7 @@ impl Inner {
                 let intent = &orphan.intent;
                 let fields = vec![
                     ("serial", intent.serial.to_string()),
-                    ("ca", hex(&intent.issuing_ca.0)),
+                    ("ca", intent.issuing_ca.to_string()),
                     ("presumed_to_exist", "true".to_owned()),
                     ("logged", orphan.submission.is_some().to_string()),
                 ];

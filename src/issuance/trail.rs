@@ -2,8 +2,9 @@
 //! for each decision. Never a token, a key or a proof.
 
 use super::{Error, Inner, Issued};
-use crate::audit::{self, Event, hex};
+use crate::audit::{self, Event};
 use crate::ca::Plan;
+use crate::hex;
 use crate::identity::{Principal, San};
 use crate::time::UnixMillis;
 
@@ -20,9 +21,9 @@ impl Inner {
     ) -> Result<(), audit::Error> {
         let fields = vec![
             ("serial", plan.serial().to_string()),
-            ("ca", hex(&plan.authority().id().0)),
-            ("profile", hex(&plan.profile().hash().0)),
-            ("der", hex(der)),
+            ("ca", plan.authority().id().to_string()),
+            ("profile", plan.profile().hash().to_string()),
+            ("der", hex::encode(der)),
         ];
         self.write(kind, request_id, now, fields)
     }
@@ -36,7 +37,7 @@ impl Inner {
     ) -> Result<(), audit::Error> {
         let fields = vec![
             ("serial", issued.serial.to_string()),
-            ("ca", hex(&self.parts.authority.id().0)),
+            ("ca", self.parts.authority.id().to_string()),
             ("not_after", issued.not_after.to_string()),
             ("repeated", issued.repeated.to_string()),
         ];

@@ -5,7 +5,6 @@
 //! everywhere well before the root ends; path length 0 and codeSigning only. Both names carry
 //! random digits: verifiers that look an issuer up by name must never find two.
 
-use aws_lc_rs::digest;
 use rcgen::{
     BasicConstraints, CertificateParams, CrlDistributionPoint, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyUsagePurpose, SerialNumber,
@@ -18,7 +17,7 @@ use super::private::{KeyError, PrivateKey, SigningKey};
 use crate::ca::{InstanceId, Serial};
 use crate::entropy::Entropy;
 use crate::time::UnixSeconds;
-use crate::x509::{SignatureAlgorithm, pem, subject_public_key};
+use crate::x509::{self, SignatureAlgorithm, pem};
 
 /// Ten years, of 365.25 days, both ends counted.
 const ROOT_LIFETIME_S: i64 = 10 * 31_557_600;
@@ -196,11 +195,10 @@ impl Draft<'_> {
     }
 }
 
-/// RFC 5280 §4.2.1.2 method 1, which rcgen's own methods are not.
+/// As leaves have it; rcgen's own methods make others.
 fn key_identifier(key: &SigningKey) -> Result<Vec<u8>, KeyError> {
-    let bits = subject_public_key(&key.spki).map_err(|_| KeyError::Rejected)?;
-    let hash = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, bits);
-    Ok(hash.as_ref().to_vec())
+    let identifier = x509::key_identifier(&key.spki).map_err(|_| KeyError::Rejected)?;
+    Ok(identifier.to_vec())
 }
 
 fn date(at: UnixSeconds) -> Result<OffsetDateTime, InitError> {

@@ -16,9 +16,8 @@ mod tbs;
 
 use std::fmt;
 
-use aws_lc_rs::digest;
-
 use self::reading::Reading;
+use crate::hash::sha256;
 use crate::time::UnixSeconds;
 use crate::x509::SignatureAlgorithm;
 
@@ -163,17 +162,11 @@ pub fn certificate(der: &[u8], expected: &Expected<'_>) -> Result<Linted, Findin
         .collect();
     if findings.is_empty() {
         Ok(Linted {
-            tbs_sha256: sha256(reading.tbs_der()),
+            tbs_sha256: sha256(&[reading.tbs_der()]),
         })
     } else {
         Err(Findings(findings))
     }
-}
-
-fn sha256(bytes: &[u8]) -> [u8; 32] {
-    let mut out = [0; 32];
-    out.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
-    out
 }
 
 /// What the rules found, in rule order; never empty in an error.

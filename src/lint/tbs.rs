@@ -2,6 +2,7 @@
 
 use super::reading::Reading;
 use super::{Expected, oid};
+use crate::hex;
 use crate::time::UnixSeconds;
 use crate::x509::SignatureAlgorithm;
 
@@ -29,9 +30,12 @@ pub(super) fn serial(read: &Reading<'_>, expected: &Expected<'_>) -> Result<(), 
         return Err(format!("serial has {} octets, not 9 to 19", serial.len()));
     }
     match serial {
-        [0x80..=0xff, ..] => Err(format!("serial is negative: {}", hex(serial))),
+        [0x80..=0xff, ..] => Err(format!("serial is negative: {}", hex::encode(serial))),
         // A zero in front is only right before a set top bit; all zero is not positive.
-        [0, next, ..] if *next < 0x80 => Err(format!("serial has needless zeros: {}", hex(serial))),
+        [0, next, ..] if *next < 0x80 => Err(format!(
+            "serial has needless zeros: {}",
+            hex::encode(serial)
+        )),
         // The intent was written under the planned one; another could not be found to be revoked.
         _ => same_bytes("serial", serial, expected.serial),
     }
@@ -107,7 +111,7 @@ pub(super) fn subject_key(read: &Reading<'_>, expected: &Expected<'_>) -> Result
     Err(format!(
         "subject key is not the canonical form of an allowed kind: {} octets, {}…",
         got.len(),
-        hex(head)
+        hex::encode(head)
     ))
 }
 
@@ -193,9 +197,9 @@ pub(super) fn same_bytes(name: &str, got: &[u8], want: &[u8]) -> Result<(), Stri
     if got == want {
         return Ok(());
     }
-    Err(format!("{name} is {}, not {}", hex(got), hex(want)))
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|octet| format!("{octet:02x}")).collect()
+    Err(format!(
+        "{name} is {}, not {}",
+        hex::encode(got),
+        hex::encode(want)
+    ))
 }

@@ -23,6 +23,7 @@ pub use policy::Insecure;
 pub use spki::SpkiError;
 
 use crate::fault::Reason;
+use crate::hash::sha256;
 
 /// A public key that its sender has shown to hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,10 +53,7 @@ impl PossessedKey {
 
     /// SHA-256 of [`Self::spki_der`]: the name under which records and blocks know this key.
     pub fn spki_hash(&self) -> [u8; 32] {
-        use aws_lc_rs::digest;
-        let mut hash = [0; 32];
-        hash.copy_from_slice(digest::digest(&digest::SHA256, &self.spki_der).as_ref());
-        hash
+        sha256(&[&self.spki_der])
     }
 }
 

@@ -240,7 +240,8 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
-    use crate::audit::{self, hex};
+    use crate::audit;
+    use crate::hex;
 
     const NOW: UnixMillis = UnixMillis(1_795_262_400_000);
 
@@ -329,7 +330,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("audit.jsonl");
         let log = AuditFile::open(&path, NOW).unwrap();
-        let der = hex(&vec![0xa5; 50_000]);
+        let der = hex::encode(&vec![0xa5; 50_000]);
         for _ in 0..15 {
             log.append(&event(&der)).unwrap();
         }

@@ -30,6 +30,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::hex;
 use crate::json;
 use crate::time::UnixSeconds;
 
@@ -145,11 +146,7 @@ impl TokenId {
 /// Lower-case hex.
 impl fmt::Debug for TokenId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TokenId(")?;
-        self.0
-            .iter()
-            .try_for_each(|octet| write!(f, "{octet:02x}"))?;
-        f.write_str(")")
+        write!(f, "TokenId({})", hex::encode(&self.0))
     }
 }
 
@@ -168,6 +165,12 @@ pub trait KeySource: Send + Sync {
         kid: Option<&str>,
         algorithm: Algorithm,
     ) -> Result<Arc<VerificationKey>, KeyError>;
+
+    /// Whether the keys of at least one issuer are there or may still come, as far as is known
+    /// without waiting for anybody. For readiness; an implementation that says no goes on trying.
+    fn available(&self) -> bool {
+        true
+    }
 }
 
 /// Why there is no key.

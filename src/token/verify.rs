@@ -1,9 +1,8 @@
 //! From [`RawToken`] to [`VerifiedToken`]: the only place that makes one.
 
-use aws_lc_rs::digest;
-
 use super::error::excerpt;
 use super::{Error, IssuerPolicy, IssuerUrl, KeySource, RawToken, TokenId, VerifiedToken};
+use crate::hash::sha256;
 use crate::time::UnixSeconds;
 
 /// Most clock difference ever tolerated, in seconds, whatever a policy says.
@@ -118,14 +117,6 @@ fn token_id(raw: &RawToken) -> TokenId {
         }
         None => sha256(&[raw.signing_input()]),
     })
-}
-
-fn sha256(pieces: &[&[u8]]) -> [u8; 32] {
-    let mut context = digest::Context::new(&digest::SHA256);
-    pieces.iter().for_each(|piece| context.update(piece));
-    let mut hash = [0; 32];
-    hash.copy_from_slice(context.finish().as_ref());
-    hash
 }
 
 #[cfg(test)]

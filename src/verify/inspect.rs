@@ -13,9 +13,10 @@ use x509_parser::prelude::FromDer;
 use x509_parser::public_key::PublicKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
-use super::{Error, hex};
+use super::Error;
 use crate::ct::{self, Sct};
 use crate::der::{self, tag};
+use crate::hex;
 use crate::identity;
 use crate::time::UnixSeconds;
 use crate::x509::oid;
@@ -153,7 +154,7 @@ impl fmt::Display for Value {
             Self::KeyUsage(usages) => f.write_str(&usages.join(", ")),
             Self::ExtendedKeyUsage(purposes) => f.write_str(&purposes.join(", ")),
             Self::SubjectKeyIdentifier(id) | Self::AuthorityKeyIdentifier(id) => {
-                f.write_str(&hex(id))
+                f.write_str(&hex::encode(id))
             }
             Self::SubjectAltName(names) => list(
                 f,
@@ -178,7 +179,7 @@ impl fmt::Display for Value {
                     .collect(),
             ),
             Self::Poison => f.write_str("precertificate, not to be used"),
-            Self::Opaque(bytes) => write!(f, "0x{}", hex(bytes)),
+            Self::Opaque(bytes) => write!(f, "0x{}", hex::encode(bytes)),
         }
     }
 }
@@ -213,7 +214,7 @@ fn algorithm(identifier: &[u8]) -> String {
 }
 
 fn dotted(identifier: &[u8]) -> String {
-    oid::dotted(identifier).unwrap_or_else(|| hex(identifier))
+    oid::dotted(identifier).unwrap_or_else(|| hex::encode(identifier))
 }
 
 fn key(spki: &SubjectPublicKeyInfo<'_>) -> String {

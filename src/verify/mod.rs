@@ -343,7 +343,3 @@ impl Error {
         }
     }
 }
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|octet| format!("{octet:02x}")).collect()
-}

@@ -1,11 +1,10 @@
 //! The embedded SCTs: over this certificate, by a log we trust.
 
-use aws_lc_rs::digest;
-
 use super::inspect::Inspection;
 use super::{Error, TrustedLog};
 use crate::ct::{self, LogId, Sct};
 use crate::der::{self, Reader, tag};
+use crate::hash::sha256;
 use crate::time::UnixSeconds;
 use crate::x509::oid;
 
@@ -25,8 +24,7 @@ pub(super) fn verify(
     }
     let what = "no seven fields and extensions with one SCT list";
     let tbs = tbs_without_sct_list(&leaf.tbs).ok_or(Error::Malformed { what })?;
-    let mut issuer_key_hash = [0; 32];
-    issuer_key_hash.copy_from_slice(digest::digest(&digest::SHA256, issuer_spki).as_ref());
+    let issuer_key_hash = sha256(&[issuer_spki]);
     let mut verified = Vec::new();
     for sct in leaf.scts() {
         let Some(log) = logs.iter().find(|log| log.key.id() == sct.log_id) else {

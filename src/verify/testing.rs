@@ -2,7 +2,6 @@
 //! every change a step is there to see.
 #![allow(clippy::unwrap_used)]
 
-use aws_lc_rs::digest;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
 use rcgen::{
@@ -14,6 +13,7 @@ use time::OffsetDateTime;
 use super::{IdentityPolicy, TrustMaterial, TrustedAuthority, TrustedLog, Window};
 use crate::ct::{self, LogKey, Sct};
 use crate::der::{self, tag};
+use crate::hash::sha256;
 use crate::identity::San;
 use crate::time::{UnixMillis, UnixSeconds};
 use crate::x509::oid;
@@ -155,8 +155,7 @@ impl Log {
     }
 
     pub(super) fn sct(&self, issuer_spki: &[u8], tbs: &[u8], dated: UnixSeconds) -> Sct {
-        let mut issuer_key_hash = [0; 32];
-        issuer_key_hash.copy_from_slice(digest::digest(&digest::SHA256, issuer_spki).as_ref());
+        let issuer_key_hash = sha256(&[issuer_spki]);
         let mut sct = Sct {
             log_id: self.key().id(),
             timestamp: UnixMillis::from(dated),

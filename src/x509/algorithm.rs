@@ -3,6 +3,7 @@
 //! P-521, RSA and Ed25519 CAs are left out on purpose: for each there is a client that cannot
 //! verify it.
 
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, EcdsaVerificationAlgorithm, UnparsedPublicKey,
 };
@@ -113,8 +114,15 @@ impl std::fmt::Display for SignatureAlgorithm {
     }
 }
 
-/// The octets of the subjectPublicKey BIT STRING inside a SubjectPublicKeyInfo: what RFC 5280
-/// §4.2.1.2 hashes into a key identifier.
+/// The identifier of a key by RFC 5280 §4.2.1.2 method 1: a name, no security, hence SHA-1.
+pub fn key_identifier(spki: &[u8]) -> Result<[u8; 20], der::Error> {
+    let hash = digest(&SHA1_FOR_LEGACY_USE_ONLY, subject_public_key(spki)?);
+    let mut identifier = [0; 20];
+    identifier.copy_from_slice(hash.as_ref());
+    Ok(identifier)
+}
+
+/// The octets of the subjectPublicKey BIT STRING inside a SubjectPublicKeyInfo.
 pub fn subject_public_key(spki: &[u8]) -> Result<&[u8], der::Error> {
     let mut fields = Reader::new(der::single(spki, tag::SEQUENCE)?.content);
     fields.expect(tag::SEQUENCE)?;

@@ -6,11 +6,10 @@
 
 use std::ops::Range;
 
-use super::time;
+use super::{oid, time};
 use crate::der::{self, Element, Reader, tag};
+use crate::hex;
 use crate::time::UnixSeconds;
-
-use super::oid;
 
 /// The largest certificate read, in octets.
 pub const MAX_CERTIFICATE: usize = 64 * 1024;
@@ -215,11 +214,7 @@ impl Certificate {
 /// Bytes in hex would fill a screen; the name of the thing is enough.
 impl std::fmt::Debug for Certificate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Certificate(serial ")?;
-        for octet in self.serial() {
-            write!(f, "{octet:02x}")?;
-        }
-        f.write_str(")")
+        write!(f, "Certificate(serial {})", hex::encode(self.serial()))
     }
 }
 

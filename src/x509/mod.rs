@@ -6,5 +6,5 @@ pub mod oid;
 pub mod pem;
 mod time;
 
-pub use algorithm::{BadSignature, SignatureAlgorithm, subject_public_key};
+pub use algorithm::{BadSignature, SignatureAlgorithm, key_identifier, subject_public_key};
 pub use certificate::{Certificate, CertificateError, Extension, MAX_CERTIFICATE};

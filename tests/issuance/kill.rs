@@ -16,6 +16,8 @@ use shortleaf::audit;
 use shortleaf::ca::{Authority, InstanceId, LeafProfile, Serial};
 use shortleaf::ct::LogKey;
 use shortleaf::ct::rfc6962::{Rfc6962Config, Rfc6962Log};
+use shortleaf::hash::sha256;
+use shortleaf::hex;
 use shortleaf::issuance::store::{IssuanceStore, Record, Selector};
 use shortleaf::issuance::{
     CtMode, Error, KillPoint, ORPHAN_AFTER_S, Parts, Proof, Request, Service, kill_at, no_probe,
@@ -150,14 +152,14 @@ impl House {
             .map(|asked| {
                 json!({
                     "token": asked.token,
-                    "public_key": audit::hex(&asked.public_key),
-                    "signature": audit::hex(&asked.signature),
+                    "public_key": hex::encode(&asked.public_key),
+                    "signature": hex::encode(&asked.signature),
                 })
             })
             .collect();
         let work = json!({
             "log_url": self.log.url(),
-            "log_key": audit::hex(self.log.spki()),
+            "log_key": hex::encode(self.log.spki()),
             "requests": requests,
         });
         std::fs::write(self.path().join("work.json"), work.to_string()).unwrap();
@@ -341,7 +343,7 @@ async fn killed_once(house: &House, moment: Moment, nth: usize) {
     let last = &asked[nth - 1];
     let of_last: Vec<_> = before
         .iter()
-        .filter(|r| r.intent.token_hash == sha256(last.token.as_bytes()))
+        .filter(|r| r.intent.token_hash == sha256(&[last.token.as_bytes()]))
         .collect();
     let stored = of_last.iter().find_map(|r| r.leaf.as_ref());
     let again = process
@@ -399,11 +401,6 @@ async fn killed_once(house: &House, moment: Moment, nth: usize) {
         .filter(|record| record.abandoned.is_some())
         .count();
     assert_eq!(abandoned, abandoned_before + expected, "{moment:?}");
-}
-
-fn sha256(bytes: &[u8]) -> [u8; 32] {
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
-    digest.as_ref().try_into().unwrap()
 }
 
 fn unhex(text: &str) -> Vec<u8> {

@@ -6,9 +6,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use shortleaf::audit;
-use shortleaf::fault::Reason;
+use shortleaf::fault::{self, Reason};
+use shortleaf::hex;
 use shortleaf::issuance::{CtMode, Error, ORPHAN_AFTER_S, Request, Swept};
 use shortleaf::time::UnixMillis;
+use shortleaf::token::discovery::HttpKeys;
 use shortleaf::x509::Certificate;
 
 use crate::samples::NOW;
@@ -59,7 +61,7 @@ async fn the_audit_lines_around_a_signature_hold_what_was_signed() {
         let found = fields.iter().find(|(field, _)| *field == name);
         found.map(|(_, value)| value.clone()).unwrap()
     };
-    assert_eq!(field(3, "der"), audit::hex(&issued.leaf_der));
+    assert_eq!(field(3, "der"), hex::encode(&issued.leaf_der));
     assert!(
         field(3, "der").contains(&field(2, "der")),
         "the TBS is part of the certificate"
@@ -83,7 +85,7 @@ async fn neither_token_nor_proof_reaches_the_audit_trail() {
     for part in token.split('.') {
         assert!(!text.contains(part));
     }
-    assert!(!text.contains(&audit::hex(&key.prove("jane@example.com"))));
+    assert!(!text.contains(&hex::encode(&key.prove("jane@example.com"))));
 }
 
 #[tokio::test]
@@ -290,7 +292,7 @@ async fn with_logging_off_the_certificate_carries_no_sct() {
 /// A refusal for want of a part: retried later, with nothing of the part's own words in it.
 fn assert_away(error: &Error, reason: Reason) {
     assert_eq!(error.reason(), reason, "{error}");
-    assert_eq!(reason.fault(), shortleaf::fault::Fault::Dependency);
+    assert_eq!(reason.fault(), fault::Fault::Dependency);
     assert!(
         !error.public_detail().contains("space"),
         "{}",
@@ -434,8 +436,8 @@ async fn no_log_means_no_certificate() {
         };
         let error = world.one().await.unwrap_err();
         assert_eq!(error.reason(), reason);
-        let wait = (mood == Mood::Down).then_some(7);
-        assert_eq!(error.retry_after(), wait.map(Duration::from_secs));
+        let asked = (mood == Mood::Down).then_some(Duration::from_secs(7));
+        assert_eq!(error.retry_after(), asked);
         let records = world.records().await;
         assert!(records.iter().all(|record| record.leaf.is_none()));
         assert_eq!(world.signer.count(), 1, "only the precertificate");
@@ -574,4 +576,13 @@ async fn readiness_names_the_part_that_is_away() {
         .filter_map(|(name, fit)| fit.err().map(|_| name))
         .collect();
     assert_eq!(unfit, ["key", "chain"]);
+
+    let mut world = World::new();
+    world.parts.keys = Arc::new(HttpKeys::new(Vec::new()).unwrap());
+    let fit = world.service().readiness(now()).await;
+    let unfit = fit.iter().filter(|(_, fit)| fit.is_err());
+    assert_eq!(
+        unfit.cloned().collect::<Vec<_>>(),
+        [("issuers", Err("no issuer's keys can be had".to_owned()))]
+    );
 }

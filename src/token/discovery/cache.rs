@@ -114,6 +114,18 @@ impl Kept {
         self.living(&self.snapshot()).map(|k| k.read_at.elapsed())
     }
 
+    /// Whether keys are there, or nothing is known against their coming. After a failed fetch
+    /// another is begun, at the usual pace: nobody may be left to send a token that would.
+    pub(super) fn available(self: &Arc<Self>) -> bool {
+        let state = self.snapshot();
+        let failed = state.last.as_ref().is_some_and(|a| a.failure.is_some());
+        if failed && self.living(&state).is_none() {
+            self.refresh_in_background();
+            return false;
+        }
+        true
+    }
+
     /// Starts a fetch unless one is under way or was just made.
     pub(super) fn refresh_in_background(self: &Arc<Self>) {
         if let Ok(flight) = Arc::clone(&self.flight).try_lock_owned()

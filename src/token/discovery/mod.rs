@@ -192,6 +192,14 @@ impl KeySource for HttpKeys {
             None => fixed(issuer, None, kid, algorithm),
         }
     }
+
+    /// Needs a tokio runtime, as [`Self::prefetch`] does.
+    fn available(&self) -> bool {
+        self.issuers.values().any(|source| match source {
+            Source::Fixed(_) => true,
+            Source::Kept(kept) => kept.available(),
+        })
+    }
 }
 
 /// Keys that never change and need no network: for the demo, for tests.

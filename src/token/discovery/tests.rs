@@ -550,6 +550,35 @@ async fn a_provider_that_is_down_is_its_own_issuers_trouble() {
 }
 
 #[tokio::test]
+async fn keys_are_available_while_one_provider_of_many_is() {
+    let (one, two) = (
+        Provider::start(json!([jwk("k1")])).await,
+        Provider::start(json!([jwk("k1")])).await,
+    );
+    let keys = HttpKeys::with_pace(vec![one.config(), two.config()], PACE).unwrap();
+    assert!(keys.available(), "nobody was asked yet");
+    for provider in [&one, &two] {
+        assert!(keys.available());
+        provider.answer(METADATA, http("503 Down", "", ""));
+        let answer = keys
+            .key(&provider.issuer(), Some("k1"), Algorithm::Es256)
+            .await;
+        assert!(failure(answer).contains("answered 503"));
+    }
+    assert!(!keys.available());
+
+    // Asking is enough to notice that one is back: no token has to be refused for it.
+    two.answer(METADATA, ok(&two.metadata()));
+    while !keys.available() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(
+        keys.ages().iter().filter(|(_, age)| age.is_some()).count(),
+        1
+    );
+}
+
+#[tokio::test]
 async fn a_caller_that_hangs_up_does_not_stop_the_fetch() {
     let provider = Provider::start(json!([jwk("k1")])).await;
     let tardy = Answer {
