@@ -1,8 +1,10 @@
 //! The development OIDC issuer: publishes metadata and one key set, and mints whatever claims it
-//! is asked for. It believes everybody, so it lives on loopback and only inside `dev` and `demo`.
+//! is asked for. It believes everybody, so it lives on loopback, answers only to names of this
+//! machine, and is only inside `dev` and `demo`.
 //!
 //! One process serves two issuers with one key: the root (GitHub Actions' claims) and `/email`.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
@@ -10,8 +12,10 @@ use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::KeyPair as _;
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{Query, State};
+use axum::extract::{Query, Request, State};
+use axum::http::uri::Authority;
 use axum::http::{StatusCode, header};
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use jsonwebtoken::EncodingKey;
@@ -199,6 +203,7 @@ impl DevIssuer {
                     .post(|s: State<Arc<Self>>, q, b: Bytes| requested(s, q, b, Persona::Email)),
             )
             .layer(axum::extract::DefaultBodyLimit::max(MAX_BODY_BYTES))
+            .layer(from_fn(only_for_this_machine))
             .with_state(self)
     }
 }
@@ -210,6 +215,29 @@ impl std::fmt::Debug for DevIssuer {
             .field("base", &self.base)
             .finish_non_exhaustive()
     }
+}
+
+/// Loopback keeps other machines out, but not a page in a browser on this one: its domain may
+/// resolve to 127.0.0.1 once it is loaded, and then reads what it asks for (DNS rebinding). The
+/// browser still says whom it means.
+async fn only_for_this_machine(request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let host = match headers.get(header::HOST) {
+        Some(host) => Authority::try_from(host.as_bytes()).ok(),
+        None => request.uri().authority().cloned(), // HTTP/2
+    };
+    match host.is_some_and(|host| is_this_machine(host.host())) {
+        true => next.run(request).await,
+        false => StatusCode::MISDIRECTED_REQUEST.into_response(),
+    }
+}
+
+fn is_this_machine(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    let loopback = address
+        .parse::<IpAddr>()
+        .is_ok_and(|address| address.is_loopback());
+    loopback || host.eq_ignore_ascii_case("localhost")
 }
 
 #[derive(serde::Deserialize)]
@@ -308,4 +336,39 @@ fn github_claims(now: UnixSeconds) -> Value {
         "workflow_ref": "acme/app/.github/workflows/release.yml@refs/heads/main",
         "workflow_sha": "9f8e7d6c5b4a39281706f5e4d3c2b1a098765432",
     })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use axum::body::Body;
+    use tower::ServiceExt as _;
+
+    use super::*;
+    use crate::system::{SystemClock, SystemEntropy};
+
+    #[tokio::test]
+    async fn a_token_is_minted_only_for_who_calls_it_by_a_name_of_this_machine() {
+        let base = "http://127.0.0.1:4";
+        let issuer = DevIssuer::new(base, Arc::new(SystemClock), Arc::new(SystemEntropy));
+        let router = Arc::new(issuer.unwrap()).router();
+        let asked = async |host: &str| {
+            let request = Request::post("/token").header(header::HOST, host);
+            let request = request.body(Body::empty()).unwrap();
+            router.clone().oneshot(request).await.unwrap().status()
+        };
+        for host in ["127.0.0.1:4", "localhost:4", "127.0.0.1", "[::1]:4"] {
+            assert_eq!(asked(host).await, StatusCode::OK, "{host}");
+        }
+        // What a page's own domain resolves to after it was loaded is for the page to say.
+        for host in [
+            "evil.example:4",
+            "127.0.0.1.evil.example",
+            "10.0.0.1:4",
+            "@",
+            "",
+        ] {
+            assert_eq!(asked(host).await, StatusCode::MISDIRECTED_REQUEST, "{host}");
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -292,6 +292,14 @@ fn open_authority(
         )),
         (None, None) => None,
     };
+    for path in [Some(&ca.key), ca.passphrase_file.as_ref()]
+        .into_iter()
+        .flatten()
+    {
+        if is_open_to_everybody(path) {
+            tracing::warn!(?path, "every user of this machine can get at this secret");
+        }
+    }
     let key = zeroize::Zeroizing::new(read_text(&ca.key)?);
     keyfile::open(&read_text(&ca.chain)?, &key, passphrase.as_ref(), now).map_err(|source| {
         Error::Authority {
@@ -300,6 +308,11 @@ fn open_authority(
             source,
         }
     })
+}
+
+/// Warned of and not refused: orchestrators mount secrets world-readable where nobody else lives.
+fn is_open_to_everybody(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o007 != 0)
 }
 
 fn open_logs(
@@ -469,4 +482,22 @@ fn read_text(path: &Path) -> Result<String, Error> {
         path: path.to_owned(),
         source: std::io::Error::new(std::io::ErrorKind::InvalidData, e.utf8_error()),
     })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::fs::Permissions;
+
+    use super::*;
+
+    #[test]
+    fn a_secret_that_every_user_can_read_is_noticed() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for (mode, open) in [(0o600, false), (0o440, false), (0o644, true), (0o602, true)] {
+            std::fs::set_permissions(file.path(), Permissions::from_mode(mode)).unwrap();
+            assert_eq!(is_open_to_everybody(file.path()), open, "{mode:o}");
+        }
+        assert!(!is_open_to_everybody(Path::new("/nonexistent")));
+    }
 }

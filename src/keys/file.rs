@@ -1,6 +1,6 @@
 //! A CA key from a PEM file: PKCS#8, plain or encrypted with a passphrase (PBES2).
 //!
-//! The text comes in as an argument; who opens the file also checks its permissions. Other key
+//! The text comes in as an argument; who opens the file also looks at its permissions. Other key
 //! formats are refused with the command that converts them.
 
 use async_trait::async_trait;
