@@ -273,6 +273,9 @@ fn once(effort: Effort, scratch: &Path) -> Once {
         measure_ms: effort.measure.as_millis() as u64,
         server_pid: server.pid(),
     });
+    if let Some(failure) = &seen.first_failure {
+        eprintln!("/healthz: {failure}");
+    }
     let healthz = seen.server_cpu_ns as f64 / 1000.0 / seen.answers.max(1) as f64;
     Once {
         binary_bytes: fs::metadata(server::PROGRAM).map_or(0, |file| file.len()),
