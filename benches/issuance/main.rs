@@ -152,6 +152,8 @@ fn main() {
                 row.name, row.connections, row.ceiling_us, row.server_us, row.ratio
             );
             report.rows.push(row);
+            // Whatever happens to a later part, these minutes are not lost.
+            report.write(&out).expect("the results can be written");
         }
     }
     if !has("--rows") {
