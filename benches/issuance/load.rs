@@ -83,7 +83,7 @@ impl Window {
 
 struct State {
     order: Order,
-    requests: Vec<Vec<u8>>,
+    requests: Vec<Rc<[u8]>>,
     next: usize,
     warm_until: Instant,
     start: Option<Window>,
@@ -157,7 +157,7 @@ pub(crate) fn run(order: Order) -> io::Result<Seen> {
     };
     let state = Rc::new(RefCell::new(State {
         warm_until: Instant::now() + Duration::from_millis(order.warm_ms),
-        requests,
+        requests: requests.into_iter().map(Rc::from).collect(),
         next: 0,
         start: None,
         end: None,
@@ -200,15 +200,11 @@ async fn connection(state: &RefCell<State>) -> io::Result<()> {
         let Some(number) = state.borrow_mut().take() else {
             return Ok(());
         };
-        let request = std::mem::take(&mut state.borrow_mut().requests[number]);
+        let request = Rc::clone(&state.borrow().requests[number]);
         let sent = Instant::now();
         stream.write_all(&request).await?;
         let answer = read_answer(&mut stream, &mut buffer).await?;
-        let mut state = state.borrow_mut();
-        if state.order.requests.is_none() {
-            state.requests[number] = request; // sent again and again
-        }
-        state.answered(number, sent, &answer);
+        state.borrow_mut().answered(number, sent, &answer);
     }
 }
 

@@ -152,6 +152,8 @@ fn main() {
                 row.name, row.connections, row.ceiling_us, row.server_us, row.ratio
             );
             report.rows.push(row);
+            // Whatever happens to a later part, these minutes are not lost.
+            report.write(&out).expect("the results can be written");
         }
     }
     if !has("--rows") {
@@ -273,6 +275,9 @@ fn once(effort: Effort, scratch: &Path) -> Once {
         measure_ms: effort.measure.as_millis() as u64,
         server_pid: server.pid(),
     });
+    if let Some(failure) = &seen.first_failure {
+        eprintln!("/healthz: {failure}");
+    }
     let healthz = seen.server_cpu_ns as f64 / 1000.0 / seen.answers.max(1) as f64;
     Once {
         binary_bytes: fs::metadata(server::PROGRAM).map_or(0, |file| file.len()),

@@ -69,6 +69,8 @@ fn compare_one(effort: Effort, scratch: &Path, program: &Path, ca: CaKey) -> Com
             server_pid,
         };
 
+        // A killed Fulcio leaves its socket behind, and the next one will not take it over.
+        let _ = fs::remove_file(folder.join("fulcio.sock"));
         let fulcio = Fulcio::start(
             &pinned,
             &authority,
