@@ -109,6 +109,7 @@ pub struct Running {
     ops_url: String,
     trust: TrustFiles,
     service: Arc<Service>,
+    drain: Duration,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -162,6 +163,7 @@ pub fn start(blueprint: Blueprint, listeners: Listeners) -> Result<Running, Erro
         ops_url,
         trust,
         service,
+        drain: limits.drain,
         stop,
         tasks,
     })
@@ -267,5 +269,7 @@ impl Running {
     pub async fn stop(self) {
         self.stop.cancel();
         self.tasks.wait().await;
+        // Whose caller has gone holds no connection open.
+        let _ = tokio::time::timeout(self.drain, self.service.finish()).await;
     }
 }
