@@ -68,7 +68,7 @@ const HOUSE: &[Room] = &[
     room("ct::rfc6962", Adapters, &["ct", "time"]),
     room("keys", Adapters, &["ca", "der", "entropy", "time", "x509"]),
     room("store", Adapters, &["audit", "ca", "entropy", "issuance", "time", "token"]),
-    room("client", Adapters, &[]),
+    room("client", Adapters, &["x509"]),
     room("system", Adapters, &["entropy", "time"]),
 
     room("telemetry", Doors, &["fault", "issuance"]),

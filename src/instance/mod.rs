@@ -108,6 +108,8 @@ pub struct Running {
     url: String,
     ops_url: String,
     trust: TrustFiles,
+    service: Arc<Service>,
+    drain: Duration,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -154,12 +156,14 @@ pub fn start(blueprint: Blueprint, listeners: Listeners) -> Result<Running, Erro
         readiness_age: READINESS_AGE,
     });
     tasks.spawn(serve(ops, for_operators, limits, stop.clone()));
-    tasks.spawn(sweep(service, blueprint.clock, stop.clone()));
+    tasks.spawn(sweep(service.clone(), blueprint.clock, stop.clone()));
     tasks.close();
     Ok(Running {
         url,
         ops_url,
         trust,
+        service,
+        drain: limits.drain,
         stop,
         tasks,
     })
@@ -267,5 +271,7 @@ impl Running {
     pub async fn stop(self) {
         self.stop.cancel();
         self.tasks.wait().await;
+        // Whose caller has gone holds no connection open.
+        let _ = tokio::time::timeout(self.drain, self.service.finish()).await;
     }
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
 
 use super::{Error, Issued};
 use crate::token::TokenId;
@@ -14,7 +15,10 @@ type Outcome = Option<Result<Issued, Error>>;
 
 /// The issuances under way.
 #[derive(Clone, Default)]
-pub(super) struct Flights(Arc<Mutex<HashMap<Key, watch::Receiver<Outcome>>>>);
+pub(super) struct Flights {
+    by_key: Arc<Mutex<HashMap<Key, watch::Receiver<Outcome>>>>,
+    tasks: TaskTracker,
+}
 
 /// A certificate, and whose work it came of.
 pub(super) enum Landed {
@@ -46,6 +50,12 @@ impl Flights {
         })
     }
 
+    /// Waits until none is under way.
+    pub(super) async fn landed(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
     fn enter<F>(
         &self,
         key: Key,
@@ -63,7 +73,7 @@ impl Flights {
         drop(flights);
         let leave = Leave(self.clone(), key);
         let work = work();
-        tokio::spawn(async move {
+        self.tasks.spawn(async move {
             let result = work.await;
             // First out of the map, then the result: who comes between finds the stored final.
             drop(leave);
@@ -73,7 +83,7 @@ impl Flights {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, watch::Receiver<Outcome>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.by_key.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

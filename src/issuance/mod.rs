@@ -260,6 +260,12 @@ impl Service {
         result
     }
 
+    /// Waits for the issuances that go on without a caller. Call it once no request can come any
+    /// more and before the process ends: what is cut off is an orphan, and perhaps logged.
+    pub async fn finish(&self) {
+        self.inner.flights.landed().await;
+    }
+
     /// Whether each part that issuance needs is fit now: (`key`, `log`, `store`, `issuers`,
     /// `chain`, `clock`), for `/readyz`. Costs a signature and a commit: the door decides how often.
     pub async fn readiness(&self, now: UnixMillis) -> Vec<(&'static str, Result<(), String>)> {

@@ -151,6 +151,23 @@ async fn a_token_good_for_two_keys_certifies_two() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn finishing_waits_for_what_goes_on_without_its_caller() {
+    let world = World::new();
+    world.log.set(Mood::Slow);
+    let service = world.service();
+    let asked = service.issue(request(&world.token(), &key(), "r-1"), now());
+    tokio::time::timeout(Duration::from_millis(100), asked)
+        .await
+        .unwrap_err();
+    let finished = tokio::time::timeout(Duration::from_millis(100), service.finish());
+    finished.await.unwrap_err();
+
+    world.log.set(Mood::Well);
+    service.finish().await;
+    assert!(world.records().await[0].leaf.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_for_the_same_at_the_same_time_share_one_issuance() {
     let world = World::new();
     world.log.set(Mood::Slow);
