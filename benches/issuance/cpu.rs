@@ -90,19 +90,19 @@ pub(crate) enum Core {
     Server,
     /// The load.
     Load,
+    /// Wherever the kernel puts it.
+    Any,
 }
 
 /// `program`, pinned if `taskset` is there to do it. It replaces itself, so the process id is
 /// the program's own.
 pub(crate) fn pinned(core: Core, program: &Path) -> Command {
-    if !can_pin() {
-        return Command::new(program);
-    }
-    let mut command = Command::new("taskset");
     let number = match core {
-        Core::Server => "0",
-        Core::Load => "1",
+        Core::Server if can_pin() => "0",
+        Core::Load if can_pin() => "1",
+        Core::Server | Core::Load | Core::Any => return Command::new(program),
     };
+    let mut command = Command::new("taskset");
     command.args(["-c", number]).arg(program);
     command
 }

@@ -206,16 +206,19 @@ fn row_once(plan: Plan, effort: Effort, scratch: &Path, once: &mut Once) -> Row 
     let minted = requests::mint(&issuer, tokens, count, &file).expect("requests are minted");
     once.token_bytes = minted.token_bytes;
 
-    let server = Server::start(scratch, &files, Log::Memory, &issuer);
+    let server = Server::start(scratch, &files, Log::Memory, &issuer, Core::Server);
     let rss_before_kib = cpu::memory_kib(server.pid(), "VmRSS");
-    let seen = drive(&Order {
-        address: server.address().to_owned(),
-        requests: Some(file),
-        connections,
-        warm_ms: effort.warm.as_millis() as u64,
-        measure_ms: effort.measure.as_millis() as u64,
-        server_pid: server.pid(),
-    });
+    let seen = drive(
+        Core::Load,
+        &Order {
+            address: server.address().to_owned(),
+            requests: Some(file),
+            connections,
+            warm_ms: effort.warm.as_millis() as u64,
+            measure_ms: effort.measure.as_millis() as u64,
+            server_pid: server.pid(),
+        },
+    );
     let rss_peak_kib = cpu::memory_kib(server.pid(), "VmHWM");
     let rss_after_kib = cpu::memory_kib(server.pid(), "VmRSS");
     let state_bytes = server.state_bytes();
@@ -259,22 +262,25 @@ fn once(effort: Effort, scratch: &Path) -> Once {
     let files = ca_files(scratch, CaKey::P384);
     let mut starts: Vec<f64> = (0..effort.starts)
         .map(|_| {
-            let server = Server::start(scratch, &files, Log::Memory, &issuer);
+            let server = Server::start(scratch, &files, Log::Memory, &issuer, Core::Server);
             server.started_in.as_secs_f64() * 1000.0
         })
         .collect();
     starts.sort_by(f64::total_cmp);
-    let server = Server::start(scratch, &files, Log::Memory, &issuer);
+    let server = Server::start(scratch, &files, Log::Memory, &issuer, Core::Server);
     std::thread::sleep(effort.settle);
     let idle_rss_kib = cpu::memory_kib(server.pid(), "VmRSS");
-    let seen = drive(&Order {
-        address: server.address().to_owned(),
-        requests: None,
-        connections: 16,
-        warm_ms: effort.warm.as_millis() as u64,
-        measure_ms: effort.measure.as_millis() as u64,
-        server_pid: server.pid(),
-    });
+    let seen = drive(
+        Core::Load,
+        &Order {
+            address: server.address().to_owned(),
+            requests: None,
+            connections: 16,
+            warm_ms: effort.warm.as_millis() as u64,
+            measure_ms: effort.measure.as_millis() as u64,
+            server_pid: server.pid(),
+        },
+    );
     if let Some(failure) = &seen.first_failure {
         eprintln!("/healthz: {failure}");
     }
@@ -298,11 +304,11 @@ fn ca_files(scratch: &Path, ca: CaKey) -> CaFiles {
     }
 }
 
-/// Runs the generator on its core.
-pub(crate) fn drive(order: &Order) -> Seen {
+/// Runs the generator.
+pub(crate) fn drive(core: Core, order: &Order) -> Seen {
     let order = serde_json::to_string(order).expect("an order is plain data");
     let limit = Duration::from_secs(60);
-    let mut command = cpu::pinned(Core::Load, &this_program());
+    let mut command = cpu::pinned(core, &this_program());
     let done = parts::run(
         "the load generator",
         command.args(["generate", &order]),

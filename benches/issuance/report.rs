@@ -46,6 +46,8 @@ pub(crate) struct Row {
 #[derive(Serialize)]
 pub(crate) struct Comparison {
     pub(crate) ca: String,
+    /// One, both servers pinned to it; or all, nothing pinned.
+    pub(crate) cores: String,
     pub(crate) rounds: usize,
     pub(crate) shortleaf_us: f64,
     pub(crate) fulcio_us: f64,
@@ -173,15 +175,16 @@ impl Report {
         );
         if !self.fulcio.is_empty() {
             out.push_str(
-                "\n| log off on both sides | rounds | shortleaf CPU µs/cert | Fulcio CPU µs/cert | **times less** | shortleaf req/s | Fulcio req/s | Fulcio peak RSS MiB | |\n\
-                 |---|--:|--:|--:|--:|--:|--:|--:|---|\n",
+                "\n| log off on both sides | cores | rounds | shortleaf CPU µs/cert | Fulcio CPU µs/cert | **times less** | shortleaf req/s | Fulcio req/s | Fulcio peak RSS MiB | |\n\
+                 |---|---|--:|--:|--:|--:|--:|--:|--:|---|\n",
             );
         }
         for row in &self.fulcio {
             let _ = writeln!(
                 out,
-                "| {} | {} | {:.0} | {:.0} | **{:.1}** | {:.0} | {:.0} | {:.1} | {} |",
+                "| {} | {} | {} | {:.0} | {:.0} | **{:.1}** | {:.0} | {:.0} | {:.1} | {} |",
                 row.ca,
+                row.cores,
                 row.rounds,
                 row.shortleaf_us,
                 row.fulcio_us,

@@ -1,12 +1,14 @@
-//! Interleaved rounds against Fulcio: same CA key, same tokens and client keys, same core, log
-//! off on both sides.
+//! Interleaved rounds against Fulcio: same CA key, same tokens and client keys, log off on both
+//! sides; each on one core, and each on all of them with the load beside it.
+//!
+//! Both, because Go costs less on one core than where its collector finds others idle.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::Effort;
-use crate::cpu;
+use crate::cpu::{self, Core};
 use crate::fulcio::{Ca, Fulcio};
 use crate::issuer::Served;
 use crate::load::{Order, Seen};
@@ -20,22 +22,55 @@ const CONNECTIONS: usize = 16;
 /// Requests minted per second of load: more than either side can answer.
 const PER_SECOND: f64 = 9000.0;
 
+/// Where both servers run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cores {
+    /// Pinned to one, the load to another.
+    One,
+    /// Nothing is pinned.
+    All,
+}
+
+impl Cores {
+    fn server(self) -> Core {
+        match self {
+            Self::One => Core::Server,
+            Self::All => Core::Any,
+        }
+    }
+
+    fn load(self) -> Core {
+        match self {
+            Self::One => Core::Load,
+            Self::All => Core::Any,
+        }
+    }
+}
+
 /// CPU per certificate on both sides, for each CA key; nothing if there is no Fulcio here.
 pub(crate) fn compare(effort: Effort, scratch: &Path) -> Vec<Comparison> {
     let (Some(program), Some(_)) = (parts::find("fulcio"), parts::find("openssl")) else {
         eprintln!("no Fulcio or no openssl here: no comparison (.ci/parts installs them)");
         return Vec::new();
     };
-    [CaKey::P384, CaKey::P256]
-        .map(|ca| compare_one(effort, scratch, &program, ca))
-        .into()
+    [Cores::One, Cores::All]
+        .into_iter()
+        .flat_map(|cores| [(CaKey::P384, cores), (CaKey::P256, cores)])
+        .map(|(ca, cores)| compare_one(effort, scratch, &program, ca, cores))
+        .collect()
 }
 
-fn compare_one(effort: Effort, scratch: &Path, program: &Path, ca: CaKey) -> Comparison {
-    let folder = scratch.join(format!("fulcio-{ca:?}"));
+fn compare_one(
+    effort: Effort,
+    scratch: &Path,
+    program: &Path,
+    ca: CaKey,
+    cores: Cores,
+) -> Comparison {
+    let folder = scratch.join(format!("fulcio-{ca:?}-{cores:?}"));
     fs::create_dir_all(&folder).expect("the scratch folder is writable");
     // A path without blanks that pins first: `exec` keeps the process id.
-    let pinned = pinned_script(&folder, program);
+    let pinned = pinned_script(&folder, program, cores.server());
     let curve = match ca {
         CaKey::P384 => "P-384",
         CaKey::P256 => "P-256",
@@ -79,20 +114,21 @@ fn compare_one(effort: Effort, scratch: &Path, program: &Path, ca: CaKey) -> Com
             None,
         );
         let address = fulcio.url().trim_start_matches("http://");
-        let seen = crate::drive(&order(address, fulcio.pid()));
+        let seen = crate::drive(cores.load(), &order(address, fulcio.pid()));
         fulcio_rss_peak_kib = cpu::memory_kib(fulcio.pid(), "VmHWM").max(fulcio_rss_peak_kib);
         invalid = invalid.or(report::invalid(&seen, &Ok(0)).map(|why| format!("Fulcio: {why}")));
         theirs.push(seen);
         drop(fulcio);
 
-        let server = Server::start(&folder, &files, Log::Off, github);
-        let seen = crate::drive(&order(server.address(), server.pid()));
+        let server = Server::start(&folder, &files, Log::Off, github, cores.server());
+        let seen = crate::drive(cores.load(), &order(server.address(), server.pid()));
         invalid = invalid.or(report::invalid(&seen, &Ok(0)));
         ours.push(seen);
     }
     let (shortleaf_us, fulcio_us) = (median(&ours, cost), median(&theirs, cost));
     Comparison {
         ca: format!("{ca:?}, Rs256"),
+        cores: format!("{cores:?}").to_lowercase(),
         rounds: effort.rounds,
         shortleaf_us,
         fulcio_us,
@@ -118,10 +154,10 @@ fn median(rounds: &[Seen], figure: impl Fn(&Seen) -> f64) -> f64 {
     figures[figures.len() / 2]
 }
 
-/// A script that becomes `program` on the server's core. From the start, so that Go sees one
+/// A script that becomes `program` on its core. From the start, so that Go sees one
 /// processor and plans for one.
-fn pinned_script(folder: &Path, program: &Path) -> PathBuf {
-    let command = cpu::pinned(cpu::Core::Server, program);
+fn pinned_script(folder: &Path, program: &Path, core: Core) -> PathBuf {
+    let command = cpu::pinned(core, program);
     let words: Vec<String> = [command.get_program()]
         .into_iter()
         .chain(command.get_args())

@@ -61,7 +61,7 @@ pub(crate) enum Log {
     Off,
 }
 
-/// A running server, pinned to its core.
+/// A running server.
 pub(crate) struct Server {
     running: Running,
     address: String,
@@ -72,7 +72,13 @@ pub(crate) struct Server {
 
 impl Server {
     /// Starts one with a fresh state folder inside `folder`.
-    pub(crate) fn start(folder: &Path, ca: &CaFiles, log: Log, issuer: &Issuer) -> Self {
+    pub(crate) fn start(
+        folder: &Path,
+        ca: &CaFiles,
+        log: Log,
+        issuer: &Issuer,
+        core: Core,
+    ) -> Self {
         let state = folder.join("state");
         let _ = fs::remove_dir_all(&state);
         let (port, ops_port) = (parts::free_port(), parts::free_port());
@@ -104,7 +110,7 @@ impl Server {
         )
         .expect("the scratch folder is writable");
 
-        let mut command = cpu::pinned(Core::Server, Path::new(PROGRAM));
+        let mut command = cpu::pinned(core, Path::new(PROGRAM));
         command.arg("serve").arg("--config").arg(&config);
         // The settings are the file's alone, wherever this runs.
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("SHORTLEAF_")) {
