@@ -120,7 +120,7 @@ fn read<T>(
         .filter(|version| *version == [VERSION])
         .and_then(|_| fields(&mut from))
         .filter(|_| from.0.is_empty())
-        .ok_or_else(|| StoreError::Corrupt { what: what.into() })
+        .ok_or_else(|| StoreError::Corrupt { what })
 }
 
 struct Writer(Vec<u8>);
