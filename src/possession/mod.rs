@@ -110,25 +110,6 @@ impl Error {
             Self::NotPermitted { .. } | Self::Unrecognized { .. } => Reason::AlgorithmNotPermitted,
         }
     }
-
-    /// What the caller is told: Fulcio's words first, so that whoever matches on them still can,
-    /// then ours. Safe to send: no key, no proof, and of the input only bounded, quoted labels.
-    pub fn public_text(&self) -> String {
-        let beginning = match self {
-            // Fulcio has two texts for this reason; the rarer one is our own text as well.
-            Self::Unrecognized { .. } => return self.to_string(),
-            Self::NotPermitted { .. } => "signing algorithm not permitted",
-            Self::ProofInvalid { .. } | Self::CsrSignatureInvalid { .. } => {
-                "The signature supplied in the request could not be verified"
-            }
-            Self::Key(KeyError::Insecure(_)) | Self::Csr(CsrError::Key(KeyError::Insecure(_))) => {
-                "The public key supplied in the request is insecure"
-            }
-            Self::Key(_) => "The public key supplied in the request could not be parsed",
-            Self::Csr(_) => "The certificate signing request could not be parsed",
-        };
-        format!("{beginning}: {self}")
-    }
 }
 
 /// Proof by signature: `proof` is `key`'s signature over the octets of `challenge`.

@@ -19,10 +19,7 @@ use crate::der::{self, tag};
 use crate::hex;
 use crate::identity;
 use crate::time::UnixSeconds;
-use crate::x509::oid;
-
-/// The largest certificate read, in octets.
-const MAX_CERTIFICATE: usize = 64 * 1024;
+use crate::x509::{MAX_CERTIFICATE, oid};
 
 /// A decoded certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]

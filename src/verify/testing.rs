@@ -209,7 +209,7 @@ pub(super) fn policy() -> IdentityPolicy {
 }
 
 pub(super) fn fulcio(arc: u8) -> Vec<u8> {
-    oid::fulcio(arc).unwrap()
+    oid::fulcio(arc)
 }
 
 pub(super) fn utf8(text: &str) -> Vec<u8> {

@@ -85,28 +85,21 @@ fn a_pair_off_the_list_is_refused_after_its_proof_was_checked() {
     let subject = || SubjectKey::from_bytes(&key.spki()).unwrap();
     let error = possession::by_signature(subject(), CHALLENGE, &proof, &list).unwrap_err();
     assert_eq!(error.reason(), Reason::AlgorithmNotPermitted);
-    assert_eq!(
-        error.public_text(),
-        "signing algorithm not permitted: Ed25519 key, Ed25519 signature"
-    );
+    assert_eq!(error.to_string(), "Ed25519 key, Ed25519 signature");
     let error = possession::by_signature(subject(), "other", &proof, &list).unwrap_err();
     assert_eq!(error.reason(), Reason::ProofInvalid);
 }
 
 #[test]
-fn a_refusal_begins_with_fulcios_words() {
+fn a_refusal_says_what_was_wrong() {
     let key = TestKey::generate(KeyKind::EcdsaP384);
     let error = prove(&key, CHALLENGE, b"\x30").unwrap_err();
     assert_eq!(
-        error.public_text(),
-        "The signature supplied in the request could not be verified: the proof is not the P-384 \
-         key's ECDSA-SHA384 signature of the challenge"
+        error.to_string(),
+        "the proof is not the P-384 key's ECDSA-SHA384 signature of the challenge"
     );
     let malformed = Error::from(SubjectKey::from_bytes(b"").unwrap_err());
-    assert_eq!(
-        malformed.public_text(),
-        "The public key supplied in the request could not be parsed: no public key"
-    );
+    assert_eq!(malformed.to_string(), "no public key");
 }
 
 #[test]
