@@ -9,7 +9,7 @@ use x509_parser::prelude::FromDer;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
 use super::LogId;
-use super::check::SctError;
+use super::error::SctError;
 use super::wire::{Malformed, Reader, put_octets16};
 use crate::hash::sha256;
 
