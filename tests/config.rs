@@ -156,6 +156,21 @@ fn each_refused_value_has_a_twin_that_is_accepted() {
             full("[ca]\nprofile = \"a-b\""),
         ),
         (
+            "ca.algorithms",
+            full("[ca]\nalgorithms = [\"rsa-sign-pss-2048-sha256\"]"),
+            full("[ca]\nalgorithms = [\"rsa-sign-pkcs1-2048-sha256\"]"),
+        ),
+        (
+            "ca.algorithms",
+            full("[ca]\nalgorithms = []"),
+            full("[ca]\nalgorithms = [\"ed25519\"]"),
+        ),
+        (
+            "issuer[0].url",
+            full("").replace("https://issuer", "HTTPS://issuer"),
+            full(""),
+        ),
+        (
             "ct.mode",
             full("[ct]\nmode = \"off\""),
             format!("[ct]\nmode = \"off\"\n{ISSUER}"),

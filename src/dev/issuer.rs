@@ -25,6 +25,7 @@ use openidconnect::{
 };
 use serde_json::{Map, Value, json};
 
+use crate::config::SHARED_AUDIENCE;
 use crate::entropy::Entropy;
 use crate::hex;
 use crate::time::{Clock, UnixSeconds};
@@ -126,7 +127,7 @@ impl DevIssuer {
         let mut all = Map::new();
         all.insert("jti".to_owned(), json!(hex::encode(&jti)));
         all.insert("iss".to_owned(), json!(self.url(persona)));
-        all.insert("aud".to_owned(), json!("sigstore"));
+        all.insert("aud".to_owned(), json!(SHARED_AUDIENCE));
         all.insert("iat".to_owned(), json!(now.0));
         all.insert("nbf".to_owned(), json!(now.0));
         all.insert("exp".to_owned(), json!(now.plus(TOKEN_LIFETIME_S).0));

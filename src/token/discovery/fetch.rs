@@ -14,7 +14,7 @@ use url::{Host, Url};
 use super::{ConfigError, IssuerKeysConfig};
 use crate::token::jwks::{JwksError, KeySet, MAX_JWKS_BYTES};
 use crate::token::metadata::{MAX_METADATA_BYTES, MetadataError, ProviderMetadata};
-use crate::token::{Algorithm, IssuerUrl};
+use crate::token::{Algorithm, IssuerUrl, is_loopback};
 
 /// Time for all of one fetch, both documents.
 pub const FETCH_BUDGET: Duration = Duration::from_secs(5);
@@ -257,15 +257,6 @@ fn host_and_port(url: &Url) -> Option<(Host<String>, u16)> {
 fn is_plain(url: &Url) -> bool {
     let userinfo = !url.username().is_empty() || url.password().is_some();
     !userinfo && url.query().is_none() && url.fragment().is_none()
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
-    }
 }
 
 /// HTTP clients, shared where issuers need the same: reading the system's certificate
