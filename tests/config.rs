@@ -70,7 +70,10 @@ fn judge(text: &str) -> Result<shortleaf::config::Settings, shortleaf::config::E
 }
 
 /// The key an error is about, whatever kind of error it is.
-#[allow(clippy::wildcard_enum_match_arm)] // whatever is not about a key fails the test
+#[allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "what is not about a key fails the test"
+)]
 fn key_of(error: &shortleaf::config::Error) -> String {
     use shortleaf::config::Error;
     match error {

@@ -230,7 +230,6 @@ fn chain(body: &[u8]) -> Option<Vec<String>> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -99,7 +99,6 @@ fn hash(member: &'static str, text: &str) -> Result<[u8; 32], SctError> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -90,7 +90,6 @@ fn signature(
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::ct::CertificateLog;

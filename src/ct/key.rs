@@ -167,7 +167,6 @@ pub(super) fn digitally_signed_ecdsa(signature: &[u8]) -> Vec<u8> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use aws_lc_rs::rand::SystemRandom;

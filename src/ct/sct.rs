@@ -111,7 +111,6 @@ pub(super) fn bounded_extensions(extensions: Vec<u8>) -> Result<Vec<u8>, SctErro
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::hex;

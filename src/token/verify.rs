@@ -118,7 +118,6 @@ fn token_id(raw: &RawToken) -> TokenId {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use serde_json::json;
 

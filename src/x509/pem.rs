@@ -150,7 +150,6 @@ fn boundary<'a>(line: &'a str, start: &str) -> Option<&'a str> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

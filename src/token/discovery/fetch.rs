@@ -308,7 +308,6 @@ fn client() -> ClientBuilder {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -1,7 +1,5 @@
 //! Each refusal beside a token that differs in one thing and parses.
 
-#![allow(clippy::unwrap_used)]
-
 use serde_json::json;
 
 use super::super::testing::{ISSUER, b64, claims};
