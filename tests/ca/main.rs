@@ -8,4 +8,5 @@
 mod init;
 mod outside;
 mod serials;
+mod signatures;
 mod tool;
