@@ -237,7 +237,6 @@ fn put_length(out: &mut Vec<u8>, length: usize) {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -363,7 +363,6 @@ fn first_duplicate(members: &[(String, Value)]) -> Option<usize> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use proptest::prelude::*;
 

@@ -301,7 +301,6 @@ fn split(count: usize) -> usize {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use ct_merkle::mem_backed_tree::MemoryBackedTree;

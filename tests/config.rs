@@ -70,7 +70,10 @@ fn judge(text: &str) -> Result<shortleaf::config::Settings, shortleaf::config::E
 }
 
 /// The key an error is about, whatever kind of error it is.
-#[allow(clippy::wildcard_enum_match_arm)] // whatever is not about a key fails the test
+#[allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "what is not about a key fails the test"
+)]
 fn key_of(error: &shortleaf::config::Error) -> String {
     use shortleaf::config::Error;
     match error {
@@ -154,6 +157,21 @@ fn each_refused_value_has_a_twin_that_is_accepted() {
             "ca.profile",
             full("[ca]\nprofile = \"a b\""),
             full("[ca]\nprofile = \"a-b\""),
+        ),
+        (
+            "ca.algorithms",
+            full("[ca]\nalgorithms = [\"rsa-sign-pss-2048-sha256\"]"),
+            full("[ca]\nalgorithms = [\"rsa-sign-pkcs1-2048-sha256\"]"),
+        ),
+        (
+            "ca.algorithms",
+            full("[ca]\nalgorithms = []"),
+            full("[ca]\nalgorithms = [\"ed25519\"]"),
+        ),
+        (
+            "issuer[0].url",
+            full("").replace("https://issuer", "HTTPS://issuer"),
+            full(""),
         ),
         (
             "ct.mode",

@@ -72,11 +72,11 @@ const HOUSE: &[Room] = &[
     room("system", Adapters, &["entropy", "time"]),
 
     room("telemetry", Doors, &["fault", "issuance"]),
-    room("config", Doors, &[]),
+    room("config", Doors, &["ca", "possession", "token"]),
     room("server", Doors, &["entropy", "fault", "issuance", "json", "possession", "telemetry", "time", "x509"]),
     room("instance", Doors, &[
         "ca", "config", "ct", "ct::memory", "ct::rfc6962", "entropy", "identity", "issuance", "keys",
-        "possession", "server", "store", "system", "time", "token", "token::discovery", "trust", "x509",
+        "server", "store", "system", "time", "token", "token::discovery", "trust", "x509",
     ]),
     room("dev", Doors, &[
         "ca", "config", "ct", "ct::memory", "entropy", "hex", "instance", "issuance", "keys", "possession",

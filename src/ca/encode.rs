@@ -134,8 +134,7 @@ fn extensions(plan: &Plan) -> Result<Vec<CustomExtension>, EncodeError> {
             ..=LAST_RAW_ARC => text.to_vec(),
             _ => der::tlv(tag::UTF8_STRING, &[text]),
         };
-        let oid = [oid::FULCIO, &[extension.arc]].concat();
-        out.push(plain(&oid, value));
+        out.push(plain(&oid::fulcio(extension.arc), value));
     }
     if let Some(url) = plan.profile().crl_url() {
         out.push(plain(oid::CRL_DISTRIBUTION_POINTS, distribution_point(url)));

@@ -157,7 +157,6 @@ pub(crate) fn is_crl_url(url: &str) -> bool {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

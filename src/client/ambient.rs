@@ -1,6 +1,8 @@
 //! Tokens that a job already has, or can ask its platform for. Looked for in this order:
 //! `SIGSTORE_ID_TOKEN`, GitHub Actions' request URL, the file cosign uses.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,6 +12,8 @@ use super::{bounded, http};
 
 /// Where cosign's file provider looks too.
 pub const TOKEN_FILE: &str = "/var/run/sigstore/cosign/oidc-token";
+/// As much of it as is read; no server takes a longer token.
+const MAX_FILE_BYTES: u64 = 64 * 1024;
 /// GitHub's own toolkit tries this often.
 const GITHUB_ATTEMPTS: u32 = 10;
 
@@ -80,10 +84,13 @@ pub async fn find(
         _ => {}
     }
     if Path::new(TOKEN_FILE).is_file() {
-        let text = std::fs::read_to_string(TOKEN_FILE).map_err(|source| Error::File {
-            path: TOKEN_FILE.to_owned(),
-            source,
-        })?;
+        let mut text = String::new();
+        File::open(TOKEN_FILE)
+            .and_then(|file| file.take(MAX_FILE_BYTES).read_to_string(&mut text))
+            .map_err(|source| Error::File {
+                path: TOKEN_FILE.to_owned(),
+                source,
+            })?;
         return Ok(Found {
             token: SecretString::from(text.trim().to_owned()),
             source: "token file",

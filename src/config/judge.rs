@@ -10,13 +10,14 @@ use super::settings::{
     Settings, StoreKind,
 };
 use super::{Error, duration, raw};
+use crate::ca::{LeafProfile, ProfileError};
+use crate::possession::AlgorithmList;
+use crate::token::{IssuerUrl, is_loopback};
 
 /// The audience every Sigstore client asks for.
-const SHARED_AUDIENCE: &str = "sigstore";
-/// Longest life a leaf may be given, in seconds: a day.
-const MAX_LIFETIME_S: u64 = 86_400;
-/// Furthest notBefore may lie before the request, in seconds.
-const MAX_BACKDATE_S: u64 = 30;
+pub const SHARED_AUDIENCE: &str = "sigstore";
+/// What `ca.algorithms` should be.
+const ALGORITHMS_WANTED: &str = "write one or more of the names that config/shortleaf.toml lists";
 
 impl Settings {
     /// Judges every value; the first that cannot work is the error.
@@ -146,52 +147,41 @@ fn judge_store(raw: &raw::State, warnings: &mut Vec<String>) -> Result<StoreKind
 }
 
 fn judge_ca(raw: raw::Ca) -> Result<CaSettings, Error> {
+    let seconds = |span: Duration| u32::try_from(span.as_secs()).unwrap_or(u32::MAX);
     let lifetime = span("ca.lifetime", raw.lifetime.clone())?;
-    if lifetime.as_secs() < 60 || lifetime.as_secs() > MAX_LIFETIME_S {
-        return Err(bad(
-            "ca.lifetime",
-            raw.lifetime,
-            "a leaf lives between 1m and 24h",
-        ));
-    }
     let backdate = span("ca.backdate", raw.backdate.clone())?;
-    if backdate.as_secs() > MAX_BACKDATE_S {
-        return Err(bad("ca.backdate", raw.backdate, "at most 30s"));
-    }
-    if let Some(url) = raw
-        .crl_url
-        .as_ref()
-        .filter(|u| !u.starts_with("http://") || url::Url::parse(u).is_err())
-    {
-        return Err(bad(
+    let profile = LeafProfile::new(
+        &raw.profile,
+        seconds(lifetime),
+        seconds(backdate),
+        raw.crl_url.as_deref(),
+    );
+    let profile = profile.map_err(|error| match error {
+        ProfileError::Name { got } => {
+            bad("ca.profile", got, "1 to 64 letters, digits, '-', '_' or '.'")
+        }
+        ProfileError::Lifetime { .. } => {
+            bad("ca.lifetime", raw.lifetime, "a leaf lives between 1m and 24h")
+        }
+        ProfileError::Backdate { .. } => bad("ca.backdate", raw.backdate, "at most 30s"),
+        ProfileError::CrlUrl { got } => bad(
             "ca.crl_url",
-            url.clone(),
+            got,
             "write the full http URL of the list; https would need a certificate to check a certificate",
-        ));
-    }
-    if raw.profile.is_empty()
-        || raw.profile.len() > 64
-        || !raw
-            .profile
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
-    {
-        return Err(bad(
-            "ca.profile",
-            raw.profile,
-            "1 to 64 letters, digits, '-', '_' or '.'",
-        ));
+        ),
+    })?;
+    let algorithms = AlgorithmList::from_names(&raw.algorithms)
+        .map_err(|unknown| bad("ca.algorithms", unknown.name, ALGORITHMS_WANTED))?;
+    if raw.algorithms.is_empty() {
+        return Err(bad("ca.algorithms", "[]", ALGORITHMS_WANTED));
     }
     Ok(CaSettings {
         chain: raw.chain,
         key: raw.key,
         passphrase_file: raw.passphrase_file,
         passphrase: raw.passphrase.map(SecretString::from),
-        profile: raw.profile,
-        lifetime_s: u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX),
-        backdate_s: u32::try_from(backdate.as_secs()).unwrap_or(u32::MAX),
-        crl_url: raw.crl_url,
-        algorithms: raw.algorithms,
+        profile,
+        algorithms,
     })
 }
 
@@ -333,35 +323,7 @@ fn judge_issuer(
     warnings: &mut Vec<String>,
 ) -> Result<IssuerSettings, Error> {
     let key = |name: &str| format!("issuer[{index}].{name}");
-    let url = url::Url::parse(&raw.url).ok().filter(|u| {
-        u.host().is_some()
-            && u.username().is_empty()
-            && u.password().is_none()
-            && u.query().is_none()
-            && u.fragment().is_none()
-    });
-    let Some(url) = url else {
-        return Err(bad(
-            key("url"),
-            raw.url,
-            "write the issuer exactly as its tokens' `iss` says it: https, without user, query or fragment",
-        ));
-    };
-    let loopback = match url.host() {
-        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
-        Some(url::Host::Domain(name)) => name == "localhost",
-        None => false,
-    };
-    if url.scheme() != "https"
-        && !(url.scheme() == "http" && loopback && raw.insecure_loopback_http)
-    {
-        return Err(bad(
-            key("url"),
-            raw.url,
-            "an issuer is https; plain http is for loopback, with insecure_loopback_http = true",
-        ));
-    }
+    judge_issuer_url(&key("url"), &raw)?;
     let Some(kind) = IssuerType::from_word(&raw.kind) else {
         return Err(bad(
             key("type"),
@@ -376,28 +338,7 @@ fn judge_issuer(
             "only issuers of type \"email\" have an address to verify",
         ));
     }
-    let mut audiences = raw.audiences;
-    if audiences.iter().any(String::is_empty) || audiences.is_empty() && !raw.accept_shared_audience
-    {
-        return Err(Error::Missing {
-            key: key("audiences"),
-            why: "the `aud` a token must carry; an empty one would accept tokens meant for others",
-        });
-    }
-    if audiences.iter().any(|a| a == SHARED_AUDIENCE) && !raw.accept_shared_audience {
-        return Err(Error::NeedsSwitch {
-            key: key("audiences"),
-            value: SHARED_AUDIENCE.to_owned(),
-            switch: "accept_shared_audience",
-            why: "every Sigstore service asks for this audience, so a token handed to another one works here too",
-        });
-    }
-    if raw.accept_shared_audience {
-        warnings.push(format!("issuer {} accepts the shared audience {SHARED_AUDIENCE:?}: a token handed to another Sigstore service works here too", raw.url));
-        if !audiences.iter().any(|a| a == SHARED_AUDIENCE) {
-            audiences.push(SHARED_AUDIENCE.to_owned());
-        }
-    }
+    let audiences = judge_audiences(&key("audiences"), &raw, warnings)?;
     let seconds =
         |name: &str, text: Option<String>, default: u64, most: u64| -> Result<i64, Error> {
             let Some(text) = text else {
@@ -433,4 +374,59 @@ fn judge_issuer(
         skip_email_verification: raw.skip_email_verification,
         insecure_loopback_http: raw.insecure_loopback_http,
     })
+}
+
+/// What discovery will be able to use: an identifier as tokens spell it, and keys fetched over
+/// https or on this very machine.
+fn judge_issuer_url(key: &str, raw: &raw::Issuer) -> Result<(), Error> {
+    let plain = IssuerUrl::new(&raw.url)
+        .ok()
+        .and_then(|_| url::Url::parse(&raw.url).ok());
+    let Some(url) = plain else {
+        return Err(bad(
+            key,
+            raw.url.clone(),
+            "write the issuer exactly as its tokens' `iss` says it: https, without user, query or fragment",
+        ));
+    };
+    let here = url.scheme() == "http" && is_loopback(&url) && raw.insecure_loopback_http;
+    if url.scheme() == "https" || here {
+        return Ok(());
+    }
+    Err(bad(
+        key,
+        raw.url.clone(),
+        "an issuer is https; plain http is for loopback, with insecure_loopback_http = true",
+    ))
+}
+
+fn judge_audiences(
+    key: &str,
+    raw: &raw::Issuer,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<String>, Error> {
+    let mut audiences = raw.audiences.clone();
+    let names_none = audiences.is_empty() && !raw.accept_shared_audience;
+    if names_none || audiences.iter().any(String::is_empty) {
+        return Err(Error::Missing {
+            key: key.to_owned(),
+            why: "the `aud` a token must carry; an empty one would accept tokens meant for others",
+        });
+    }
+    let names_shared = audiences.iter().any(|a| a == SHARED_AUDIENCE);
+    if names_shared && !raw.accept_shared_audience {
+        return Err(Error::NeedsSwitch {
+            key: key.to_owned(),
+            value: SHARED_AUDIENCE.to_owned(),
+            switch: "accept_shared_audience",
+            why: "every Sigstore service asks for this audience, so a token handed to another one works here too",
+        });
+    }
+    if raw.accept_shared_audience {
+        warnings.push(format!("issuer {} accepts the shared audience {SHARED_AUDIENCE:?}: a token handed to another Sigstore service works here too", raw.url));
+        if !names_shared {
+            audiences.push(SHARED_AUDIENCE.to_owned());
+        }
+    }
+    Ok(audiences)
 }

@@ -395,7 +395,6 @@ fn effective(table: &Table, sources: &BTreeMap<&str, Source>) -> Effective {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -12,6 +12,7 @@ mod settings;
 
 use std::path::PathBuf;
 
+pub use judge::SHARED_AUDIENCE;
 pub use load::{Effective, Inputs, Loaded, Source, load};
 pub use settings::{
     CaSettings, CtLogSettings, CtSettings, IssuerSettings, IssuerType, LogFormat, ServerSettings,

@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use crate::ca::LeafProfile;
+use crate::possession::AlgorithmList;
+
 /// The whole configuration.
 #[derive(Debug)]
 pub struct Settings {
@@ -62,16 +65,10 @@ pub struct CaSettings {
     pub passphrase_file: Option<PathBuf>,
     /// The passphrase itself, from the environment.
     pub passphrase: Option<SecretString>,
-    /// The profile's name.
-    pub profile: String,
-    /// Life of a leaf, in seconds.
-    pub lifetime_s: u32,
-    /// Seconds notBefore lies before the request.
-    pub backdate_s: u32,
-    /// URL of the leaf revocation list.
-    pub crl_url: Option<String>,
-    /// Subject algorithms by Fulcio's names.
-    pub algorithms: Vec<String>,
+    /// What the leaves look like and how long they live.
+    pub profile: LeafProfile,
+    /// Which keys are certified.
+    pub algorithms: AlgorithmList,
 }
 
 /// Certificate transparency.

@@ -57,16 +57,19 @@ pub fn head_answer(body: &[u8]) -> Result<TreeHead, SctError> {
     })
 }
 
-/// Writes what [`answer`] reads.
-pub(super) fn write(sct: &Sct) -> String {
-    let raw = AddChain {
-        sct_version: VERSION,
-        id: STANDARD.encode(sct.log_id.0),
-        timestamp: sct.timestamp.0,
-        extensions: STANDARD.encode(&sct.extensions),
-        signature: STANDARD.encode(&sct.signature),
-    };
-    serde_json::to_string(&raw).expect("a struct of strings and integers is always JSON")
+impl Sct {
+    /// The answer a log gives to add-pre-chain (RFC 6962 §4.2), which is also Fulcio's form of a
+    /// detached SCT: what [`answer`] reads.
+    pub fn add_chain_json(&self) -> String {
+        let raw = AddChain {
+            sct_version: VERSION,
+            id: STANDARD.encode(self.log_id.0),
+            timestamp: self.timestamp.0,
+            extensions: STANDARD.encode(&self.extensions),
+            signature: STANDARD.encode(&self.signature),
+        };
+        serde_json::to_string(&raw).expect("a struct of strings and integers is always JSON")
+    }
 }
 
 fn object<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, SctError> {
@@ -96,7 +99,6 @@ fn hash(member: &'static str, text: &str) -> Result<[u8; 32], SctError> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

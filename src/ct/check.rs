@@ -2,144 +2,13 @@
 //! fails ends it.
 
 use super::sct::{Sct, signed_entry};
-use super::wire::Malformed;
-use super::{LogId, LogKey, PreEntry};
+use super::{LogKey, PreEntry, SctError};
 use crate::time::UnixMillis;
 
 /// How far back a log may date an SCT it has just given: the life of a certificate.
 pub const SCT_AGE_MAX_MS: u64 = 10 * 60 * 1000;
 /// How far a log's clock may be ahead of ours.
 pub const SCT_AHEAD_MAX_MS: u64 = 60 * 1000;
-
-/// Why an SCT, a list of them, a tree head or the answer that carried one is not believed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum SctError {
-    /// The answer's body is over the limit.
-    #[error("answer is larger than {max} bytes")]
-    AnswerTooLarge {
-        /// The limit.
-        max: usize,
-    },
-    /// The answer is not the JSON of RFC 6962 §4.
-    #[error("answer is not the expected JSON, at line {line} column {column}")]
-    Json {
-        /// Line, from 1.
-        line: usize,
-        /// Column, from 1.
-        column: usize,
-    },
-    /// A member of the answer is not padded standard base64.
-    #[error("{member} is not base64")]
-    Base64 {
-        /// The member's name.
-        member: &'static str,
-    },
-    /// A hash in the answer is not 32 octets long.
-    #[error("{member} has {got} octets, not 32")]
-    HashLength {
-        /// The member's name.
-        member: &'static str,
-        /// Its length.
-        got: usize,
-    },
-    /// Not a v1 SCT.
-    #[error("SCT version is {got}, only 0 (v1) is known")]
-    Version {
-        /// The version as sent.
-        got: u8,
-    },
-    /// The extensions do not fit their length field.
-    #[error("SCT extensions of {got} octets do not fit the structure")]
-    ExtensionsTooLong {
-        /// Their length.
-        got: usize,
-    },
-    /// The structure ends inside a value.
-    #[error("structure is cut short")]
-    Truncated,
-    /// Octets follow the structure.
-    #[error("{extra} octets follow the structure")]
-    Trailing {
-        /// How many.
-        extra: usize,
-    },
-    /// A list without SCTs.
-    #[error("SCT list is empty")]
-    EmptyList,
-    /// From another log.
-    #[error("SCT is from log {got}, not from {want}")]
-    WrongLog {
-        /// The SCT's log.
-        got: LogId,
-        /// The configured log.
-        want: LogId,
-    },
-    /// Dated too far ahead.
-    #[error("SCT is dated {timestamp}, now is {now}")]
-    FromTheFuture {
-        /// The SCT's time.
-        timestamp: UnixMillis,
-        /// Our time.
-        now: UnixMillis,
-    },
-    /// Dated too far back.
-    #[error("SCT is dated {timestamp}, too far before {now}")]
-    TooOld {
-        /// The SCT's time.
-        timestamp: UnixMillis,
-        /// Our time.
-        now: UnixMillis,
-    },
-    /// A hash other than SHA-256.
-    #[error("signature names hash {got}, only 4 (SHA-256) is taken")]
-    HashAlgorithm {
-        /// HashAlgorithm as sent.
-        got: u8,
-    },
-    /// An algorithm that is not the key's.
-    #[error("signature names algorithm {got}, the log's key is of algorithm {want}")]
-    SignatureAlgorithm {
-        /// SignatureAlgorithm as sent.
-        got: u8,
-        /// The key's.
-        want: u8,
-    },
-    /// Not a signature by this log over these octets.
-    #[error("signature is not by log {log} over this entry")]
-    SignatureInvalid {
-        /// The log.
-        log: LogId,
-    },
-}
-
-impl SctError {
-    /// A fixed word for metrics and log lines.
-    pub fn word(&self) -> &'static str {
-        match self {
-            Self::AnswerTooLarge { .. } => "answer_too_large",
-            Self::Json { .. } | Self::Base64 { .. } | Self::HashLength { .. } => "answer_malformed",
-            Self::Version { .. } => "version",
-            Self::ExtensionsTooLong { .. }
-            | Self::Truncated
-            | Self::Trailing { .. }
-            | Self::EmptyList => "malformed",
-            Self::WrongLog { .. } => "wrong_log",
-            Self::FromTheFuture { .. } | Self::TooOld { .. } => "timestamp",
-            Self::HashAlgorithm { .. } | Self::SignatureAlgorithm { .. } => "algorithm",
-            Self::SignatureInvalid { .. } => "signature",
-        }
-    }
-}
-
-impl From<Malformed> for SctError {
-    fn from(rule: Malformed) -> Self {
-        match rule {
-            Malformed::Truncated => Self::Truncated,
-            Malformed::Trailing(extra) => Self::Trailing { extra },
-        }
-    }
-}
 
 /// An SCT proven to be for one precertificate and from a log we know. Made only by [`verify_sct`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -221,7 +90,6 @@ fn signature(
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::ct::CertificateLog;

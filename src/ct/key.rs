@@ -9,7 +9,7 @@ use x509_parser::prelude::FromDer;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
 use super::LogId;
-use super::check::SctError;
+use super::error::SctError;
 use super::wire::{Malformed, Reader, put_octets16};
 use crate::hash::sha256;
 
@@ -167,7 +167,6 @@ pub(super) fn digitally_signed_ecdsa(signature: &[u8]) -> Vec<u8> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use aws_lc_rs::rand::SystemRandom;

@@ -210,7 +210,6 @@ impl fmt::Debug for MemoryLog {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::ct::SctError;

@@ -9,6 +9,7 @@
 
 mod answer;
 mod check;
+mod error;
 mod failure;
 mod head;
 mod key;
@@ -22,9 +23,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub use answer::{ANSWER_LEN_MAX, answer, head_answer};
-pub use check::{
-    SCT_AGE_MAX_MS, SCT_AHEAD_MAX_MS, SctError, VerifiedSct, verify_embedded, verify_sct,
-};
+pub use check::{SCT_AGE_MAX_MS, SCT_AHEAD_MAX_MS, VerifiedSct, verify_embedded, verify_sct};
+pub use error::SctError;
 pub use failure::Failure;
 pub use head::{TreeHead, VerifiedHead, verify_head};
 pub use key::{KeyError, LogKey, RSA_BITS_MIN};

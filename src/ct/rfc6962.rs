@@ -356,7 +356,6 @@ fn transport(error: reqwest::Error) -> Miss {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::ct::memory::MemoryLog;

@@ -1,9 +1,9 @@
 //! The signed certificate timestamp and the octets it signs (RFC 6962 §3.2 to §3.4).
 
-use super::check::SctError;
+use super::LogId;
+use super::error::SctError;
 use super::key::DigitallySigned;
 use super::wire::{OCTETS16_MAX, Reader, put_octets16, put_octets24};
-use super::{LogId, answer};
 use crate::merkle;
 use crate::time::UnixMillis;
 
@@ -53,12 +53,6 @@ impl Sct {
             extensions,
             signature: signature.to_vec(),
         })
-    }
-
-    /// The answer a log gives to add-pre-chain (RFC 6962 §4.2), which is also Fulcio's form of a
-    /// detached SCT.
-    pub fn add_chain_json(&self) -> String {
-        answer::write(self)
     }
 }
 
@@ -117,7 +111,6 @@ pub(super) fn bounded_extensions(extensions: Vec<u8>) -> Result<Vec<u8>, SctErro
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::hex;

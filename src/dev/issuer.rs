@@ -24,11 +24,12 @@ use openidconnect::core::{
     CoreResponseType, CoreSubjectIdentifierType,
 };
 use openidconnect::{
-    AuthUrl, EmptyAdditionalProviderMetadata, IssuerUrl, JsonWebKey as _, JsonWebKeyId,
-    JsonWebKeySetUrl, ResponseTypes,
+    AuthUrl, EmptyAdditionalProviderMetadata, IssuerUrl, JsonWebKeyId, JsonWebKeySetUrl,
+    ResponseTypes,
 };
 use serde_json::{Map, Value, json};
 
+use crate::config::SHARED_AUDIENCE;
 use crate::entropy::Entropy;
 use crate::hex;
 use crate::time::{Clock, UnixSeconds};
@@ -130,7 +131,7 @@ impl DevIssuer {
         let mut all = Map::new();
         all.insert("jti".to_owned(), json!(hex::encode(&jti)));
         all.insert("iss".to_owned(), json!(self.url(persona)));
-        all.insert("aud".to_owned(), json!("sigstore"));
+        all.insert("aud".to_owned(), json!(SHARED_AUDIENCE));
         all.insert("iat".to_owned(), json!(now.0));
         all.insert("nbf".to_owned(), json!(now.0));
         all.insert("exp".to_owned(), json!(now.plus(TOKEN_LIFETIME_S).0));
@@ -173,7 +174,6 @@ impl DevIssuer {
 
     /// The key set, as served.
     pub fn jwks(&self) -> CoreJsonWebKeySet {
-        debug_assert!(self.public.key_id().is_some());
         CoreJsonWebKeySet::new(vec![self.public.clone()])
     }
 

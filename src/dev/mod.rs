@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::ca::{InstanceId, LeafProfile, ProfileError};
+pub use crate::config::SHARED_AUDIENCE;
 use crate::config::{IssuerSettings, IssuerType};
 use crate::ct::KeyError;
 use crate::ct::memory::MemoryLog;
@@ -32,8 +33,6 @@ use crate::time::Clock;
 use crate::x509::SignatureAlgorithm;
 use issuer::{DevIssuer, Persona};
 
-/// What an outside issuer's tokens must be meant for in `dev`.
-pub const SHARED_AUDIENCE: &str = "sigstore";
 /// How many keys a token may have certified in `dev`: cosign reads one token again for each image.
 pub const LENIENT_CERTIFICATES_PER_TOKEN: u32 = 16;
 /// For the whole log step; the log is in this process.

@@ -1,7 +1,5 @@
 //! From claims to principal, as a whole.
 
-#![allow(clippy::unwrap_used)]
-
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 

@@ -86,7 +86,6 @@ fn decimal(number: &Number) -> Result<String, Problem> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::json;

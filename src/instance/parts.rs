@@ -10,7 +10,7 @@ use std::time::Instant;
 use secrecy::SecretString;
 
 use super::{Blueprint, PublishedLog, trust_files};
-use crate::ca::{InstanceId, LeafProfile, ProfileError};
+use crate::ca::InstanceId;
 use crate::config::{
     CaSettings, CtLogSettings, CtSettings, IssuerSettings, IssuerType, Settings, StoreKind,
 };
@@ -21,7 +21,6 @@ use crate::identity::{Mapping, Provider};
 use crate::issuance::store::IssuanceStore;
 use crate::issuance::{self, CtMode, TrustedIssuer};
 use crate::keys::file as keyfile;
-use crate::possession::AlgorithmList;
 use crate::server::TrustFiles;
 use crate::store::audit_file::{self, AuditFile};
 use crate::store::memory::MemoryStore;
@@ -68,12 +67,6 @@ pub enum Error {
         #[source]
         source: keyfile::OpenError,
     },
-    /// The profile is wrong.
-    #[error("the certificate profile cannot be used")]
-    Profile(#[from] ProfileError),
-    /// An algorithm name is wrong.
-    #[error("`ca.algorithms` cannot be used")]
-    Algorithms(#[source] crate::possession::UnknownAlgorithm),
     /// The state directory cannot be made.
     #[error("cannot make the state directory {path:?}")]
     StateDirectory {
@@ -160,8 +153,6 @@ impl Error {
                 Some("the log's operator publishes its key; a PEM PUBLIC KEY is wanted")
             }
             Self::TooLarge { .. }
-            | Self::Profile(_)
-            | Self::Algorithms(_)
             | Self::StateDirectory { .. }
             | Self::Store { .. }
             | Self::Audit { .. }
@@ -181,17 +172,9 @@ pub fn blueprint(settings: Settings) -> Result<Blueprint, Error> {
     let now = clock.now();
     let started = Instant::now();
     let (authority, signer) = open_authority(&settings.ca, now.seconds())?;
-    let profile = LeafProfile::new(
-        &settings.ca.profile,
-        settings.ca.lifetime_s,
-        settings.ca.backdate_s,
-        settings.ca.crl_url.as_deref(),
-    )?;
     let issuer_keys = keys(&settings.issuers)?;
     // Start-up does not wait for anybody; the first request usually finds the keys there.
     issuer_keys.prefetch();
-    let permitted =
-        AlgorithmList::from_names(&settings.ca.algorithms).map_err(Error::Algorithms)?;
     let (ct, logs) = open_logs(&settings.ct, authority.issuing().not_before())?;
     make_private(&settings.state_dir)?;
     let audit_path = settings.state_dir.join("audit.log");
@@ -219,13 +202,13 @@ pub fn blueprint(settings: Settings) -> Result<Blueprint, Error> {
             keys: Arc::new(issuer_keys),
             authority: Arc::new(authority),
             signer: Arc::new(signer),
-            profile: Arc::new(profile),
+            profile: Arc::new(settings.ca.profile),
             ct,
             store,
             audit,
             entropy: Arc::new(SystemEntropy),
             instance: InstanceId::FIRST,
-            permitted,
+            permitted: settings.ca.algorithms,
             monotonic: Some(Arc::new(move || started.elapsed())),
             probe: probe(),
         },

@@ -363,8 +363,7 @@ mod tests {
 
     #[test]
     fn a_store_that_contradicts_itself_is_our_fault() {
-        let what = "final".into();
-        let error = Error::from(StoreError::Corrupt { what });
+        let error = Error::from(StoreError::Corrupt { what: "final" });
         assert_eq!(error.reason(), Reason::Internal);
         assert_eq!(error.public_detail(), "internal error");
     }

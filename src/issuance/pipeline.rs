@@ -159,12 +159,8 @@ impl Inner {
     }
 
     fn issuer(&self, claimed: &str) -> Result<&TrustedIssuer, Error> {
-        const SHOWN_CHARS: usize = 128;
         let issuer = self.issuers.get(claimed);
-        issuer.ok_or_else(|| {
-            let got = claimed.chars().take(SHOWN_CHARS).collect();
-            token::Error::UnknownIssuer { got }.into()
-        })
+        issuer.ok_or_else(|| token::Error::unknown_issuer(claimed).into())
     }
 
     fn possessed(&self, proof: Proof, principal: &Principal) -> Result<PossessedKey, Error> {

@@ -1,4 +1,7 @@
-//! What the pipeline needs remembered, as a port. The contract is `revocation.md` §9 in code.
+//! What the pipeline needs remembered, as a port. What each adapter does to keep the contract is
+//! in `docs/storage.md`.
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
@@ -192,7 +195,7 @@ pub enum StoreError {
     Unavailable {
         /// What went wrong.
         #[source]
-        source: std::sync::Arc<dyn std::error::Error + Send + Sync>,
+        source: Arc<dyn std::error::Error + Send + Sync>,
     },
     /// The caller's view is stale: the serial is known, or the final differs.
     #[error("the store already holds something else for serial {serial}")]
@@ -206,7 +209,7 @@ pub enum StoreError {
     /// What was read makes no sense.
     #[error("the store holds a damaged record: {what}")]
     Corrupt {
-        /// Which record.
-        what: String,
+        /// Which of a record's parts: `intent`, `submission`, `final`.
+        what: &'static str,
     },
 }

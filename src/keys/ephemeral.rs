@@ -93,7 +93,6 @@ impl DevelopmentCa {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::keys::contract;

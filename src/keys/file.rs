@@ -215,7 +215,6 @@ pub fn open(
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::keys::contract;

@@ -7,7 +7,7 @@ use std::fmt;
 
 /// The kind of a subject key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names are the standards' own")]
 pub enum KeyKind {
     EcdsaP256,
     EcdsaP384,
@@ -71,7 +71,7 @@ impl fmt::Display for KeyKind {
 
 /// A hash of the SHA-2 family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names are the standards' own")]
 pub enum Hash {
     Sha256,
     Sha384,
@@ -191,7 +191,6 @@ impl AlgorithmList {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -249,7 +249,6 @@ fn rejected(kind: KeyKind) -> KeyError {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

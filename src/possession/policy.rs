@@ -109,7 +109,6 @@ pub(super) fn ed25519(point: &[u8; 32]) -> Result<KeyKind, Insecure> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -102,7 +102,6 @@ pub(super) fn shown(identifier: &[u8]) -> String {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -312,7 +312,6 @@ fn whole_seconds(after: Duration) -> HeaderValue {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::fault::Fault;

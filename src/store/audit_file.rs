@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::BeforeCommit;
+use super::{BeforeCommit, sync_directory_of};
 use crate::audit::{AuditLog, Chain, Error, Event, MAX_LINE_BYTES, Why};
 use crate::time::UnixMillis;
 
@@ -106,13 +106,7 @@ impl AuditFile {
         if torn > 0 {
             file.set_len(tail.length - torn).map_err(io)?;
         }
-        // A new file is found again after power loss only if its directory knows it.
-        let directory = path
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty());
-        File::open(directory.unwrap_or(Path::new(".")))
-            .and_then(|directory| directory.sync_all())
-            .map_err(io)?;
+        sync_directory_of(path).map_err(io)?;
 
         let log = Self {
             sync: file.try_clone().map_err(io)?,
@@ -235,7 +229,6 @@ impl Tail {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 

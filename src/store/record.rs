@@ -120,7 +120,7 @@ fn read<T>(
         .filter(|version| *version == [VERSION])
         .and_then(|_| fields(&mut from))
         .filter(|_| from.0.is_empty())
-        .ok_or_else(|| StoreError::Corrupt { what: what.into() })
+        .ok_or_else(|| StoreError::Corrupt { what })
 }
 
 struct Writer(Vec<u8>);
@@ -180,7 +180,6 @@ impl<'a> Reader<'a> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

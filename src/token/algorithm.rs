@@ -7,7 +7,7 @@ use std::fmt;
 
 /// A signature algorithm of RFC 7518 / RFC 8037. There is no HMAC and no `none` to be confused with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names are the standards' own")]
 pub enum Algorithm {
     Rs256,
     Rs384,

@@ -201,15 +201,10 @@ impl Error {
         }
     }
 
-    /// The claim at fault, where one is.
-    pub fn claim(&self) -> Option<&'static str> {
-        if let Self::ClaimMalformed { claim, .. }
-        | Self::ClaimUnprintable { claim, .. }
-        | Self::NotYetValid { claim, .. } = self
-        {
-            Some(claim)
-        } else {
-            None
+    /// Nobody configured is called `claimed`.
+    pub fn unknown_issuer(claimed: &str) -> Self {
+        Self::UnknownIssuer {
+            got: excerpt(claimed),
         }
     }
 }

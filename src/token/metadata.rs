@@ -102,7 +102,6 @@ fn algorithms(document: &Object) -> Result<Vec<Algorithm>, MetadataError> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use serde_json::json;
 

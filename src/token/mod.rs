@@ -41,6 +41,7 @@ pub use key::VerificationKey;
 pub use raw::{MAX_KID_BYTES, MAX_TOKEN_BYTES, RawToken};
 pub use verify::{MAX_LEEWAY_S, verify};
 
+pub(crate) use issuer::is_loopback;
 pub(crate) use raw::hidden_character;
 
 /// What this instance demands of one issuer's tokens.

@@ -95,11 +95,6 @@ impl RawToken {
         &self.issuer
     }
 
-    /// What the token says it is signed with. The issuer's key decides whether that is so.
-    pub fn claimed_algorithm(&self) -> Algorithm {
-        self.algorithm
-    }
-
     /// Header and claims as they were sent: what the signature is over.
     pub(super) fn signing_input(&self) -> &[u8] {
         &self.text.as_bytes()[..self.last_dot]

@@ -1,7 +1,5 @@
 //! Issuers for unit tests: a key of each kind, its JWK, and tokens signed with it.
 
-#![allow(clippy::unwrap_used)]
-
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};

@@ -58,9 +58,7 @@ pub(super) fn believe(raw: RawToken) -> VerifiedToken {
 
 fn check_parties(raw: &RawToken, policy: &IssuerPolicy) -> Result<(), Error> {
     if raw.issuer != policy.issuer.as_str() {
-        return Err(Error::UnknownIssuer {
-            got: excerpt(&raw.issuer),
-        });
+        return Err(Error::unknown_issuer(&raw.issuer));
     }
     if !policy.audiences.contains(&raw.audience) {
         return Err(Error::WrongAudience {
@@ -120,7 +118,6 @@ fn token_id(raw: &RawToken) -> TokenId {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use serde_json::json;
 

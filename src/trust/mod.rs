@@ -246,7 +246,6 @@ fn written(file: &impl Serialize) -> String {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::der::{self, tag};

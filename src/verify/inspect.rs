@@ -19,10 +19,7 @@ use crate::der::{self, tag};
 use crate::hex;
 use crate::identity;
 use crate::time::UnixSeconds;
-use crate::x509::oid;
-
-/// The largest certificate read, in octets.
-const MAX_CERTIFICATE: usize = 64 * 1024;
+use crate::x509::{MAX_CERTIFICATE, oid};
 
 /// A decoded certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -263,8 +260,11 @@ fn value(read: &X509Extension<'_>, arc: Option<u8>) -> Option<Value> {
         oid::POISON => return (read.value == [5, 0]).then_some(Value::Poison),
         _ => {}
     }
-    // x509-parser reads the rest; it knows more extensions than we have words for.
-    #[allow(clippy::wildcard_enum_match_arm)]
+    // x509-parser reads the rest.
+    #[allow(
+        clippy::wildcard_enum_match_arm,
+        reason = "it knows more extensions than we have words for"
+    )]
     match read.parsed_extension() {
         ParsedExtension::KeyUsage(usage) => Some(Value::KeyUsage(usages(usage))),
         ParsedExtension::ExtendedKeyUsage(usage) => Some(Value::ExtendedKeyUsage(purposes(usage))),
@@ -301,7 +301,10 @@ fn value(read: &X509Extension<'_>, arc: Option<u8>) -> Option<Value> {
 }
 
 fn name(read: &GeneralName<'_>) -> Name {
-    #[allow(clippy::wildcard_enum_match_arm)] // x509-parser's list may grow
+    #[allow(
+        clippy::wildcard_enum_match_arm,
+        reason = "x509-parser's list may grow"
+    )]
     match read {
         GeneralName::RFC822Name(address) => Name::Email((*address).to_owned()),
         GeneralName::URI(uri) => Name::Uri((*uri).to_owned()),

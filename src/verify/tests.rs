@@ -1,5 +1,4 @@
 //! Each refusal changes one thing of the certificate that the first test accepts.
-#![allow(clippy::unwrap_used)]
 
 use rcgen::{ExtendedKeyUsagePurpose, KeyUsagePurpose};
 

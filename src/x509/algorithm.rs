@@ -135,7 +135,6 @@ pub fn subject_public_key(spki: &[u8]) -> Result<&[u8], der::Error> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

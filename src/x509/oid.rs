@@ -87,9 +87,12 @@ pub fn name(oid: &[u8]) -> Option<&'static str> {
         .map(|(_, name)| *name)
 }
 
-/// The extension 1.3.6.1.4.1.57264.1.`arc`, for arcs below 128.
-pub fn fulcio(arc: u8) -> Option<Vec<u8>> {
-    (arc < 0x80).then(|| [FULCIO, &[arc]].concat())
+/// The extension 1.3.6.1.4.1.57264.1.`arc`.
+pub fn fulcio(arc: u8) -> Vec<u8> {
+    match arc {
+        ..0x80 => [FULCIO, &[arc]].concat(),
+        _ => [FULCIO, &[0x81, arc & 0x7f]].concat(), // seven bits an octet (X.690 §8.19.2)
+    }
 }
 
 /// The last arc, if this is an extension directly under [`FULCIO`].
@@ -173,8 +176,10 @@ mod tests {
 
     #[test]
     fn fulcio_extensions_are_known_by_their_last_arc() {
-        assert_eq!(fulcio(24).as_deref().and_then(fulcio_arc), Some(24));
-        assert_eq!(fulcio(0x80), None);
+        assert_eq!(fulcio_arc(&fulcio(24)), Some(24));
+        assert_eq!(fulcio_arc(&fulcio(200)), None);
+        let dotted = dotted(&fulcio(200));
+        assert_eq!(dotted.as_deref(), Some("1.3.6.1.4.1.57264.1.200"));
         assert_eq!(fulcio_arc(SCT_LIST), None);
         assert_eq!(fulcio_arc(&[FULCIO, &[1, 1]].concat()), None);
     }

@@ -153,7 +153,6 @@ fn boundary<'a>(line: &'a str, start: &str) -> Option<&'a str> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

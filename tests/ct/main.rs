@@ -13,3 +13,4 @@ mod parts;
 #[path = "../interop/ctfe.rs"]
 mod peer;
 mod scripted;
+mod signatures;

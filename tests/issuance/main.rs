@@ -1,7 +1,10 @@
 //! Issuance as a whole: what the store keeps, what survives the loss of power, and what is true
 //! after the process died at any point of the pipeline.
 
-#![allow(clippy::unwrap_used)]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a helper of tests stops where it is surprised"
+)]
 
 mod disk;
 #[path = "../world/issuer.rs"]

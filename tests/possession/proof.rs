@@ -1,7 +1,5 @@
 //! Proof by signature over the challenge.
 
-#![allow(clippy::unwrap_used)]
-
 use crate::world::{TestKey, side_by_side};
 use shortleaf::fault::Reason;
 use shortleaf::possession::{self, AlgorithmList, Error, KeyKind, SubjectKey};

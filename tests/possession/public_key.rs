@@ -1,7 +1,5 @@
 //! Public keys as they arrive.
 
-#![allow(clippy::unwrap_used)]
-
 use crate::world::{TestKey, one_line_pem, pem, spki, tlv};
 use shortleaf::der;
 use shortleaf::fault::Reason;

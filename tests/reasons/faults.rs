@@ -178,9 +178,7 @@ impl Faulty<dyn IssuanceStore> {
             Some(Fault::StoreAway(away)) if away == call => Err(StoreError::Unavailable {
                 source: Arc::new(inside()),
             }),
-            Some(Fault::StoreDamaged) => Err(StoreError::Corrupt {
-                what: INSIDE.to_owned(),
-            }),
+            Some(Fault::StoreDamaged) => Err(StoreError::Corrupt { what: INSIDE }),
             _ => Ok(()),
         }
     }

@@ -1,7 +1,5 @@
 //! The CA room's tests: chains written octet by octet, keys that sign the same way every time.
 
-#![allow(clippy::unwrap_used)]
-
 mod chain;
 mod golden;
 mod issue;

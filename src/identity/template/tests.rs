@@ -1,7 +1,5 @@
 //! Every supported form as Go renders it, and what is refused when it is read.
 
-#![allow(clippy::unwrap_used)]
-
 use super::*;
 use crate::json;
 

@@ -12,7 +12,7 @@ mod backend;
 mod tables;
 mod writer;
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -31,7 +31,7 @@ use tokio::sync::oneshot;
 use self::backend::Watched;
 use self::tables::{Done, META, Op, ReadError, Tables};
 use self::writer::{Shared, Waiting, Writer, unavailable};
-use super::BeforeCommit;
+use super::{BeforeCommit, sync_directory_of};
 use crate::ca::Serial;
 use crate::entropy::Entropy;
 use crate::issuance::store::{
@@ -108,12 +108,7 @@ impl RedbStore {
             Ok(Box::new(backend))
         });
         let store = Self::with_backends(backends, entropy, before_commit)?;
-        // A new file is found again after power loss only if its directory knows it.
-        let directory = path
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty());
-        File::open(directory.unwrap_or(Path::new(".")))
-            .and_then(|directory| directory.sync_all())?;
+        sync_directory_of(path)?;
         Ok(store)
     }
 

@@ -14,7 +14,7 @@ use url::{Host, Url};
 use super::{ConfigError, IssuerKeysConfig};
 use crate::token::jwks::{JwksError, KeySet, MAX_JWKS_BYTES};
 use crate::token::metadata::{MAX_METADATA_BYTES, MetadataError, ProviderMetadata};
-use crate::token::{Algorithm, IssuerUrl};
+use crate::token::{Algorithm, IssuerUrl, is_loopback};
 
 /// Time for all of one fetch, both documents.
 pub const FETCH_BUDGET: Duration = Duration::from_secs(5);
@@ -259,15 +259,6 @@ fn is_plain(url: &Url) -> bool {
     !userinfo && url.query().is_none() && url.fragment().is_none()
 }
 
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
-    }
-}
-
 /// HTTP clients, shared where issuers need the same: reading the system's certificate
 /// authorities takes a while.
 #[derive(Default)]
@@ -317,7 +308,6 @@ fn client() -> ClientBuilder {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

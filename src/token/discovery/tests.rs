@@ -1,7 +1,5 @@
 //! Providers that are slow, wrong, large, moved or gone, played by a small server on loopback.
 
-#![allow(clippy::unwrap_used)]
-
 use std::collections::HashMap;
 use std::sync::Mutex;
 

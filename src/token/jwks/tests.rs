@@ -1,7 +1,5 @@
 //! Keys that are skipped, keys that are found, sets that are none.
 
-#![allow(clippy::unwrap_used)]
-
 use serde_json::json;
 
 use super::super::testing::{SigningKey, b64};
