@@ -339,7 +339,6 @@ fn github_claims(now: UnixSeconds) -> Value {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use axum::body::Body;
     use tower::ServiceExt as _;

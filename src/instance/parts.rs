@@ -468,7 +468,6 @@ fn read_text(path: &Path) -> Result<String, Error> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use std::fs::Permissions;
 

@@ -1,7 +1,10 @@
 //! Every reason for not getting a certificate, met over HTTP as a caller meets it: the real doors,
 //! the real issuance behind them, and a world whose parts can be made to fail.
 
-#![allow(clippy::unwrap_used)]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a helper of tests stops where it is surprised"
+)]
 
 mod ask;
 mod away;
