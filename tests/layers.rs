@@ -83,7 +83,7 @@ const HOUSE: &[Room] = &[
         "server", "store", "system", "time", "x509",
     ]),
     room("cli", Doors, &[
-        "audit", "client", "config", "dev", "identity", "instance", "keys", "system", "telemetry", "time",
+        "audit", "client", "config", "dev", "hex", "identity", "instance", "keys", "system", "telemetry", "time",
         "trust", "verify", "x509",
     ]),
     room("main", Doors, &["cli"]),

@@ -10,6 +10,7 @@ use super::exit::Exit;
 use super::files;
 use super::output::{Failure, Output};
 use crate::audit;
+use crate::hex;
 
 #[derive(Subcommand, Debug)]
 pub(super) enum AuditCommand {
@@ -27,7 +28,7 @@ pub(super) fn run(command: &AuditCommand, out: &Output) -> Result<(), Failure> {
         Failure::from_error(Exit::Unexpected, &e)
             .hint("compare with a copy kept elsewhere: everything from this line on is in doubt")
     })?;
-    let head: String = summary.head.iter().map(|b| format!("{b:02x}")).collect();
+    let head = hex::encode(&summary.head);
     if out.json {
         out.json(json!({ "ok": true, "lines": summary.lines, "signing": summary.signing, "signed": summary.signed, "head": head, "torn_tail": summary.torn_tail }));
     } else {

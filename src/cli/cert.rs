@@ -14,6 +14,7 @@ use super::files;
 use super::inspect;
 use super::output::{Failure, Output};
 use crate::client::{self, ambient};
+use crate::hex;
 use crate::verify;
 use crate::x509::pem;
 
@@ -81,7 +82,7 @@ pub(super) async fn run(args: &CertArgs, out: &Output) -> Result<(), Failure> {
         .hint("is it a Fulcio server?")
     })?;
     let identity = inspect::identity(&leaf);
-    let serial = inspect::hex(&leaf.serial);
+    let serial = hex::encode(&leaf.serial);
     out.say(&format!("identity   {identity}"));
     out.say(&format!("serial     {serial}  valid to {}", leaf.not_after));
     let pem = chain.concat();

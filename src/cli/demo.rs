@@ -10,6 +10,7 @@ use super::signal::Stop;
 use crate::client;
 use crate::dev::issuer::Persona;
 use crate::dev::{self, Dev, Options};
+use crate::hex;
 use crate::identity::San;
 use crate::system::SystemClock;
 use crate::time::Clock;
@@ -94,7 +95,10 @@ async fn tell(
     let verified = verified(dev, &chain, &claims)?;
     timing.push(("verify it", asked.elapsed()));
     let certificate = verified.inspection();
-    out.tell(&format!("   serial     {}", hex(&certificate.serial)));
+    out.tell(&format!(
+        "   serial     {}",
+        hex::encode(&certificate.serial)
+    ));
     out.tell(&format!(
         "   valid      {} to {}",
         certificate.not_before, certificate.not_after
@@ -105,7 +109,7 @@ async fn tell(
         out.tell(&format!(
             "   logged     {} by log {}",
             sct.timestamp,
-            hex(&sct.log_id.0[..8])
+            hex::encode(&sct.log_id.0[..8])
         ));
     }
 
@@ -120,7 +124,7 @@ async fn tell(
     out.tell(&format!("   {status} {reason}"));
     out.tell(&format!("   {message}"));
     facts.extend([
-        ("serial".to_owned(), json!(hex(&certificate.serial))),
+        ("serial".to_owned(), json!(hex::encode(&certificate.serial))),
         ("identity".to_owned(), json!(identity)),
         (
             "not_before".to_owned(),
@@ -234,8 +238,4 @@ async fn median(dev: &Dev, claims: &Map<String, Value>) -> Result<Duration, Fail
 
 fn failed(error: &dyn std::error::Error) -> Failure {
     Failure::from_error(Exit::Unexpected, error)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

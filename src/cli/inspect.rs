@@ -10,6 +10,7 @@ use serde_json::{Value as Json, json};
 use super::exit::Exit;
 use super::files;
 use super::output::{Failure, Output};
+use crate::hex;
 use crate::verify::{Inspection, Name, Value, inspect};
 use crate::x509::pem;
 
@@ -68,7 +69,7 @@ fn none(failure: Failure) -> Failure {
 
 fn print(certificate: &Inspection, out: &Output) {
     let row = |name: &str, value: &str| out.result(&format!("{name:<42}  {}", printable(value)));
-    row("serial", &hex(&certificate.serial));
+    row("serial", &hex::encode(&certificate.serial));
     row(
         "subject",
         if certificate.subject.is_empty() {
@@ -106,7 +107,9 @@ fn lines(value: &Value) -> Vec<String> {
     match value {
         Value::KeyUsage(names) => vec![names.join(", ")],
         Value::ExtendedKeyUsage(names) => vec![names.join(", ")],
-        Value::SubjectKeyIdentifier(id) | Value::AuthorityKeyIdentifier(id) => vec![hex(id)],
+        Value::SubjectKeyIdentifier(id) | Value::AuthorityKeyIdentifier(id) => {
+            vec![hex::encode(id)]
+        }
         Value::SubjectAltName(names) => names.iter().map(name).collect(),
         Value::BasicConstraints { ca, path_len } => {
             vec![format!(
@@ -123,7 +126,7 @@ fn lines(value: &Value) -> Vec<String> {
             .map(|sct| format!("log {} at {}", STANDARD.encode(sct.log_id.0), sct.timestamp))
             .collect(),
         Value::Poison => vec!["precertificate: not for use".to_owned()],
-        Value::Opaque(bytes) => vec![hex(bytes)],
+        Value::Opaque(bytes) => vec![hex::encode(bytes)],
     }
 }
 
@@ -155,7 +158,7 @@ fn as_json(certificate: &Inspection) -> Json {
         .map(|e| json!({ "oid": e.oid, "name": e.name, "critical": e.critical, "value": lines(&e.value) }))
         .collect();
     json!({
-        "serial": hex(&certificate.serial),
+        "serial": hex::encode(&certificate.serial),
         "subject": certificate.subject,
         "issuer": certificate.issuer,
         "not_before": certificate.not_before.to_string(),
@@ -171,8 +174,4 @@ fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })
         .collect()
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
