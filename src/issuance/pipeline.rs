@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::flight::Landed;
 use super::store::{Begun, Final, Intent, Record, StoreError, Submission, TokenUse};
 use super::{CtMode, Error, Inner, Issued, KillPoint, Proof, Request, TrustedIssuer};
-use crate::ca::{Leaf, Plan, Serial, Signed};
+use crate::ca::{self, Leaf, Plan, Serial, SignError, Signed, Signer, Tbs};
 use crate::ct::{CertificateLog, PreEntry, SubmitError, VerifiedSct};
 use crate::identity::{self, Principal};
 use crate::possession::{self, PossessedKey, SubjectKey};
@@ -18,6 +18,10 @@ use crate::token::{self, IssuerPolicy, RawToken, VerifiedToken};
 /// How often a serial is drawn before the store's "known already" is taken for a fault. Two equal
 /// serials of 144 random bits do not happen; a broken random source does.
 const SERIAL_DRAWS: usize = 3;
+
+/// For one call of the signer or the store. What hangs is away, which is a reason to come back
+/// later; the door's own limit, a minute, could only call it our fault.
+const PART_TIME: Duration = Duration::from_secs(10);
 
 /// How often a write whose outcome is unknown is repeated. The store makes repeating it harmless.
 const WRITE_TRIES: u32 = 3;
@@ -86,7 +90,7 @@ impl Inner {
             // 7. Sign the precertificate between two audit lines.
             this.signing("precert_signing", &id, now, tbs.plan(), tbs.tbs())?;
             (parts.probe)(KillPoint::PrecertAnnounced);
-            let precert = tbs.sign(&*parts.signer).await?;
+            let precert = signed(tbs, &*parts.signer).await?;
             (parts.probe)(KillPoint::PrecertSigned);
             this.signing("precert_signed", &id, now, precert.plan(), precert.der())?;
             (parts.probe)(KillPoint::PrecertRecorded);
@@ -100,14 +104,14 @@ impl Inner {
                     let sct = log_entry(logs, *deadline, &entry, now).await?;
                     (parts.probe)(KillPoint::SctReceived);
                     let submission = submission(precert.plan(), &entry, &sct);
-                    parts.store.put_submission(submission).await?;
+                    in_time(parts.store.put_submission(submission)).await?;
                     precert.seal(vec![sct])?
                 }
                 CtMode::Off => precert.seal_without_log()?,
             };
             (parts.probe)(KillPoint::LeafLinted);
             this.signing("leaf_signing", &id, now, tbs.plan(), tbs.tbs())?;
-            let leaf = tbs.sign(&*parts.signer).await?;
+            let leaf = signed(tbs, &*parts.signer).await?;
             (parts.probe)(KillPoint::LeafSigned);
             this.signing("leaf_signed", &id, now, leaf.plan(), leaf.der())?;
 
@@ -185,11 +189,8 @@ impl Inner {
         now: UnixMillis,
     ) -> Result<Option<Issued>, Error> {
         let (id, hash) = (token.id(), key.spki_hash());
-        let found = self
-            .parts
-            .store
-            .find_retry(&id, &hash, now.seconds())
-            .await?;
+        let found = self.parts.store.find_retry(&id, &hash, now.seconds());
+        let found = in_time(found).await?;
         let Some(Record {
             intent,
             submission,
@@ -230,18 +231,40 @@ impl Inner {
     }
 }
 
+/// A signature, or word that there is none now.
+async fn signed<P>(tbs: Tbs<P>, signer: &dyn Signer) -> Result<Signed<P>, ca::Error> {
+    let made = timeout(PART_TIME, tbs.sign(signer)).await;
+    made.unwrap_or_else(|late| {
+        let source = late.into();
+        Err(SignError::Unavailable { source }.into())
+    })
+}
+
+/// What the store says to something that changes nothing, or only queues.
+async fn in_time<T>(said: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    timeout(PART_TIME, said).await.unwrap_or_else(|late| {
+        let source = Arc::new(late);
+        Err(StoreError::Unavailable { source })
+    })
+}
+
 /// Repeats an idempotent write while its outcome is unknown, a bounded number of times.
 async fn until_known<T, W>(mut write: impl FnMut() -> W) -> Result<T, StoreError>
 where
     W: Future<Output = Result<T, StoreError>>,
 {
-    for attempt in 1..WRITE_TRIES {
-        match write().await {
-            Err(StoreError::OutcomeUnknown) => sleep(WRITE_PAUSE * attempt).await,
+    let mut attempt = 1;
+    loop {
+        // A store that says nothing may have written.
+        let late = Err(StoreError::OutcomeUnknown);
+        match timeout(PART_TIME, write()).await.unwrap_or(late) {
+            Err(StoreError::OutcomeUnknown) if attempt < WRITE_TRIES => {
+                sleep(WRITE_PAUSE * attempt).await;
+                attempt += 1;
+            }
             known => return known,
         }
     }
-    write().await
 }
 
 /// The first log that answers. Each gets an even share of the time that is left, so that one that

@@ -340,6 +340,26 @@ async fn without_an_intent_nothing_is_signed() {
     assert_eq!(world.audit.kinds(), ["refused"]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_signer_or_a_store_that_says_nothing_is_away() {
+    let world = World::new();
+    world.signer.stuck.store(true, Ordering::SeqCst);
+    assert_away(&world.one().await.unwrap_err(), Reason::CaUnavailable);
+
+    for stuck in [1, 3] {
+        let world = World::new();
+        *world.store.intent_faults.lock().unwrap() = vec![Fault::Stuck; stuck];
+        let asked = tokio::time::Instant::now();
+        match (stuck, world.one().await) {
+            // Once: the second try, of the same bytes, is answered.
+            (1, issued) => assert!(!issued.unwrap().repeated),
+            (_, issued) => assert_away(&issued.unwrap_err(), Reason::StoreUnavailable),
+        }
+        // Inside the minute that the door gives a request.
+        assert!(asked.elapsed() < Duration::from_secs(40), "{stuck}");
+    }
+}
+
 #[tokio::test]
 async fn an_intent_of_unknown_outcome_is_written_again_as_it_was() {
     for fault in [Fault::UnknownWritten, Fault::UnknownNotWritten] {

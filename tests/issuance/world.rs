@@ -176,6 +176,8 @@ pub(crate) struct CountingSigner {
     inner: Arc<dyn Signer>,
     pub(crate) signatures: AtomicU32,
     pub(crate) away: AtomicBool,
+    /// Never answers.
+    pub(crate) stuck: AtomicBool,
 }
 
 impl CountingSigner {
@@ -184,6 +186,7 @@ impl CountingSigner {
             inner,
             signatures: AtomicU32::new(0),
             away: AtomicBool::new(false),
+            stuck: AtomicBool::new(false),
         }
     }
     pub(crate) fn count(&self) -> u32 {
@@ -203,6 +206,9 @@ impl Signer for CountingSigner {
         if self.away.load(Ordering::SeqCst) {
             let source = std::io::Error::other("the key is away").into();
             return Err(SignError::Unavailable { source });
+        }
+        if self.stuck.load(Ordering::SeqCst) {
+            future::pending::<()>().await;
         }
         self.signatures.fetch_add(1, Ordering::SeqCst);
         self.inner.sign(message).await
@@ -291,6 +297,8 @@ pub(crate) enum Fault {
     UnknownNotWritten,
     /// Written, and the caller cannot know.
     UnknownWritten,
+    /// Never answers.
+    Stuck,
 }
 
 /// A store in memory in front of which things go wrong.
@@ -318,6 +326,7 @@ async fn faulty<T>(
             write.await?;
             Err(StoreError::OutcomeUnknown)
         }
+        Some(Fault::Stuck) => future::pending().await,
     }
 }
 
