@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -142,7 +142,7 @@ pub async fn start(options: Options) -> Result<Dev, Error> {
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
-    let now = clock.now();
+    let (now, started) = (clock.now(), Instant::now());
 
     let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .await
@@ -195,7 +195,7 @@ pub async fn start(options: Options) -> Result<Dev, Error> {
                 entropy: entropy.clone(),
                 instance: InstanceId::FIRST,
                 permitted: AlgorithmList::all(),
-                monotonic: None,
+                monotonic: Some(Arc::new(move || started.elapsed())),
                 probe: issuance::no_probe(),
             },
             issuers,
