@@ -67,7 +67,7 @@ const HOUSE: &[Room] = &[
     room("ct::memory", Adapters, &["ct", "merkle", "time"]),
     room("ct::rfc6962", Adapters, &["ct", "time"]),
     room("keys", Adapters, &["ca", "der", "entropy", "time", "x509"]),
-    room("store", Adapters, &["audit", "ca", "entropy", "issuance", "time", "token"]),
+    room("store", Adapters, &["audit", "ca", "entropy", "hash", "issuance", "time", "token"]),
     room("client", Adapters, &["x509"]),
     room("system", Adapters, &["entropy", "time"]),
 

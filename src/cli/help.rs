@@ -66,6 +66,10 @@ const FILES: &[(&str, &str)] = &[
     ),
     ("<state.dir>/issuance.redb", "issuance records"),
     (
+        "<state.dir>/issuance.journal",
+        "issuance records not yet in issuance.redb; belongs to it",
+    ),
+    (
         "<state.dir>/audit.log",
         "audit log, hash-chained JSON lines",
     ),

@@ -11,7 +11,7 @@ use crate::token::TokenId;
 const VERSION: u8 = 1;
 
 pub(super) fn encode_intent(intent: &Intent) -> Vec<u8> {
-    let mut out = Writer::new(320 + intent.unsigned_precert.len());
+    let mut out = Writer::new(VERSION, 320 + intent.unsigned_precert.len());
     out.fixed(intent.serial.octets());
     out.fixed(&intent.token_hash);
     out.fixed(intent.token_id.octets());
@@ -69,7 +69,7 @@ pub(super) fn decode_intent(bytes: &[u8]) -> Result<Intent, StoreError> {
 }
 
 pub(super) fn encode_submission(submission: &Submission) -> Vec<u8> {
-    let mut out = Writer::new(200 + submission.precert_der.len());
+    let mut out = Writer::new(VERSION, 200 + submission.precert_der.len());
     out.fixed(submission.serial.octets());
     out.bytes(&submission.precert_der);
     out.count(submission.scts.len());
@@ -92,7 +92,7 @@ pub(super) fn decode_submission(bytes: &[u8]) -> Result<Submission, StoreError> 
 }
 
 pub(super) fn encode_final(leaf: &Final) -> Vec<u8> {
-    let mut out = Writer::new(40 + leaf.leaf_der.len());
+    let mut out = Writer::new(VERSION, 40 + leaf.leaf_der.len());
     out.fixed(leaf.serial.octets());
     out.seconds(leaf.at);
     out.bytes(&leaf.leaf_der);
@@ -123,25 +123,28 @@ fn read<T>(
         .ok_or_else(|| StoreError::Corrupt { what })
 }
 
-struct Writer(Vec<u8>);
+pub(super) struct Writer(Vec<u8>);
 
 impl Writer {
-    fn new(capacity: usize) -> Self {
+    pub(super) fn new(version: u8, capacity: usize) -> Self {
         let mut out = Vec::with_capacity(capacity);
-        out.push(VERSION);
+        out.push(version);
         Self(out)
     }
-    fn fixed(&mut self, octets: &[u8]) {
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+    pub(super) fn fixed(&mut self, octets: &[u8]) {
         self.0.extend_from_slice(octets);
     }
-    fn seconds(&mut self, at: UnixSeconds) {
+    pub(super) fn seconds(&mut self, at: UnixSeconds) {
         self.fixed(&at.0.to_be_bytes());
     }
-    fn count(&mut self, count: usize) {
+    pub(super) fn count(&mut self, count: usize) {
         // Nothing we record comes near 4 GiB: requests are limited to 64 KiB at the door.
         self.fixed(&u32::try_from(count).unwrap_or(u32::MAX).to_be_bytes());
     }
-    fn bytes(&mut self, bytes: &[u8]) {
+    pub(super) fn bytes(&mut self, bytes: &[u8]) {
         self.count(bytes.len());
         self.fixed(bytes);
     }
@@ -150,27 +153,33 @@ impl Writer {
     }
 }
 
-struct Reader<'a>(&'a [u8]);
+pub(super) struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
     fn take(&mut self, count: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.0.split_at_checked(count)?;
         self.0 = rest;
         Some(taken)
     }
-    fn fixed<const N: usize>(&mut self) -> Option<[u8; N]> {
+    pub(super) fn fixed<const N: usize>(&mut self) -> Option<[u8; N]> {
         self.take(N)?.try_into().ok()
     }
-    fn serial(&mut self) -> Option<Serial> {
+    pub(super) fn serial(&mut self) -> Option<Serial> {
         Serial::from_octets(&self.fixed::<19>()?)
     }
-    fn seconds(&mut self) -> Option<UnixSeconds> {
+    pub(super) fn seconds(&mut self) -> Option<UnixSeconds> {
         self.fixed().map(i64::from_be_bytes).map(UnixSeconds)
     }
-    fn count(&mut self) -> Option<usize> {
+    pub(super) fn count(&mut self) -> Option<usize> {
         usize::try_from(u32::from_be_bytes(self.fixed()?)).ok()
     }
-    fn bytes(&mut self) -> Option<&'a [u8]> {
+    pub(super) fn bytes(&mut self) -> Option<&'a [u8]> {
         let count = self.count()?;
         self.take(count)
     }

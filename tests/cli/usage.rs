@@ -92,6 +92,7 @@ fn every_file_is_listed() {
         "$XDG_CONFIG_HOME/shortleaf/config.toml",
         "/etc/shortleaf/config.toml",
         "<state.dir>/issuance.redb",
+        "<state.dir>/issuance.journal",
         "<state.dir>/audit.log",
         "/var/run/sigstore/cosign/oidc-token",
     ] {

@@ -1,4 +1,5 @@
-//! A disk in memory whose power can be cut, and which can refuse to write or to sync.
+//! A disk in memory with the store's two files, whose power can be cut, and which can refuse to
+//! write or to sync.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -13,17 +14,35 @@ const SECTOR: usize = 512;
 
 #[derive(Debug, Default)]
 struct State {
+    files: [Contents; 2],
+    /// Operations until the power goes; none = it stays.
+    power_for: Option<u64>,
+    refuse_writes: bool,
+    refuse_syncs: bool,
+    hold_syncs: bool,
+}
+
+#[derive(Debug, Default)]
+struct Contents {
     /// What survives: everything up to the last sync.
     durable: Vec<u8>,
     /// What is read: with everything written since.
     volatile: Vec<u8>,
     /// Written since the last sync, in order.
     unsynced: Vec<Change>,
-    /// Operations until the power goes; none = it stays.
-    power_for: Option<u64>,
-    refuse_writes: bool,
-    refuse_syncs: bool,
 }
+
+/// What comes of a file's changes that were not synced when the power went.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Mood {
+    All,
+    Nothing,
+    /// Each sector as chance has it.
+    Torn,
+}
+
+const TABLES: usize = 0;
+const JOURNAL: usize = 1;
 
 #[derive(Debug)]
 enum Change {
@@ -54,10 +73,57 @@ impl Change {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Disk(Arc<Mutex<State>>);
 
+/// One file of it.
+#[derive(Clone, Debug)]
+struct OnDisk {
+    disk: Disk,
+    file: usize,
+}
+
 impl Disk {
-    pub(crate) fn backends(&self) -> Backends {
+    /// With these contents, durable.
+    pub(crate) fn holding(tables: &[u8], journal: &[u8]) -> Self {
+        let contents = |bytes: &[u8]| Contents {
+            durable: bytes.to_vec(),
+            volatile: bytes.to_vec(),
+            unsynced: Vec::new(),
+        };
+        Self(Arc::new(Mutex::new(State {
+            files: [contents(tables), contents(journal)],
+            ..State::default()
+        })))
+    }
+
+    pub(crate) fn tables(&self) -> Backends {
+        self.file(TABLES)
+    }
+
+    pub(crate) fn journal(&self) -> Backends {
+        self.file(JOURNAL)
+    }
+
+    fn file(&self, file: usize) -> Backends {
         let disk = self.clone();
-        Box::new(move || Ok(Box::new(disk.clone())))
+        Box::new(move || {
+            let disk = disk.clone();
+            Ok(Box::new(OnDisk { disk, file }))
+        })
+    }
+
+    /// What would be left of tables and journal if the power went now.
+    pub(crate) fn durable(&self) -> [Vec<u8>; 2] {
+        let state = self.0.lock().unwrap();
+        [TABLES, JOURNAL].map(|file| state.files[file].durable.clone())
+    }
+
+    /// Octets written to the journal, durable or not.
+    pub(crate) fn journal_length(&self) -> usize {
+        self.0.lock().unwrap().files[JOURNAL].volatile.len()
+    }
+
+    /// Whether the power is gone.
+    pub(crate) fn is_dark(&self) -> bool {
+        matches!(self.0.lock().unwrap().power_for, Some(0))
     }
 
     pub(crate) fn cut_power_after(&self, operations: u64) {
@@ -68,24 +134,45 @@ impl Disk {
         self.0.lock().unwrap().refuse_writes = refuse;
     }
 
+    /// While held, a sync does not return.
+    pub(crate) fn hold_syncs(&self, hold: bool) {
+        self.0.lock().unwrap().hold_syncs = hold;
+    }
+
     pub(crate) fn refuse_syncs(&self, refuse: bool) {
         self.0.lock().unwrap().refuse_syncs = refuse;
     }
 
     /// The power is back. Of what was not synced each sector is there or not, as chance has it;
-    /// one time in four all of it, one time in four none.
+    /// for each file one time in four all of it, one time in four none.
     pub(crate) fn restore_power(&self, chance: &Chance) {
+        let mood = || match chance.below(4) {
+            0 => Mood::All,
+            1 => Mood::Nothing,
+            _ => Mood::Torn,
+        };
+        let moods = [mood(), mood()];
+        self.restore_power_with(moods, chance);
+    }
+
+    /// The same with what comes of tables and journal given.
+    pub(crate) fn restore_power_with(&self, moods: [Mood; 2], chance: &Chance) {
         let mut state = self.0.lock().unwrap();
-        let state = &mut *state;
-        let mood = chance.below(4);
-        for change in state.unsynced.drain(..) {
-            change.apply(&mut state.durable, || match mood {
-                0 => true,
-                1 => false,
-                _ => chance.below(2) == 0,
-            });
+        for (file, mood) in state.files.iter_mut().zip(moods) {
+            for change in file.unsynced.drain(..) {
+                // The length is set before data is written to where it leads.
+                let lost = matches!(mood, Mood::Nothing);
+                if matches!(change, Change::Length(_)) && lost {
+                    continue;
+                }
+                change.apply(&mut file.durable, || match mood {
+                    Mood::All => true,
+                    Mood::Nothing => false,
+                    Mood::Torn => chance.below(2) == 0,
+                });
+            }
+            file.volatile = file.durable.clone();
         }
-        state.volatile = state.durable.clone();
         state.power_for = None;
     }
 
@@ -100,7 +187,7 @@ impl Disk {
         }
     }
 
-    fn change(&self, change: Change) -> io::Result<()> {
+    fn change(&self, file: usize, change: Change) -> io::Result<()> {
         let mut state = self.0.lock().unwrap();
         let state = &mut *state;
         if state.refuse_writes {
@@ -109,44 +196,52 @@ impl Disk {
         if matches!(state.power_for, Some(0)) {
             return Err(io::Error::other("no power"));
         }
-        change.apply(&mut state.volatile, || true);
-        state.unsynced.push(change);
+        change.apply(&mut state.files[file].volatile, || true);
+        state.files[file].unsynced.push(change);
         Self::spend(state)
     }
 }
 
-impl StorageBackend for Disk {
+impl StorageBackend for OnDisk {
     fn len(&self) -> io::Result<u64> {
-        Ok(self.0.lock().unwrap().volatile.len() as u64)
+        Ok(self.disk.0.lock().unwrap().files[self.file].volatile.len() as u64)
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let state = self.0.lock().unwrap();
+        let state = self.disk.0.lock().unwrap();
         let offset = usize::try_from(offset).unwrap();
-        let bytes = state.volatile.get(offset..offset + out.len());
+        let bytes = state.files[self.file]
+            .volatile
+            .get(offset..offset + out.len());
         out.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
         Ok(())
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.change(Change::Length(usize::try_from(len).unwrap()))
+        let length = Change::Length(usize::try_from(len).unwrap());
+        self.disk.change(self.file, length)
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        let mut state = self.0.lock().unwrap();
+        while self.disk.0.lock().unwrap().hold_syncs {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        let mut state = self.disk.0.lock().unwrap();
         let state = &mut *state;
         if state.refuse_syncs {
             return Err(io::Error::other("the disk does not sync"));
         }
-        Self::spend(state)?;
-        for change in state.unsynced.drain(..) {
-            change.apply(&mut state.durable, || true);
+        Disk::spend(state)?;
+        let file = &mut state.files[self.file];
+        for change in file.unsynced.drain(..) {
+            change.apply(&mut file.durable, || true);
         }
         Ok(())
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         let offset = usize::try_from(offset).unwrap();
-        self.change(Change::Write(offset, data.to_vec()))
+        self.disk
+            .change(self.file, Change::Write(offset, data.to_vec()))
     }
 }

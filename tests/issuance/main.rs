@@ -15,6 +15,7 @@ mod samples;
 mod service;
 mod store_contract;
 mod store_faults;
+mod store_journal;
 #[path = "../world/subject.rs"]
 mod subject;
 mod world;

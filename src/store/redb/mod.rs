@@ -1,20 +1,23 @@
 //! The store in one file of the state directory: redb, one process, group commit.
 //!
-//! `Ok` from a write means that a commit with `Durability::Immediate` has returned. Many waiting
-//! requests share one commit; nobody waits for a timer. Before each commit the audit log is made
-//! durable. A commit that failed is reported as `OutcomeUnknown` to everyone in it; the file is
-//! then opened again, unless the disk failed to sync, which only a restart may forget.
+//! `Ok` from a write means that the batch it was in is durable in the [`journal`], one fdatasync
+//! for all who waited; nobody waits for a timer. Before that the audit log is made durable. The
+//! tables get each batch at once, not durably, and all together at a checkpoint; what a crash takes
+//! from them comes back from the journal. A batch that failed is reported as `OutcomeUnknown` to
+//! everyone in it; both files are then opened again, unless the disk failed to sync, which only a
+//! restart may forget.
 //!
-//! It does not compress, encrypt or replicate, and has no journal of its own in front of redb:
-//! `docs/storage.md` says why.
+//! It does not compress, encrypt or replicate.
 
 mod backend;
+mod journal;
+mod op;
 mod tables;
 mod writer;
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex};
@@ -22,14 +25,17 @@ use std::thread::JoinHandle;
 
 use ::redb::backends::FileBackend;
 use ::redb::{
-    Builder, Database, Error, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, ReadableTable,
-    StorageBackend,
+    Builder, Database, Durability, Error, ReadOnlyDatabase, ReadTransaction, ReadableDatabase,
+    ReadableTable, StorageBackend,
 };
 use async_trait::async_trait;
 use tokio::sync::oneshot;
 
 use self::backend::Watched;
-use self::tables::{Done, META, Op, ReadError, Tables};
+use self::journal::Journal;
+pub use self::journal::JournalError;
+use self::op::{Done, Op};
+use self::tables::{APPLIED, META, ReadError, Tables};
 use self::writer::{Shared, Waiting, Writer, unavailable};
 use super::{BeforeCommit, sync_directory_of};
 use crate::ca::Serial;
@@ -40,8 +46,9 @@ use crate::issuance::store::{
 use crate::time::UnixSeconds;
 use crate::token::TokenId;
 
-/// The layout of the tables. A file with a higher number was written by a newer shortleaf.
-const SCHEMA: u64 = 1;
+/// The layout of the tables. A file with a higher number was written by a newer shortleaf. From 2
+/// on there is a journal, which a version that knows only 1 would not see.
+const SCHEMA: u64 = 2;
 
 /// Operations that may wait for the writer; beyond it the answer is `Unavailable`.
 const QUEUE: usize = 8192;
@@ -73,6 +80,9 @@ pub enum OpenError {
         /// Ours.
         known: u64,
     },
+    /// The journal could not be used.
+    #[error("could not use the store's journal")]
+    Journal(#[source] JournalError),
     /// The writer's thread could not be started.
     #[error("could not start the store's writer")]
     Thread(#[source] std::io::Error),
@@ -84,53 +94,68 @@ impl<E: Into<Error>> From<E> for OpenError {
     }
 }
 
-/// Makes the storage below the store, again after each failed commit.
+impl From<JournalError> for OpenError {
+    fn from(error: JournalError) -> Self {
+        Self::Journal(error)
+    }
+}
+
+/// Makes the storage below one of the store's files, again after each failed batch. The journal's
+/// grows, as files do, when it is written at its end.
 pub type Backends = Box<dyn Fn() -> std::io::Result<Box<dyn StorageBackend>> + Send + Sync>;
 
+/// Where the journal of the store at `path` is: beside it.
+fn journal_of(path: &Path) -> PathBuf {
+    path.with_extension("journal")
+}
+
+/// The file, for its owner only.
+fn file_backends(path: PathBuf) -> Backends {
+    Box::new(move || {
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .mode(0o600)
+            .open(&path)?;
+        let backend = FileBackend::new(file).map_err(std::io::Error::other)?;
+        Ok(Box::new(backend))
+    })
+}
+
 impl RedbStore {
-    /// Opens or creates the file (mode 0600) for this process alone. `entropy` names a new store;
-    /// `before_commit` is the audit log that has to be durable no later than each commit.
+    /// Opens or creates the file and its journal beside it (`issuance.journal` for
+    /// `issuance.redb`; mode 0600) for this process alone. `entropy` names a new store;
+    /// `before_commit` is the audit log that has to be durable no later than each batch.
     pub fn open(
         path: &Path,
         entropy: &dyn Entropy,
         before_commit: Option<Arc<dyn BeforeCommit>>,
     ) -> Result<Self, OpenError> {
-        let file = path.to_owned();
-        let backends: Backends = Box::new(move || {
-            let file = OpenOptions::new()
-                .create(true)
-                .truncate(false)
-                .read(true)
-                .write(true)
-                .mode(0o600)
-                .open(&file)?;
-            let backend = FileBackend::new(file).map_err(std::io::Error::other)?;
-            Ok(Box::new(backend))
-        });
-        let store = Self::with_backends(backends, entropy, before_commit)?;
+        let tables = file_backends(path.to_owned());
+        let journal = file_backends(journal_of(path));
+        let store = Self::with_backends(tables, journal, entropy, before_commit)?;
         sync_directory_of(path)?;
         Ok(store)
     }
 
     /// The same over any storage: tests cut its power.
     pub fn with_backends(
-        backends: Backends,
+        tables: Backends,
+        journal: Backends,
         entropy: &dyn Entropy,
         before_commit: Option<Arc<dyn BeforeCommit>>,
     ) -> Result<Self, OpenError> {
         let sync_failed = Arc::new(AtomicBool::new(false));
-        let watch = Arc::clone(&sync_failed);
-        let open = Box::new(move || -> Result<Database, Error> {
-            let backend = Watched {
-                inner: backends()?,
-                sync_failed: Arc::clone(&watch),
-            };
-            let mut builder = Builder::new();
-            builder.set_cache_size(CACHE_BYTES);
-            Ok(builder.create_with_backend(backend)?)
-        });
-        let database = open()?;
+        let storage = Storage {
+            tables,
+            journal,
+            sync_failed: Arc::clone(&sync_failed),
+        };
+        let database = storage.database()?;
         let uuid = prepare(&database, entropy)?;
+        let journal = storage.recover(&database)?;
 
         let shared = Arc::new(Shared {
             database: Mutex::new(Some(Arc::new(database))),
@@ -142,7 +167,8 @@ impl RedbStore {
             shared: Arc::clone(&shared),
             queue: receiver,
             before_commit,
-            open,
+            storage,
+            journal: Some(journal),
         };
         let writer = std::thread::Builder::new()
             .name("store".into())
@@ -156,11 +182,19 @@ impl RedbStore {
         })
     }
 
-    /// Opens a file that no process is writing to, to look and change nothing. A file that a
-    /// crash left behind has to be opened by [`RedbStore::open`] once before.
+    /// Opens a file that no process is writing to, to look and change nothing. Files that a
+    /// crash left behind have to be opened by [`RedbStore::open`] once before.
     pub fn inspect(path: &Path) -> Result<Inspection, OpenError> {
         let database = ReadOnlyDatabase::open(path)?;
-        known_schema(&database.begin_read()?.open_table(META)?)?;
+        let meta = database.begin_read()?.open_table(META)?;
+        known_schema(&meta)?;
+        if let Some(uuid) = meta_octets(&meta, "uuid")? {
+            let journal = match std::fs::read(journal_of(path)) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+                read => read.map_err(JournalError::Io)?,
+            };
+            journal::is_applied(&journal, &uuid, applied(&meta)?)?;
+        }
         Ok(Inspection(database))
     }
 
@@ -169,7 +203,7 @@ impl RedbStore {
         self.uuid
     }
 
-    /// Commits since the start.
+    /// Batches made durable since the start.
     pub fn commits(&self) -> u64 {
         self.shared.commits.load(Ordering::Relaxed)
     }
@@ -221,8 +255,58 @@ enum Stopped {
     QueueFull,
     #[error("the writer has ended")]
     NoWriter,
-    #[error("the file is being opened again after a failed commit")]
+    #[error("the file is being opened again after a failed batch")]
     Reopening,
+}
+
+/// How both files are opened, the first time and after a failure.
+struct Storage {
+    tables: Backends,
+    journal: Backends,
+    sync_failed: Arc<AtomicBool>,
+}
+
+impl Storage {
+    fn watched(&self, backends: &Backends) -> std::io::Result<Watched> {
+        Ok(Watched {
+            inner: backends()?,
+            sync_failed: Arc::clone(&self.sync_failed),
+        })
+    }
+
+    /// The tables as of their last durable commit.
+    fn database(&self) -> Result<Database, Error> {
+        let mut builder = Builder::new();
+        builder.set_cache_size(CACHE_BYTES);
+        Ok(builder.create_with_backend(self.watched(&self.tables)?)?)
+    }
+
+    /// Brings the tables up to the journal's end, durably, in one transaction: a crash in it
+    /// leaves all to be done again.
+    fn recover(&self, database: &Database) -> Result<Journal, OpenError> {
+        let (uuid, applied) = {
+            let meta = database.begin_read()?.open_table(META)?;
+            let uuid = meta_octets(&meta, "uuid")?.unwrap_or_default();
+            (uuid, applied(&meta)?)
+        };
+        let file = self.watched(&self.journal).map_err(JournalError::Io)?;
+        let (mut journal, batches) = Journal::open(file, uuid, applied)?;
+        if !journal.is_empty() {
+            let mut txn = database.begin_write()?;
+            txn.set_durability(Durability::Immediate)?;
+            {
+                let mut tables = Tables::open(&txn)?;
+                for op in batches.iter().flatten() {
+                    // What was refused then is refused again, for the same reason.
+                    let _ = tables.apply(op)?;
+                }
+                tables.applied(journal.next() - 1)?;
+            }
+            txn.commit()?;
+            journal.clear().map_err(JournalError::Io)?;
+        }
+        Ok(journal)
+    }
 }
 
 /// Checks or writes what names the file; its uuid.
@@ -232,10 +316,7 @@ fn prepare(database: &Database, entropy: &dyn Entropy) -> Result<[u8; 16], OpenE
     {
         let mut meta = txn.open_table(META)?;
         known_schema(&meta)?;
-        match meta
-            .get("uuid")?
-            .and_then(|known| known.value().try_into().ok())
-        {
+        match meta_octets(&meta, "uuid")? {
             Some(known) => uuid = known,
             None => entropy.fill(&mut uuid),
         }
@@ -248,9 +329,21 @@ fn prepare(database: &Database, entropy: &dyn Entropy) -> Result<[u8; 16], OpenE
     Ok(uuid)
 }
 
+fn meta_octets<const N: usize>(
+    meta: &impl ReadableTable<&'static str, &'static [u8]>,
+    name: &str,
+) -> Result<Option<[u8; N]>, Error> {
+    let found = meta.get(name)?;
+    Ok(found.and_then(|found| found.value().try_into().ok()))
+}
+
+/// The last batch of the journal that the tables hold.
+fn applied(meta: &impl ReadableTable<&'static str, &'static [u8]>) -> Result<u64, Error> {
+    Ok(meta_octets(meta, APPLIED)?.map_or(0, u64::from_be_bytes))
+}
+
 fn known_schema(meta: &impl ReadableTable<&'static str, &'static [u8]>) -> Result<(), OpenError> {
-    let found = meta.get("schema")?;
-    let found = found.and_then(|found| <[u8; 8]>::try_from(found.value()).ok());
+    let found = meta_octets(meta, "schema")?;
     match found.map_or(SCHEMA, u64::from_be_bytes) {
         found if found > SCHEMA => Err(OpenError::Newer {
             found,

@@ -8,10 +8,9 @@ use ::redb::{
     Error, ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction,
 };
 
+use super::op::{Done, Op};
 use crate::ca::Serial;
-use crate::issuance::store::{
-    Begun, Final, Intent, Record, Selector, StoreError, Submission, TokenUse,
-};
+use crate::issuance::store::{Intent, Record, Selector, StoreError, TokenUse};
 use crate::store::record;
 use crate::time::UnixSeconds;
 use crate::token::TokenId;
@@ -21,6 +20,8 @@ type Key = (i64, &'static [u8; 19]);
 type KeyOf<'a> = (i64, &'a [u8; 19]);
 
 pub(super) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
+/// In `meta`: the sequence number of the journal's last batch that the tables hold.
+pub(super) const APPLIED: &str = "applied";
 const INTENTS: TableDefinition<'_, Key, &[u8]> = TableDefinition::new("intents");
 const SUBMISSIONS: TableDefinition<'_, Key, &[u8]> = TableDefinition::new("submissions");
 const FINALS: TableDefinition<'_, Key, &[u8]> = TableDefinition::new("finals");
@@ -36,85 +37,6 @@ const USES: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("token_
 const RETRY: TableDefinition<'_, &[u8; 64], (i64, i64, &[u8; 19])> = TableDefinition::new("retry");
 /// (when it may go, token id or token id and SPKI hash)
 const EXPIRIES: TableDefinition<'_, (i64, &[u8]), ()> = TableDefinition::new("expiries");
-
-/// One thing to be written, encoded by the caller's thread.
-#[derive(Debug)]
-pub(super) enum Op {
-    Intent {
-        key: (i64, Serial),
-        encoded: Vec<u8>,
-        token_id: [u8; 32],
-        spki_hash: [u8; 32],
-        not_after: i64,
-        token_use: TokenUse,
-    },
-    Submission {
-        serial: Serial,
-        encoded: Vec<u8>,
-    },
-    Final {
-        serial: Serial,
-        encoded: Vec<u8>,
-    },
-    Abandon {
-        serials: Vec<Serial>,
-        at: i64,
-    },
-    Expire {
-        now: i64,
-    },
-    /// Writes something that says nothing, to prove that writing works.
-    Probe,
-}
-
-/// What an operation did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Done {
-    Written,
-    Exhausted,
-    Expired(usize),
-}
-
-impl Op {
-    pub(super) fn intent(intent: &Intent, token_use: TokenUse) -> Self {
-        Self::Intent {
-            key: (intent.at.0, intent.serial),
-            encoded: record::encode_intent(intent),
-            token_id: *intent.token_id.octets(),
-            spki_hash: intent.spki_hash,
-            not_after: intent.not_after.0,
-            token_use,
-        }
-    }
-
-    pub(super) fn submission(submission: &Submission) -> Self {
-        Self::Submission {
-            serial: submission.serial,
-            encoded: record::encode_submission(submission),
-        }
-    }
-
-    pub(super) fn leaf(leaf: &Final) -> Self {
-        Self::Final {
-            serial: leaf.serial,
-            encoded: record::encode_final(leaf),
-        }
-    }
-
-    /// Whether this alone is reason enough to commit.
-    pub(super) fn wants_commit(&self) -> bool {
-        !matches!(self, Self::Submission { .. })
-    }
-}
-
-impl From<Done> for Begun {
-    fn from(done: Done) -> Self {
-        match done {
-            Done::Exhausted => Self::Exhausted,
-            Done::Written | Done::Expired(_) => Self::Recorded,
-        }
-    }
-}
 
 /// Every table, open for writing.
 pub(super) struct Tables<'t> {
@@ -204,6 +126,13 @@ impl<'t> Tables<'t> {
                 Ok(Ok(Done::Written))
             }
         }
+    }
+
+    /// Notes, within the same transaction, that the journal's batches up to this one are in it.
+    pub(super) fn applied(&mut self, sequence: u64) -> Result<(), Error> {
+        let sequence = sequence.to_be_bytes();
+        self.meta.insert(APPLIED, sequence.as_slice())?;
+        Ok(())
     }
 
     fn at(&self, serial: &Serial) -> Result<Option<i64>, Error> {

@@ -1,4 +1,5 @@
-//! The one thread that writes: it takes all that waits, makes one commit of it, and answers.
+//! The one thread that writes: it takes all that waits, makes one batch of it durable in the
+//! journal and visible in the tables, and answers; now and then it makes the tables durable too.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -8,7 +9,10 @@ use std::time::Duration;
 use ::redb::{Database, Durability};
 use tokio::sync::oneshot;
 
-use super::tables::{Done, Op, Tables};
+use super::journal::Journal;
+use super::op::{Done, Op};
+use super::tables::Tables;
+use super::{OpenError, Storage};
 use crate::issuance::store::StoreError;
 use crate::store::BeforeCommit;
 
@@ -18,6 +22,9 @@ const MAX_BATCH: usize = 1024;
 /// How long a submission may wait for a commit that something else asks for.
 const SUBMISSIONS_WAIT: Duration = Duration::from_millis(250);
 
+/// After so long without an operation the tables are made durable and the journal emptied.
+const IDLE: Duration = Duration::from_secs(1);
+
 /// An operation and who waits for it; nobody waits for a submission.
 #[derive(Debug)]
 pub(super) struct Waiting {
@@ -25,11 +32,9 @@ pub(super) struct Waiting {
     pub(super) reply: Option<oneshot::Sender<Result<Done, StoreError>>>,
 }
 
-type OpenFn = dyn Fn() -> Result<Database, ::redb::Error> + Send + Sync;
-
 /// What the writer and the readers share.
 pub(super) struct Shared {
-    /// Absent between a failed commit and the reopening.
+    /// Absent between a failed batch and the reopening.
     pub(super) database: Mutex<Option<Arc<Database>>>,
     pub(super) commits: AtomicU64,
     pub(super) sync_failed: Arc<AtomicBool>,
@@ -51,7 +56,9 @@ pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
     pub(super) queue: Receiver<Waiting>,
     pub(super) before_commit: Option<Arc<dyn BeforeCommit>>,
-    pub(super) open: Box<OpenFn>,
+    pub(super) storage: Storage,
+    /// Absent between a failed batch and the reopening.
+    pub(super) journal: Option<Journal>,
 }
 
 /// How far a failed batch got.
@@ -66,23 +73,31 @@ enum Failure {
 
 impl Writer {
     /// Runs until every sender is gone and the queue is empty.
-    pub(super) fn run(self) {
+    pub(super) fn run(mut self) {
         let mut batch = Vec::new();
         loop {
             // Submissions alone are no reason for a commit of their own: the final that follows
             // within a millisecond would have to wait for it.
-            let more = match batch.is_empty() {
-                true => self.queue.recv().map_err(RecvTimeoutError::from),
-                false => self.queue.recv_timeout(SUBMISSIONS_WAIT),
+            let more = if !batch.is_empty() {
+                self.queue.recv_timeout(SUBMISSIONS_WAIT)
+            } else if self.journal.as_ref().is_some_and(|it| !it.is_empty()) {
+                self.queue.recv_timeout(IDLE)
+            } else {
+                self.queue.recv().map_err(RecvTimeoutError::from)
             };
             match more {
                 Ok(waiting) => batch.push(waiting),
+                Err(RecvTimeoutError::Timeout) if batch.is_empty() => {
+                    self.checkpoint();
+                    continue;
+                }
                 Err(RecvTimeoutError::Timeout) => {
                     self.commit(&mut batch);
                     continue;
                 }
                 Err(RecvTimeoutError::Disconnected) => {
                     self.commit(&mut batch);
+                    self.checkpoint();
                     return;
                 }
             }
@@ -97,16 +112,14 @@ impl Writer {
         }
     }
 
-    /// One commit of everything in `batch`, then the answers.
-    fn commit(&self, batch: &mut Vec<Waiting>) {
+    /// One batch of everything in `batch`, then the answers.
+    fn commit(&mut self, batch: &mut Vec<Waiting>) {
         if batch.is_empty() {
             return;
         }
         let results = self.write(batch);
         if matches!(results, Err(Failure::Before(_) | Failure::During)) {
-            // redb refuses writes after a failed one until it is opened again, which also settles
-            // what a commit of unknown outcome came to.
-            self.shared.set_database(None);
+            self.close();
         }
         match results {
             Ok(results) => {
@@ -117,13 +130,20 @@ impl Writer {
             Err(Failure::Aside(error) | Failure::Before(error)) => tell_all(batch, &error),
             Err(Failure::During) => tell_all(batch, &StoreError::OutcomeUnknown),
         }
+        if self.journal.as_ref().is_some_and(Journal::is_due) {
+            self.checkpoint();
+        }
     }
 
-    fn write(&self, batch: &[Waiting]) -> Result<Vec<Result<Done, StoreError>>, Failure> {
+    fn write(&mut self, batch: &[Waiting]) -> Result<Vec<Result<Done, StoreError>>, Failure> {
         let before = |error: ::redb::Error| Failure::Before(unavailable(error));
         let database = self.opened()?;
+        let journal = self.journal.as_mut();
+        // They are closed and opened together.
+        let journal = journal.ok_or_else(|| closed("without a journal"))?;
         let mut txn = database.begin_write().map_err(|e| before(e.into()))?;
-        txn.set_durability(Durability::Immediate)
+        // The journal makes it durable; until the next checkpoint the tables need not be.
+        txn.set_durability(Durability::None)
             .map_err(|e| before(e.into()))?;
         let mut results = Vec::with_capacity(batch.len());
         {
@@ -131,33 +151,75 @@ impl Writer {
             for waiting in batch {
                 results.push(tables.apply(&waiting.op).map_err(before)?);
             }
+            tables.applied(journal.next()).map_err(before)?;
         }
+        let aside = |error| Failure::Aside(unavailable(error));
+        let record = journal
+            .frame(batch.iter().map(|waiting| &waiting.op))
+            .map_err(aside)?;
         // Every audit line these operations depend on was written before they were queued; it
         // must not be less durable than they are.
         if let Some(audit) = &self.before_commit {
-            audit
-                .before_commit()
-                .map_err(|error| Failure::Aside(unavailable(error)))?;
+            audit.before_commit().map_err(aside)?;
         }
+        journal.append(&record).map_err(|_| Failure::During)?;
+        // Readers see it only now that it is durable.
         txn.commit().map_err(|_| Failure::During)?;
         Ok(results)
     }
 
-    /// The database, opened again if the last commit failed.
-    fn opened(&self) -> Result<Arc<Database>, Failure> {
+    /// Makes the tables durable, then empties the journal. Where that fails nothing is lost: what
+    /// the journal holds is applied again when both are opened for the next batch.
+    fn checkpoint(&mut self) {
+        let database = self.shared.database();
+        let Some((database, journal)) = database.zip(self.journal.as_mut()) else {
+            return;
+        };
+        if journal.is_empty() {
+            return;
+        }
+        let made = make_durable(&database).is_ok() && journal.clear().is_ok();
+        drop(database);
+        if !made {
+            self.close();
+        }
+    }
+
+    /// redb refuses writes after a failed one until it is opened again, which also settles what a
+    /// batch of unknown outcome came to: the journal has it or not.
+    fn close(&mut self) {
+        self.shared.set_database(None);
+        self.journal = None;
+    }
+
+    /// The database, both files being opened again if the last batch failed.
+    fn opened(&mut self) -> Result<Arc<Database>, Failure> {
         if let Some(database) = self.shared.database() {
             return Ok(database);
         }
         if self.shared.sync_failed.load(Ordering::Acquire) {
-            let closed = std::io::Error::other("closed since the disk failed to sync");
-            return Err(Failure::Before(unavailable(closed)));
+            return Err(closed("closed since the disk failed to sync"));
         }
         // Fails while a reader still holds the old one; the next batch tries again.
-        let database = (self.open)().map_err(|error| Failure::Before(unavailable(error)))?;
+        let unavailable = |error| Failure::Before(unavailable(error));
+        let database = self.storage.database();
+        let database = database.map_err(|error| unavailable(OpenError::from(error)))?;
+        self.journal = Some(self.storage.recover(&database).map_err(unavailable)?);
         let database = Arc::new(database);
         self.shared.set_database(Some(Arc::clone(&database)));
         Ok(database)
     }
+}
+
+/// A durable commit takes along all that were not durable before it.
+fn make_durable(database: &Database) -> Result<(), ::redb::Error> {
+    let mut txn = database.begin_write()?;
+    txn.set_durability(Durability::Immediate)?;
+    Ok(txn.commit()?)
+}
+
+fn closed(why: &'static str) -> Failure {
+    Failure::Before(unavailable(std::io::Error::other(why)))
 }
 
 /// Tells everyone who waits. Nobody waits for a submission, so it stays for the next commit: writing

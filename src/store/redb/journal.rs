@@ -1,0 +1,461 @@
+//! The journal before the tables: what was acknowledged and is not yet durable in them.
+//!
+//! A file is a header (magic and version, uuid of the store) and records, one for each batch:
+//!
+//! ```text
+//! u32 length of the payload ‖ checksum ‖ u64 sequence number ‖ payload
+//! ```
+//!
+//! with the first 8 octets of SHA-256(uuid ‖ sequence number ‖ payload) as the checksum. Numbers
+//! go up by one. One write and one fdatasync make a batch durable. When the tables are durable up
+//! to the last record, the file is cut back to its header.
+//!
+//! Each record is durable before the next is written, so a crash can tear only the last one; it
+//! was never acknowledged and is cut off. Damage with a whole record after it is no crash, and
+//! stops the start. The checksum finds torn writes, not an attacker with a hand on the disk.
+
+use std::io;
+
+use ::redb::StorageBackend as _;
+
+use super::backend::Watched;
+use super::op::{self, Op};
+use crate::hash::sha256;
+
+/// Magic and version.
+const MAGIC: &[u8; 8] = b"slfjrnl\x01";
+const HEADER: usize = MAGIC.len() + 16;
+
+const CHECKSUM: usize = 8;
+const RECORD_HEADER: usize = 4 + CHECKSUM + 8;
+
+/// Longest payload. A batch has at most 1,024 operations, and what one request brings is limited
+/// to 64 KiB at the door.
+const MAX_PAYLOAD_BYTES: usize = 256 << 20;
+
+/// A checkpoint is due after so many operations or octets: it bounds what a start has to replay.
+const CHECKPOINT_OPERATIONS: usize = 1024;
+const CHECKPOINT_BYTES: u64 = 8 << 20;
+
+/// Why a journal cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum JournalError {
+    /// It could not be opened, read, written or cut.
+    #[error("could not read or write it")]
+    Io(#[from] io::Error),
+    /// It holds records of a store with another uuid.
+    #[error("it belongs to another store")]
+    Foreign,
+    /// Damaged, beyond the last record that a crash may tear.
+    #[error("it is damaged at octet {at}")]
+    Damaged {
+        /// Where the header or the damaged record begins.
+        at: u64,
+    },
+    /// Batches are missing between the store and the journal: one of the two is an older copy.
+    #[error("the store holds batches up to {applied}, the journal begins with {first}")]
+    Gap {
+        /// The last one in the store.
+        applied: u64,
+        /// The first one in the journal.
+        first: u64,
+    },
+    /// Read-only: it holds batches that only an opening applies.
+    #[error("it holds acknowledged batches that are not in the store: open the store once")]
+    NotApplied,
+}
+
+/// A journal with all it holds applied, ready for the next batch.
+#[derive(Debug)]
+pub(super) struct Journal {
+    file: Watched,
+    uuid: [u8; 16],
+    /// Where the next record goes.
+    end: u64,
+    next: u64,
+    /// Since the last checkpoint.
+    operations: usize,
+}
+
+/// A batch ready to be written.
+#[derive(Debug)]
+pub(super) struct Framed {
+    bytes: Vec<u8>,
+    operations: usize,
+}
+
+impl Journal {
+    /// Opens the journal of the store `uuid`, whose tables hold the batches up to `applied`; with
+    /// it the batches after that, in order. They must be made durable in the tables, and the
+    /// journal be [cleared](Self::clear), before anything is appended.
+    pub(super) fn open(
+        file: Watched,
+        uuid: [u8; 16],
+        applied: u64,
+    ) -> Result<(Self, Vec<Vec<Op>>), JournalError> {
+        let length = file.len()?;
+        let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
+        file.read(0, &mut bytes)?;
+        let mut end = length;
+        let found = if bytes.len() <= HEADER {
+            // Without records there is nothing to lose: new, torn while it was new, or empty.
+            let header = [&MAGIC[..], &uuid].concat();
+            if bytes != header {
+                file.set_len(0)?;
+                file.write(0, &header)?;
+                file.sync_data()?;
+            }
+            end = HEADER as u64;
+            Found {
+                last: applied,
+                batches: Vec::new(),
+            }
+        } else {
+            Found::read(&bytes, &uuid, applied)?
+        };
+        let journal = Self {
+            file,
+            uuid,
+            end,
+            next: found.last.max(applied) + 1,
+            operations: 0,
+        };
+        Ok((journal, found.batches))
+    }
+
+    /// The sequence number of the next batch.
+    pub(super) fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// The next batch as a record. Fails only where it is too long.
+    pub(super) fn frame<'a>(
+        &self,
+        batch: impl ExactSizeIterator<Item = &'a Op>,
+    ) -> io::Result<Framed> {
+        let operations = batch.len();
+        let payload = op::encode_batch(batch);
+        let length = u32::try_from(payload.len())
+            .ok()
+            .filter(|_| payload.len() <= MAX_PAYLOAD_BYTES)
+            .ok_or_else(|| io::Error::other("the batch is too long for the journal"))?;
+        let mut bytes = Vec::with_capacity(RECORD_HEADER + payload.len());
+        bytes.extend_from_slice(&length.to_be_bytes());
+        bytes.extend_from_slice(&checksum(&self.uuid, self.next, &payload));
+        bytes.extend_from_slice(&self.next.to_be_bytes());
+        bytes.extend_from_slice(&payload);
+        Ok(Framed { bytes, operations })
+    }
+
+    /// Makes the batch durable. After an error it may be or not; the journal has to be opened
+    /// again, which settles it.
+    pub(super) fn append(&mut self, batch: &Framed) -> io::Result<()> {
+        self.file.write(self.end, &batch.bytes)?;
+        self.file.sync_data()?;
+        self.end += batch.bytes.len() as u64;
+        self.next += 1;
+        self.operations += batch.operations;
+        Ok(())
+    }
+
+    /// Whether nothing is to be cut back.
+    pub(super) fn is_empty(&self) -> bool {
+        self.end == HEADER as u64
+    }
+
+    /// Whether it has grown enough for a checkpoint.
+    pub(super) fn is_due(&self) -> bool {
+        self.operations >= CHECKPOINT_OPERATIONS || self.end >= CHECKPOINT_BYTES
+    }
+
+    /// Cuts the file back to its header, durably, before anything new is written: a record must
+    /// not stand before the rest of an older one. All it held must be durable in the tables.
+    pub(super) fn clear(&mut self) -> io::Result<()> {
+        self.file.set_len(HEADER as u64)?;
+        self.file.sync_data()?;
+        self.end = HEADER as u64;
+        self.operations = 0;
+        Ok(())
+    }
+}
+
+/// Whether the journal in `bytes` holds nothing that the tables, durable up to `applied`, do not.
+pub(super) fn is_applied(bytes: &[u8], uuid: &[u8; 16], applied: u64) -> Result<(), JournalError> {
+    if bytes.len() <= HEADER || Found::read(bytes, uuid, applied)?.batches.is_empty() {
+        return Ok(());
+    }
+    Err(JournalError::NotApplied)
+}
+
+/// What stands in a file that has more than a header.
+struct Found {
+    /// The last whole record's number, applied or not; `applied` if there is none.
+    last: u64,
+    /// Those not yet applied.
+    batches: Vec<Vec<Op>>,
+}
+
+impl Found {
+    fn read(bytes: &[u8], uuid: &[u8; 16], applied: u64) -> Result<Self, JournalError> {
+        let (header, records) = bytes.split_at(HEADER);
+        let whose = header.strip_prefix(MAGIC.as_slice());
+        if whose.ok_or(JournalError::Damaged { at: 0 })? != uuid {
+            return Err(JournalError::Foreign);
+        }
+        let mut last = None;
+        let mut batches = Vec::new();
+        let mut rest = records;
+        while !rest.is_empty() {
+            let damaged = JournalError::Damaged {
+                at: (bytes.len() - rest.len()) as u64,
+            };
+            let Some(record) = Whole::at_start(rest, uuid) else {
+                // Torn, unless something whole was written after it.
+                let before = last.unwrap_or(applied);
+                let mut behind = (1..rest.len()).map(|at| &rest[at..]);
+                if behind.any(|from| Whole::after(before, from, uuid)) {
+                    return Err(damaged);
+                }
+                break;
+            };
+            if last.is_some_and(|last| record.sequence != last + 1) {
+                return Err(damaged);
+            }
+            if last.is_none() && record.sequence > applied + 1 {
+                return Err(JournalError::Gap {
+                    applied,
+                    first: record.sequence,
+                });
+            }
+            if record.sequence > applied {
+                batches.push(op::decode_batch(record.payload).ok_or(damaged)?);
+            }
+            last = Some(record.sequence);
+            rest = &rest[RECORD_HEADER + record.payload.len()..];
+        }
+        Ok(Self {
+            last: last.unwrap_or(applied),
+            batches,
+        })
+    }
+}
+
+/// A record whose checksum fits.
+struct Whole<'a> {
+    sequence: u64,
+    payload: &'a [u8],
+}
+
+impl<'a> Whole<'a> {
+    fn at_start(bytes: &'a [u8], uuid: &[u8; 16]) -> Option<Self> {
+        let (length, bytes) = bytes.split_first_chunk()?;
+        let (sum, bytes) = bytes.split_first_chunk::<CHECKSUM>()?;
+        let (sequence, bytes) = bytes.split_first_chunk()?;
+        let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+        let payload = bytes.get(..length)?;
+        let sequence = u64::from_be_bytes(*sequence);
+        (checksum(uuid, sequence, payload) == *sum).then_some(Self { sequence, payload })
+    }
+
+    /// Whether `bytes` begin with a whole record later than `sequence`. Looks at the number first:
+    /// this is asked at every octet.
+    fn after(sequence: u64, bytes: &'a [u8], uuid: &[u8; 16]) -> bool {
+        /// More batches than a journal ever holds.
+        const AHEAD: u64 = 1 << 32;
+        let number = bytes.get(4 + CHECKSUM..).and_then(<[u8]>::first_chunk);
+        number
+            .map(|number| u64::from_be_bytes(*number))
+            .is_some_and(|number| number > sequence && number - sequence < AHEAD)
+            && Self::at_start(bytes, uuid).is_some()
+    }
+}
+
+fn checksum(uuid: &[u8; 16], sequence: u64, payload: &[u8]) -> [u8; CHECKSUM] {
+    let hash = sha256(&[uuid, &sequence.to_be_bytes(), payload]);
+    let mut sum = [0; CHECKSUM];
+    sum.copy_from_slice(&hash[..CHECKSUM]);
+    sum
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use ::redb::StorageBackend;
+
+    use super::*;
+
+    const UUID: [u8; 16] = [7; 16];
+
+    /// A file in memory: like one on disk it grows when written at its end.
+    #[derive(Debug)]
+    struct Memory(Mutex<Vec<u8>>);
+
+    impl StorageBackend for Memory {
+        fn len(&self) -> io::Result<u64> {
+            Ok(self.0.lock().unwrap().len() as u64)
+        }
+        fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+            let offset = usize::try_from(offset).unwrap();
+            out.copy_from_slice(&self.0.lock().unwrap()[offset..offset + out.len()]);
+            Ok(())
+        }
+        fn set_len(&self, len: u64) -> io::Result<()> {
+            let len = usize::try_from(len).unwrap();
+            self.0.lock().unwrap().resize(len, 0);
+            Ok(())
+        }
+        fn sync_data(&self) -> io::Result<()> {
+            Ok(())
+        }
+        fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+            let mut bytes = self.0.lock().unwrap();
+            assert_eq!(bytes.len() as u64, offset, "nothing is written over");
+            bytes.extend_from_slice(data);
+            Ok(())
+        }
+    }
+
+    fn file(bytes: &[u8]) -> Watched {
+        Watched {
+            inner: Box::new(Memory(Mutex::new(bytes.to_vec()))),
+            sync_failed: Arc::default(),
+        }
+    }
+
+    fn bytes_of(journal: &Journal) -> Vec<u8> {
+        let mut bytes = vec![0; usize::try_from(journal.file.len().unwrap()).unwrap()];
+        journal.file.read(0, &mut bytes).unwrap();
+        bytes
+    }
+
+    /// Which batches come back, each known by the time in its only operation.
+    fn replayed(bytes: &[u8], applied: u64) -> Result<Vec<i64>, JournalError> {
+        let (_, batches) = Journal::open(file(bytes), UUID, applied)?;
+        let times = batches.iter().map(|batch| match batch[..] {
+            [Op::Expire { now }] => now,
+            _ => panic!("{batch:?}"),
+        });
+        Ok(times.collect())
+    }
+
+    fn append(journal: &mut Journal, now: i64) {
+        let framed = journal.frame([Op::Expire { now }].iter()).unwrap();
+        journal.append(&framed).unwrap();
+    }
+
+    /// Batches 11, 12 … under the numbers after `applied`.
+    fn journal_of(applied: u64, batches: i64) -> Journal {
+        let (mut journal, none) = Journal::open(file(&[]), UUID, applied).unwrap();
+        assert!(none.is_empty() && journal.is_empty());
+        (11..11 + batches).for_each(|now| append(&mut journal, now));
+        journal
+    }
+
+    #[test]
+    fn batches_come_back_in_order_without_those_applied() {
+        let bytes = bytes_of(&journal_of(0, 3));
+        assert_eq!(replayed(&bytes, 0).unwrap(), [11, 12, 13]);
+        assert_eq!(replayed(&bytes, 2).unwrap(), [13]);
+        assert!(replayed(&bytes, 3).unwrap().is_empty());
+    }
+
+    #[test]
+    fn the_numbers_go_on_after_the_last_applied_or_found() {
+        let bytes = bytes_of(&journal_of(5, 3));
+        for (applied, next) in [(5, 9), (8, 9), (20, 21)] {
+            let (journal, _) = Journal::open(file(&bytes), UUID, applied).unwrap();
+            assert_eq!((journal.next(), journal.is_empty()), (next, false));
+        }
+        let mut journal = journal_of(5, 3);
+        journal.clear().unwrap();
+        append(&mut journal, 14);
+        assert_eq!(replayed(&bytes_of(&journal), 8).unwrap(), [14]);
+    }
+
+    #[test]
+    fn a_last_record_torn_at_any_octet_is_cut_off() {
+        let whole = bytes_of(&journal_of(0, 3));
+        let last = bytes_of(&journal_of(0, 2)).len();
+        for at in last..whole.len() {
+            assert_eq!(replayed(&whole[..at], 0).unwrap(), [11, 12], "cut at {at}");
+            let mut flipped = whole.clone();
+            flipped[at] ^= 0x40;
+            assert_eq!(replayed(&flipped, 0).unwrap(), [11, 12], "flipped at {at}");
+            let mut front_lost = whole.clone();
+            front_lost[last..=at].fill(0);
+            if front_lost != whole {
+                assert_eq!(replayed(&front_lost, 0).unwrap(), [11, 12], "to {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn damage_before_the_last_record_is_refused_at_every_octet() {
+        let whole = bytes_of(&journal_of(0, 3));
+        let [second, last] = [1, 2].map(|count| bytes_of(&journal_of(0, count)).len());
+        for octet in HEADER..last {
+            let mut bytes = whole.clone();
+            bytes[octet] ^= 0x01;
+            let begins = if octet < second { HEADER } else { second } as u64;
+            let refused = replayed(&bytes, 0).unwrap_err();
+            assert!(
+                matches!(refused, JournalError::Damaged { at } if at == begins),
+                "{octet}: {refused:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_journal_that_begins_too_late_is_refused() {
+        let bytes = bytes_of(&journal_of(5, 1));
+        assert_eq!(replayed(&bytes, 5).unwrap(), [11]);
+        let refused = replayed(&bytes, 4).unwrap_err();
+        assert!(
+            matches!(
+                refused,
+                JournalError::Gap {
+                    applied: 4,
+                    first: 6
+                }
+            ),
+            "{refused}"
+        );
+    }
+
+    #[test]
+    fn another_stores_records_are_refused_and_its_empty_journal_taken_over() {
+        let open = |bytes: &[u8]| Journal::open(file(bytes), [8; 16], 0);
+        let refused = open(&bytes_of(&journal_of(0, 1))).unwrap_err();
+        assert!(matches!(refused, JournalError::Foreign), "{refused}");
+        let (taken, _) = open(&bytes_of(&journal_of(0, 0))).unwrap();
+        assert_eq!(bytes_of(&taken)[MAGIC.len()..], [8; 16]);
+    }
+
+    #[test]
+    fn a_header_torn_while_it_was_new_is_written_again_and_a_damaged_one_refused() {
+        let empty = bytes_of(&journal_of(0, 0));
+        for at in 0..empty.len() {
+            let (journal, _) = Journal::open(file(&empty[..at]), UUID, 0).unwrap();
+            assert_eq!(bytes_of(&journal), empty);
+        }
+        let mut damaged = bytes_of(&journal_of(0, 1));
+        damaged[0] ^= 1;
+        let refused = replayed(&damaged, 0).unwrap_err();
+        assert!(
+            matches!(refused, JournalError::Damaged { at: 0 }),
+            "{refused}"
+        );
+    }
+
+    #[test]
+    fn a_checkpoint_is_due_after_so_many_operations() {
+        let mut journal = journal_of(0, CHECKPOINT_OPERATIONS as i64 - 1);
+        assert!(!journal.is_due());
+        append(&mut journal, 1);
+        assert!(journal.is_due());
+        journal.clear().unwrap();
+        assert!(!journal.is_due() && journal.is_empty());
+    }
+}
