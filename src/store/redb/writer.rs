@@ -101,13 +101,27 @@ impl Writer {
                     return;
                 }
             }
+            self.gather(&mut batch);
+            if batch.len() >= MAX_BATCH || batch.iter().any(|waiting| waiting.op.wants_commit()) {
+                self.commit(&mut batch);
+            }
+        }
+    }
+
+    /// Takes what waits, and once more what the others on this core had ready, as long as that
+    /// brings more: each batch costs the same, however small. On an idle machine the first look is
+    /// the last. No timer: nobody waits for somebody who may not come.
+    fn gather(&self, batch: &mut Vec<Waiting>) {
+        loop {
+            std::thread::yield_now();
+            let had = batch.len();
             while batch.len() < MAX_BATCH
                 && let Ok(waiting) = self.queue.try_recv()
             {
                 batch.push(waiting);
             }
-            if batch.len() >= MAX_BATCH || batch.iter().any(|waiting| waiting.op.wants_commit()) {
-                self.commit(&mut batch);
+            if batch.len() == had || batch.len() >= MAX_BATCH {
+                return;
             }
         }
     }
