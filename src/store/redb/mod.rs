@@ -1,6 +1,6 @@
 //! The store in one file of the state directory: redb, one process, group commit.
 //!
-//! `Ok` from a write means that the batch it was in is durable in the [`journal`], one fdatasync
+//! `Ok` from a write means that the batch it was in is durable in the `journal`, one fdatasync
 //! for all who waited; nobody waits for a timer. Before that the audit log is made durable. The
 //! tables get each batch at once, not durably, and all together at a checkpoint; what a crash takes
 //! from them comes back from the journal. A batch that failed is reported as `OutcomeUnknown` to
