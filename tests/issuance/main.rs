@@ -6,6 +6,7 @@
     reason = "a helper of tests stops where it is surprised"
 )]
 
+mod away;
 mod disk;
 #[path = "../world/issuer.rs"]
 mod issuer;

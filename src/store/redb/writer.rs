@@ -16,7 +16,7 @@ use super::{OpenError, Storage};
 use crate::issuance::store::StoreError;
 use crate::store::BeforeCommit;
 
-/// Most operations in one commit. What waits beyond it is in the next one.
+/// Most operations in one batch. What waits beyond it is in the next one.
 const MAX_BATCH: usize = 1024;
 
 /// How long a submission may wait for a commit that something else asks for.
@@ -76,7 +76,7 @@ impl Writer {
     pub(super) fn run(mut self) {
         let mut batch = Vec::new();
         loop {
-            // Submissions alone are no reason for a commit of their own: the final that follows
+            // Submissions alone are no reason for a batch of their own: the final that follows
             // within a millisecond would have to wait for it.
             let more = if !batch.is_empty() {
                 self.queue.recv_timeout(SUBMISSIONS_WAIT)
