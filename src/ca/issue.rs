@@ -58,6 +58,7 @@ pub struct Signed<P> {
     plan: Arc<Plan>,
     body: Arc<[u8]>,
     tbs: Vec<u8>,
+    signature: Vec<u8>,
     der: Vec<u8>,
     _kind: PhantomData<P>,
 }
@@ -240,6 +241,7 @@ impl<P> Tbs<P> {
             plan: self.plan,
             body: self.body,
             tbs: self.tbs,
+            signature,
             der,
             _kind: PhantomData,
         })
@@ -250,6 +252,10 @@ impl<P> Signed<P> {
     /// What was planned.
     pub fn plan(&self) -> &Plan {
         &self.plan
+    }
+    /// The signature, as it stands in the BIT STRING.
+    pub fn signature(&self) -> &[u8] {
+        &self.signature
     }
     /// The certificate.
     pub fn der(&self) -> &[u8] {

@@ -24,9 +24,9 @@ use crate::keys::file as keyfile;
 use crate::server::TrustFiles;
 use crate::store::audit_file::{self, AuditFile};
 use crate::store::memory::MemoryStore;
-use crate::store::redb::{self, RedbStore};
+use crate::store::{self, redb};
 use crate::system::{SystemClock, SystemEntropy};
-use crate::time::{Clock, UnixSeconds};
+use crate::time::{Clock, UnixMillis, UnixSeconds};
 use crate::token::discovery::{HttpKeys, IssuerKeysConfig, KeysFrom};
 use crate::token::{IssuerPolicy, IssuerUrl};
 use crate::trust;
@@ -165,6 +165,34 @@ impl Error {
     }
 }
 
+/// Store and audit log in the state directory.
+fn open_records(
+    dir: &Path,
+    kind: StoreKind,
+    now: UnixMillis,
+) -> Result<(Arc<dyn IssuanceStore>, Arc<AuditFile>), Error> {
+    let audit_path = dir.join("audit.log");
+    let audit_error = |source| Error::Audit {
+        path: dir.join("audit.log"),
+        source,
+    };
+    match kind {
+        StoreKind::Redb => {
+            let path = dir.join("issuance.redb");
+            let opened = store::open(&path, &audit_path, &SystemEntropy, now);
+            let (store, audit) = opened.map_err(|error| match error {
+                store::OpenError::Audit(source) => audit_error(source),
+                store::OpenError::Store(source) => Error::Store { path, source },
+            })?;
+            Ok((Arc::new(store), audit))
+        }
+        StoreKind::Memory => {
+            let audit = AuditFile::open(&audit_path, now).map_err(audit_error)?;
+            Ok((Arc::new(MemoryStore::new()), Arc::new(audit)))
+        }
+    }
+}
+
 /// Reads and opens everything the settings name. Needs a tokio runtime: issuers' keys are fetched
 /// in the background from here on.
 pub fn blueprint(settings: Settings) -> Result<Blueprint, Error> {
@@ -177,23 +205,7 @@ pub fn blueprint(settings: Settings) -> Result<Blueprint, Error> {
     issuer_keys.prefetch();
     let (ct, logs) = open_logs(&settings.ct, authority.issuing().not_before())?;
     make_private(&settings.state_dir)?;
-    let audit_path = settings.state_dir.join("audit.log");
-    let audit = Arc::new(
-        AuditFile::open(&audit_path, now).map_err(|source| Error::Audit {
-            path: audit_path,
-            source,
-        })?,
-    );
-    let store: Arc<dyn IssuanceStore> = match settings.store {
-        StoreKind::Redb => {
-            let path = settings.state_dir.join("issuance.redb");
-            Arc::new(
-                RedbStore::open(&path, &SystemEntropy, Some(audit.clone()))
-                    .map_err(|source| Error::Store { path, source })?,
-            )
-        }
-        StoreKind::Memory => Arc::new(MemoryStore::new()),
-    };
+    let (store, audit) = open_records(&settings.state_dir, settings.store, now)?;
     Ok(Blueprint {
         public_url: Some(settings.server.public_url),
         drain: settings.server.drain,

@@ -92,7 +92,13 @@ impl Inner {
             (parts.probe)(KillPoint::PrecertAnnounced);
             let precert = signed(tbs, &*parts.signer).await?;
             (parts.probe)(KillPoint::PrecertSigned);
-            this.signing("precert_signed", &id, now, precert.plan(), precert.der())?;
+            this.signed(
+                "precert_signed",
+                &id,
+                now,
+                precert.plan(),
+                precert.signature(),
+            )?;
             (parts.probe)(KillPoint::PrecertRecorded);
 
             // 8. Log it, the same bytes to whichever log takes them. What the log said becomes
@@ -113,7 +119,7 @@ impl Inner {
             this.signing("leaf_signing", &id, now, tbs.plan(), tbs.tbs())?;
             let leaf = signed(tbs, &*parts.signer).await?;
             (parts.probe)(KillPoint::LeafSigned);
-            this.signing("leaf_signed", &id, now, leaf.plan(), leaf.der())?;
+            this.signed("leaf_signed", &id, now, leaf.plan(), leaf.signature())?;
 
             // 10. Record it, then answer. A crash before: as above, with a final that nobody has.
             this.put_final(&leaf, now).await?;
