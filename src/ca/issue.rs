@@ -155,8 +155,7 @@ impl Plan {
             spki: self.key.spki_der(),
             crl_url: self.profile.crl_url(),
             profile_name: self.profile.name(),
-            // There is no profile value that its constructor did not check.
-            profile_known: true,
+            profile_known: self.authority.knows(&self.profile),
             issuer_claim: self.principal.issuer(),
             identity: extensions.map(|e| (e.arc, e.value.as_str())).collect(),
         }

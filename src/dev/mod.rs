@@ -172,6 +172,7 @@ pub async fn start(options: Options) -> Result<Dev, Error> {
         spki: log.spki().to_vec(),
         valid_from: ca.authority.issuing().not_before(),
     };
+    let profile = LeafProfile::new("dev", LeafProfile::LIFETIME_S, 0, None)?;
     let ops = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let listeners = Listeners::bind(options.listen, ops).await?;
     let issuers = believed(&issuer, &options, listeners.url());
@@ -183,9 +184,9 @@ pub async fn start(options: Options) -> Result<Dev, Error> {
             issuance: issuance::Parts {
                 issuers: parts::trusted(&issuers)?,
                 keys: Arc::new(parts::keys(&issuers)?),
-                authority: Arc::new(ca.authority),
+                authority: Arc::new(ca.authority.with_profile(&profile)),
                 signer: Arc::new(ca.signer),
-                profile: Arc::new(LeafProfile::new("dev", LeafProfile::LIFETIME_S, 0, None)?),
+                profile: Arc::new(profile),
                 ct: CtMode::Required {
                     logs: vec![Arc::new(log)],
                     deadline: LOG_DEADLINE,

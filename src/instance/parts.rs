@@ -200,7 +200,7 @@ pub fn blueprint(settings: Settings) -> Result<Blueprint, Error> {
         issuance: issuance::Parts {
             issuers: trusted(&settings.issuers)?,
             keys: Arc::new(issuer_keys),
-            authority: Arc::new(authority),
+            authority: Arc::new(authority.with_profile(&settings.ca.profile)),
             signer: Arc::new(signer),
             profile: Arc::new(settings.ca.profile),
             ct,

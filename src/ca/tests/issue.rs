@@ -1,12 +1,14 @@
 //! From plan to sealed leaf.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use super::world::{
     Draft, ISSUER, Key, NOON, World, block_on, email_principal, rdn, subject_key,
     workflow_principal,
 };
-use crate::ca::{Error, Plan, SignError, Signer};
+use crate::ca::{Error, LeafProfile, Plan, SignError, Signer};
 use crate::der::{self, tag};
 use crate::fault::Reason;
 use crate::identity::{Extension, Principal, San};
@@ -392,4 +394,19 @@ fn extensions_out_of_order_stop_at_the_lint() {
     let error = plan.precertificate().err().unwrap();
     assert!(matches!(&error, Error::Lint(findings) if findings.0[0].rule == "c13"));
     assert_eq!(error.reason(), Reason::Internal);
+}
+
+#[test]
+fn a_profile_the_ca_was_not_configured_with_stops_at_the_lint() {
+    let mut world = p256_world();
+    // The same name, a second more: not the profile that was configured under it.
+    let changed = LeafProfile::new("leaf", 601, 0, None).unwrap();
+    world.profile = Arc::new(changed.clone());
+    let error = world.plan().precertificate().err().unwrap();
+    let found = "lint refused the certificate: c20 profile \"leaf\" is not known";
+    assert_eq!(error.to_string(), found);
+    assert_eq!(error.reason(), Reason::Internal);
+    let authority = Arc::unwrap_or_clone(world.authority);
+    world.authority = Arc::new(authority.with_profile(&changed));
+    assert!(world.plan().precertificate().is_ok());
 }

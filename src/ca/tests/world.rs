@@ -281,10 +281,11 @@ impl World {
     }
     pub(super) fn of(chain: Vec<Certificate>, signer: Key) -> Self {
         let authority = Authority::new(chain, signer.spki(), NOON).unwrap();
+        let profile = LeafProfile::new("leaf", 600, 0, None).unwrap();
         Self {
-            authority: Arc::new(authority),
+            authority: Arc::new(authority.with_profile(&profile)),
             signer,
-            profile: Arc::new(LeafProfile::new("leaf", 600, 0, None).unwrap()),
+            profile: Arc::new(profile),
             log: Key::p256(0x63),
         }
     }
@@ -295,6 +296,8 @@ impl World {
         url: Option<&str>,
     ) -> Self {
         let profile = LeafProfile::new("leaf", lifetime_s, backdate_s, url).unwrap();
+        let authority = Arc::unwrap_or_clone(self.authority);
+        self.authority = Arc::new(authority.with_profile(&profile));
         self.profile = Arc::new(profile);
         self
     }
