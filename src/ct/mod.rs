@@ -27,7 +27,7 @@ pub use check::{SCT_AGE_MAX_MS, SCT_AHEAD_MAX_MS, VerifiedSct, verify_embedded, 
 pub use error::SctError;
 pub use failure::Failure;
 pub use head::{TreeHead, VerifiedHead, verify_head};
-pub use key::{KeyError, LogKey, RSA_BITS_MIN};
+pub use key::{KeyError, KeyKind, LogKey, RSA_BITS_MIN};
 pub use sct::{Sct, decode_sct_list, sct_leaf_hash, sct_list, signed_entry};
 
 use crate::hash::sha256;
