@@ -176,6 +176,7 @@ pub async fn start(options: Options) -> Result<Dev, Error> {
     let ops = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let listeners = Listeners::bind(options.listen, ops).await?;
     let issuers = believed(&issuer, &options, listeners.url());
+    let keys = Arc::new(parts::keys(&issuers)?);
 
     let instance = instance::start(
         Blueprint {
@@ -183,7 +184,7 @@ pub async fn start(options: Options) -> Result<Dev, Error> {
             drain: Duration::from_secs(5),
             issuance: issuance::Parts {
                 issuers: parts::trusted(&issuers)?,
-                keys: Arc::new(parts::keys(&issuers)?),
+                keys: keys.clone(),
                 authority: Arc::new(ca.authority.with_profile(&profile)),
                 signer: Arc::new(ca.signer),
                 profile: Arc::new(profile),
@@ -200,6 +201,7 @@ pub async fn start(options: Options) -> Result<Dev, Error> {
                 probe: issuance::no_probe(),
             },
             issuers,
+            key_ages: parts::key_ages(&keys),
             logs: vec![published],
             clock,
             entropy,

@@ -21,7 +21,7 @@ use crate::identity::{Mapping, Provider};
 use crate::issuance::store::IssuanceStore;
 use crate::issuance::{self, CtMode, TrustedIssuer};
 use crate::keys::file as keyfile;
-use crate::server::TrustFiles;
+use crate::server::{KeyAges, TrustFiles};
 use crate::store::audit_file::{self, AuditFile};
 use crate::store::memory::MemoryStore;
 use crate::store::redb::{self, RedbStore};
@@ -172,7 +172,7 @@ pub fn blueprint(settings: Settings) -> Result<Blueprint, Error> {
     let now = clock.now();
     let started = Instant::now();
     let (authority, signer) = open_authority(&settings.ca, now.seconds())?;
-    let issuer_keys = keys(&settings.issuers)?;
+    let issuer_keys = Arc::new(keys(&settings.issuers)?);
     // Start-up does not wait for anybody; the first request usually finds the keys there.
     issuer_keys.prefetch();
     let (ct, logs) = open_logs(&settings.ct, authority.issuing().not_before())?;
@@ -195,11 +195,12 @@ pub fn blueprint(settings: Settings) -> Result<Blueprint, Error> {
         StoreKind::Memory => Arc::new(MemoryStore::new()),
     };
     Ok(Blueprint {
+        key_ages: key_ages(&issuer_keys),
         public_url: Some(settings.server.public_url),
         drain: settings.server.drain,
         issuance: issuance::Parts {
             issuers: trusted(&settings.issuers)?,
-            keys: Arc::new(issuer_keys),
+            keys: issuer_keys,
             authority: Arc::new(authority.with_profile(&settings.ca.profile)),
             signer: Arc::new(signer),
             profile: Arc::new(settings.ca.profile),
@@ -417,6 +418,16 @@ pub fn keys(issuers: &[IssuerSettings]) -> Result<HttpKeys, Error> {
         })
         .collect();
     HttpKeys::new(configs?).map_err(Error::Keys)
+}
+
+/// The ages of these keys, as the operators' doors ask for them.
+pub fn key_ages(keys: &Arc<HttpKeys>) -> KeyAges {
+    let keys = Arc::clone(keys);
+    Arc::new(move || {
+        let ages = keys.ages().into_iter();
+        ages.map(|(issuer, age)| (issuer.as_str().to_owned(), age))
+            .collect()
+    })
 }
 
 fn issuer_url(url: &str) -> Result<IssuerUrl, Error> {
