@@ -271,6 +271,21 @@ fn exactly_one_sct_seals() {
 }
 
 #[test]
+fn whatever_sct_is_believed_fits_the_final() {
+    let world = p256_world();
+    let precert = world.precertificate();
+    let entry = precert.entry();
+    // The signature's length depends on what it signs, so the longest one is searched for.
+    let longest = (0..=1024)
+        .rev()
+        .find_map(|octets| world.extended_sct(&entry, vec![0; octets]).ok());
+    let tbs = precert.seal(vec![longest.unwrap()]).unwrap();
+    let leaf = read(world.sign(tbs).der());
+    let list = leaf.extension(oid::SCT_LIST).unwrap();
+    assert!((1022..=1024).contains(&list.len()), "{}", list.len());
+}
+
+#[test]
 fn without_a_log_the_final_has_neither_poison_nor_list() {
     let world = p256_world();
     let leaf = world.sign(world.precertificate().seal_without_log().unwrap());

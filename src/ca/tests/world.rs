@@ -9,7 +9,7 @@ use p256::ecdsa::signature::Signer as _;
 use crate::ca::{
     Authority, InstanceId, Leaf, LeafProfile, Plan, Precert, Serial, SignError, Signed, Signer, Tbs,
 };
-use crate::ct::{LogId, LogKey, PreEntry, Sct, VerifiedSct, signed_entry, verify_sct};
+use crate::ct::{LogId, LogKey, PreEntry, Sct, SctError, VerifiedSct, signed_entry, verify_sct};
 use crate::der::{self, tag};
 use crate::entropy::Entropy;
 use crate::identity::{Extension, Principal, San};
@@ -329,11 +329,19 @@ impl World {
     }
     /// What a log answers for the entry.
     pub(super) fn sct(&self, entry: &PreEntry) -> VerifiedSct {
+        self.extended_sct(entry, Vec::new()).unwrap()
+    }
+    /// What a log answers that has something to add.
+    pub(super) fn extended_sct(
+        &self,
+        entry: &PreEntry,
+        extensions: Vec<u8>,
+    ) -> Result<VerifiedSct, SctError> {
         let key = LogKey::from_spki_der(self.log.spki()).unwrap();
         let mut sct = Sct {
             log_id: LogId(key.id().0),
             timestamp: UnixMillis::from(NOON),
-            extensions: Vec::new(),
+            extensions,
             signature: Vec::new(),
         };
         let message = signed_entry(&sct, entry.issuer_key_hash(), entry.tbs());
@@ -344,7 +352,7 @@ impl World {
             &signature,
         ]
         .concat();
-        verify_sct(sct, &key, entry, UnixMillis::from(NOON)).unwrap()
+        verify_sct(sct, &key, entry, UnixMillis::from(NOON))
     }
     pub(super) fn seal(&self, precert: Signed<Precert>) -> Signed<Leaf> {
         let sct = self.sct(&precert.entry());
