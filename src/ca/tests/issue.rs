@@ -274,12 +274,8 @@ fn exactly_one_sct_seals() {
 fn whatever_sct_is_believed_fits_the_final() {
     let world = p256_world();
     let precert = world.precertificate();
-    let entry = precert.entry();
-    // The signature's length depends on what it signs, so the longest one is searched for.
-    let longest = (0..=1024)
-        .rev()
-        .find_map(|octets| world.extended_sct(&entry, vec![0; octets]).ok());
-    let tbs = precert.seal(vec![longest.unwrap()]).unwrap();
+    let longest = world.longest_sct(&precert.entry());
+    let tbs = precert.seal(vec![longest]).unwrap();
     let leaf = read(world.sign(tbs).der());
     let list = leaf.extension(oid::SCT_LIST).unwrap();
     assert!((1022..=1024).contains(&list.len()), "{}", list.len());
@@ -381,6 +377,37 @@ fn claims_that_cannot_stand_in_a_certificate_are_the_tokens_fault() {
         let error = plan(san, value).err().unwrap();
         assert_eq!(error.reason(), Reason::ClaimInvalid, "{error}");
     }
+}
+
+#[test]
+fn claims_too_long_together_are_the_tokens_fault_before_anything_is_signed() {
+    // The longest signature there is.
+    let world = World::new(SignatureAlgorithm::EcdsaP384Sha384);
+    let precert = |last: usize| {
+        let full = (9..=21).map(|arc| (arc, "x".repeat(1020)));
+        let last = [(22, "x".repeat(300)), (23, "x".repeat(last))];
+        let issuer = [(1, ISSUER.to_owned()), (8, ISSUER.to_owned())];
+        let list = issuer.into_iter().chain(full).chain(last);
+        let list = list.map(|(arc, value)| Extension { arc, value }).collect();
+        let san = San::Uri("https://example.com/a".into());
+        let principal = Principal::for_test(san, ISSUER, list);
+        let plan = world.plan_for(principal, subject_key(7), NOON).unwrap();
+        plan.precertificate()
+    };
+    let longest = (256..=1020).rev().find(|last| precert(*last).is_ok());
+    let longest = longest.unwrap();
+    let error = precert(longest + 1).err().unwrap();
+    assert_eq!(
+        error.to_string(),
+        "the claims together make a certificate of up to 16385 octets, at most 16384 fit"
+    );
+    assert_eq!(error.reason(), Reason::ClaimInvalid);
+
+    // With the longest SCT as well the final is linted, and as long as it may be.
+    let precert = world.sign(precert(longest).unwrap());
+    let sct = world.longest_sct(&precert.entry());
+    let leaf = world.sign(precert.seal(vec![sct]).unwrap());
+    assert!((16_376..=16_384).contains(&leaf.der().len()));
 }
 
 #[test]

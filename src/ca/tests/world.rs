@@ -332,11 +332,7 @@ impl World {
         self.extended_sct(entry, Vec::new()).unwrap()
     }
     /// What a log answers that has something to add.
-    pub(super) fn extended_sct(
-        &self,
-        entry: &PreEntry,
-        extensions: Vec<u8>,
-    ) -> Result<VerifiedSct, SctError> {
+    fn extended_sct(&self, entry: &PreEntry, extensions: Vec<u8>) -> Result<VerifiedSct, SctError> {
         let key = LogKey::from_spki_der(self.log.spki()).unwrap();
         let mut sct = Sct {
             log_id: LogId(key.id().0),
@@ -353,6 +349,13 @@ impl World {
         ]
         .concat();
         verify_sct(sct, &key, entry, UnixMillis::from(NOON))
+    }
+    /// The longest answer that is believed. Its signature's length depends on what it signs, so it
+    /// is searched for.
+    pub(super) fn longest_sct(&self, entry: &PreEntry) -> VerifiedSct {
+        let mut lengths = (0..=1024).rev();
+        let longest = lengths.find_map(|octets| self.extended_sct(entry, vec![0; octets]).ok());
+        longest.unwrap()
     }
     pub(super) fn seal(&self, precert: Signed<Precert>) -> Signed<Leaf> {
         let sct = self.sct(&precert.entry());
