@@ -4,6 +4,7 @@
 //! `config/shortleaf.toml` documents every key; [`schema`] is the table both are checked against.
 
 mod duration;
+mod file;
 mod judge;
 mod load;
 mod raw;
