@@ -24,12 +24,26 @@ pub(super) fn read(path: &Path) -> Result<Table, Error> {
         });
     }
     let text = std::fs::read_to_string(path).map_err(unreadable)?;
-    let syntax = |e: toml::de::Error| Error::Syntax {
-        path: path.to_owned(),
-        message: e.to_string(),
+    let syntax = |e: toml::de::Error| {
+        let at = e.span().map_or(0, |span| span.start);
+        let (line, column) = place(&text, at);
+        Error::Syntax {
+            path: path.to_owned(),
+            line,
+            column,
+            // Not its Display, which prints the line: a passphrase may stand there.
+            message: e.message().to_owned(),
+        }
     };
     refuse_unknown_keys(DeTable::parse(&text).map_err(syntax)?.get_ref(), "", &text)?;
     toml::from_str(&text).map_err(syntax)
+}
+
+/// Line and column of an offset, both from 1; columns count characters.
+fn place(text: &str, at: usize) -> (usize, usize) {
+    let before = text.get(..at).unwrap_or(text);
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    (before.matches('\n').count() + 1, line.chars().count() + 1)
 }
 
 /// Walks the file's tables and stops at the first key the schema does not have.
@@ -40,7 +54,7 @@ fn refuse_unknown_keys(table: &DeTable<'_>, prefix: &str, text: &str) -> Result<
         } else {
             format!("{prefix}.{}", key.get_ref())
         };
-        let line = text[..key.span().start].matches('\n').count() + 1;
+        let (line, _) = place(text, key.span().start);
         if schema::find(&path).is_some() {
             continue;
         }
@@ -75,7 +89,7 @@ fn refuse_unknown_item_keys(
     for key in item.keys() {
         let name: &str = key.get_ref();
         if !repeated.keys.contains(&name) {
-            let line = text[..key.span().start].matches('\n').count() + 1;
+            let (line, _) = place(text, key.span().start);
             let nearest = schema::nearest(name, repeated.keys.iter().copied());
             return Err(Error::UnknownKey {
                 key: format!("{}.{name}", repeated.table),
@@ -130,6 +144,41 @@ mod tests {
                 );
             }
             other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_slip_in_the_syntax_names_its_place_and_repeats_nothing_of_the_line() {
+        let what = |text: &str| {
+            let error = refused(text);
+            let words = format!("{error} {error:?}");
+            assert!(!words.contains("planted"), "{words}");
+            let (_, what) = words.split_once(" is not valid TOML at ").unwrap();
+            what[..what.find(" Syntax").unwrap()].to_owned()
+        };
+        assert_eq!(
+            what("[ca]\npassphrase = planted\n"),
+            "line 2, column 14: string values must be quoted, expected literal string"
+        );
+        assert_eq!(
+            what("[ca]\nprofile = \"é\" planted\n"),
+            "line 2, column 15: unexpected key or value, expected newline, `#`"
+        );
+        for text in [
+            "[ca]\npassphrase = \"planted\n",
+            "[ca]\npassphrase = 'planted\n",
+            "[ca]\npassphrase = \"\"\"planted",
+            "[ca]\npassphrase = \"planted\\q\"",
+            "[ca]\npassphrase \"planted\"\n",
+            "[ca]\nplanted\n",
+            "[ca]\npassphrase = \"planted\"\npassphrase = \"planted\"\n",
+            "[ca]\npassphrase = [\"planted\"\n",
+            "[ca]\npassphrase = {planted}\n",
+            "[ca]\npassphrase = 2026-99-99planted\n",
+            "[ca]\npassphrase = 99planted\n",
+            "[ca]\npassphrase = \"x\"\npassphrase.planted = 1\n",
+        ] {
+            what(text);
         }
     }
 
