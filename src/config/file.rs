@@ -88,9 +88,9 @@ fn refuse_unknown_item_keys(
 ) -> Result<(), Error> {
     for key in item.keys() {
         let name: &str = key.get_ref();
-        if !repeated.keys.contains(&name) {
+        if repeated.members.iter().all(|member| member.key != name) {
             let (line, _) = place(text, key.span().start);
-            let nearest = schema::nearest(name, repeated.keys.iter().copied());
+            let nearest = schema::nearest(name, repeated.members.iter().map(|member| member.key));
             return Err(Error::UnknownKey {
                 key: format!("{}.{name}", repeated.table),
                 line: Some(line),
@@ -134,17 +134,20 @@ mod tests {
         read(&path).unwrap_err()
     }
 
+    /// Key, line and nearest key of the complaint about an unknown one.
+    fn unknown(text: &str) -> (String, Option<usize>, Option<String>) {
+        let error = refused(text);
+        let Error::UnknownKey { key, line, nearest } = error else {
+            panic!("{error:?}");
+        };
+        (key, line, nearest)
+    }
+
     #[test]
     fn an_unknown_key_names_its_line_and_the_nearest_key() {
-        match refused("[server]\n\nlissten = \"127.0.0.1:1\"\n") {
-            Error::UnknownKey { key, line, nearest } => {
-                assert_eq!(
-                    (key.as_str(), line, nearest.as_deref()),
-                    ("server.lissten", Some(3), Some("server.listen"))
-                );
-            }
-            other => panic!("{other:?}"),
-        }
+        let (key, line, nearest) = unknown("[server]\n\nlissten = \"127.0.0.1:1\"\n");
+        assert_eq!((key.as_str(), line), ("server.lissten", Some(3)));
+        assert_eq!(nearest.as_deref(), Some("server.listen"));
     }
 
     #[test]
@@ -184,15 +187,10 @@ mod tests {
 
     #[test]
     fn an_unknown_key_of_an_issuer_names_the_nearest_key_of_issuers() {
-        match refused("[[issuer]]\nurl = \"https://a.example\"\naudience = [\"x\"]\n") {
-            Error::UnknownKey { key, line, nearest } => {
-                assert_eq!(
-                    (key.as_str(), line, nearest.as_deref()),
-                    ("issuer.audience", Some(3), Some("issuer.audiences"))
-                );
-            }
-            other => panic!("{other:?}"),
-        }
+        let issuer = "[[issuer]]\nurl = \"https://a.example\"\naudience = [\"x\"]\n";
+        let (key, line, nearest) = unknown(issuer);
+        assert_eq!((key.as_str(), line), ("issuer.audience", Some(3)));
+        assert_eq!(nearest.as_deref(), Some("issuer.audiences"));
     }
 
     #[test]

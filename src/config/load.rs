@@ -8,7 +8,7 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::raw::Raw;
-use super::schema::{self, Kind, REPEATED, SETTINGS};
+use super::schema::{self, Kind, REPEATED, Repeated, SETTINGS};
 use super::{Error, Settings, file};
 
 /// The variables with our prefix that are not settings: the configuration file's own path, what
@@ -121,10 +121,16 @@ pub fn load(inputs: &Inputs) -> Result<Loaded, Error> {
     }
     for setting in SETTINGS {
         if let Some(value) = lookup(&table, setting.key) {
-            check_type(setting, value)?;
+            check_type(setting.key, setting.kind, setting.secret, value)?;
+        }
+    }
+    for repeated in REPEATED {
+        for (index, item) in items(&table, repeated).enumerate() {
+            check_item(repeated, index, item)?;
         }
     }
     let effective = effective(&table, &sources);
+    // Types and needed keys were judged by the schema; only a struct that disagrees with it fails.
     let raw = Raw::deserialize(Value::Table(table)).map_err(|e| Error::WrongType {
         key: "configuration".to_owned(),
         message: e.message().to_owned(),
@@ -193,9 +199,9 @@ fn parse_text(key: &'static str, text: &str) -> Result<Value, Error> {
     }
 }
 
-/// Refuses a value of another type, by the setting's name; the deserializer would not know it.
-fn check_type(setting: &schema::Setting, value: &Value) -> Result<(), Error> {
-    let (fits, wanted) = match setting.kind {
+/// Refuses a value of another type, by its key; the deserializer would not know it.
+fn check_type(key: &str, kind: Kind, secret: bool, value: &Value) -> Result<(), Error> {
+    let (fits, wanted) = match kind {
         Kind::Text => (value.is_str(), "a text in quotes"),
         Kind::Bool => (value.is_bool(), "true or false, without quotes"),
         Kind::Integer => (value.is_integer(), "a whole number"),
@@ -209,15 +215,44 @@ fn check_type(setting: &schema::Setting, value: &Value) -> Result<(), Error> {
     if fits {
         return Ok(());
     }
-    let got = if setting.secret {
+    let got = if secret {
         "it is not".to_owned()
     } else {
         format!("{value} is not")
     };
     Err(Error::WrongType {
-        key: setting.key.to_owned(),
+        key: key.to_owned(),
         message: format!("{got} {wanted}"),
     })
+}
+
+/// The same for an entry of a repeated table, which must also have what it cannot do without.
+fn check_item(repeated: &Repeated, index: usize, item: &Value) -> Result<(), Error> {
+    let table = repeated.table;
+    let Some(item) = item.as_table() else {
+        return Err(Error::WrongType {
+            key: format!("{table}[{index}]"),
+            message: format!("write it as [[{table}]], once per entry"),
+        });
+    };
+    for member in repeated.members {
+        let key = format!("{table}[{index}].{}", member.key);
+        match (item.get(member.key), member.needed_for) {
+            (Some(value), _) => check_type(&key, member.kind, false, value)?,
+            (None, Some(why)) => return Err(Error::Missing { key, why }),
+            (None, None) => {}
+        }
+    }
+    Ok(())
+}
+
+/// The entries of a repeated table.
+fn items<'t>(table: &'t Table, repeated: &Repeated) -> impl Iterator<Item = &'t Value> {
+    let items = match repeated.table.split_once('.') {
+        Some((section, name)) => table.get(section).and_then(|s| s.get(name)),
+        None => table.get(repeated.table),
+    };
+    items.and_then(Value::as_array).into_iter().flatten()
 }
 
 fn default_value(literal: &str) -> Value {
@@ -273,16 +308,7 @@ fn effective(table: &Table, sources: &BTreeMap<&str, Source>) -> Effective {
         .cloned()
         .unwrap_or(Source::Default);
     for repeated in REPEATED {
-        let items = match repeated.table.split_once('.') {
-            Some((section, name)) => table.get(section).and_then(|s| s.get(name)),
-            None => table.get(repeated.table),
-        };
-        for (index, item) in items
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .enumerate()
-        {
+        for (index, item) in items(table, repeated).enumerate() {
             for (key, value) in item.as_table().into_iter().flatten() {
                 rows.push((
                     format!("{}[{index}].{key}", repeated.table),
