@@ -265,24 +265,9 @@ fn open_authority(
     ca: &CaSettings,
     now: UnixSeconds,
 ) -> Result<(crate::ca::Authority, keyfile::FileSigner), Error> {
-    let passphrase = match (&ca.passphrase, &ca.passphrase_file) {
-        (Some(passphrase), _) => Some(passphrase.clone()),
-        (None, Some(path)) => Some(SecretString::from(
-            read_text(path)?
-                .lines()
-                .next()
-                .unwrap_or_default()
-                .to_owned(),
-        )),
-        (None, None) => None,
-    };
-    for path in [Some(&ca.key), ca.passphrase_file.as_ref()]
-        .into_iter()
-        .flatten()
-    {
-        if is_open_to_everybody(path) {
-            tracing::warn!(?path, "every user of this machine can get at this secret");
-        }
+    let passphrase = passphrase(ca)?;
+    for path in open_secrets(ca) {
+        tracing::warn!(?path, "every user of this machine can get at this secret");
     }
     let key = zeroize::Zeroizing::new(read_text(&ca.key)?);
     keyfile::open(&read_text(&ca.chain)?, &key, passphrase.as_ref(), now).map_err(|source| {
@@ -292,6 +277,30 @@ fn open_authority(
             source,
         }
     })
+}
+
+/// The passphrase itself, or the first line of its file.
+pub(super) fn passphrase(ca: &CaSettings) -> Result<Option<SecretString>, Error> {
+    Ok(match (&ca.passphrase, &ca.passphrase_file) {
+        (Some(passphrase), _) => Some(passphrase.clone()),
+        (None, Some(path)) => Some(SecretString::from(
+            read_text(path)?
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .to_owned(),
+        )),
+        (None, None) => None,
+    })
+}
+
+/// The secret files that are not their owner's alone.
+pub(super) fn open_secrets(ca: &CaSettings) -> impl Iterator<Item = &PathBuf> {
+    let secrets = [Some(&ca.key), ca.passphrase_file.as_ref()];
+    secrets
+        .into_iter()
+        .flatten()
+        .filter(|path| is_open_to_everybody(path))
 }
 
 /// Warned of and not refused: orchestrators mount secrets world-readable where nobody else lives.
@@ -329,24 +338,18 @@ fn open_logs(
                 host,
                 ca_file,
             } => {
-                let key = log_key(name, key)?;
+                let (key, ca_pem) = (log_key(name, key)?, read_optional(ca_file.as_deref())?);
                 published.push(PublishedLog {
                     base_url: Some(url.clone()),
                     spki: key.spki().to_vec(),
                     valid_from,
                 });
-                let config = Rfc6962Config {
+                opened.push(Arc::new(log_client(Rfc6962Config {
                     name: name.clone(),
                     url: url.clone(),
                     key,
                     host: host.clone(),
-                    ca_pem: read_optional(ca_file.as_deref())?,
-                };
-                opened.push(Arc::new(Rfc6962Log::new(config).map_err(|source| {
-                    Error::Log {
-                        log: name.clone(),
-                        source,
-                    }
+                    ca_pem,
                 })?));
             }
         }
@@ -360,7 +363,13 @@ fn open_logs(
     ))
 }
 
-fn log_key(log: &str, path: &Path) -> Result<LogKey, Error> {
+/// A log's client; it connects to nothing yet.
+pub(super) fn log_client(config: Rfc6962Config) -> Result<Rfc6962Log, Error> {
+    let log = config.name.clone();
+    Rfc6962Log::new(config).map_err(|source| Error::Log { log, source })
+}
+
+pub(super) fn log_key(log: &str, path: &Path) -> Result<LogKey, Error> {
     let wrong = || Error::LogKey {
         log: log.to_owned(),
         path: path.to_owned(),
@@ -467,11 +476,11 @@ fn read(path: &Path) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
-fn read_optional(path: Option<&Path>) -> Result<Option<Vec<u8>>, Error> {
+pub(super) fn read_optional(path: Option<&Path>) -> Result<Option<Vec<u8>>, Error> {
     path.map(read).transpose()
 }
 
-fn read_text(path: &Path) -> Result<String, Error> {
+pub(super) fn read_text(path: &Path) -> Result<String, Error> {
     String::from_utf8(read(path)?).map_err(|e| Error::Unreadable {
         path: path.to_owned(),
         source: std::io::Error::new(std::io::ErrorKind::InvalidData, e.utf8_error()),
