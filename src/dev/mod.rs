@@ -164,9 +164,11 @@ pub async fn start(options: Options) -> Result<Dev, Error> {
         spki: log.spki().to_vec(),
         valid_from: ca.authority.issuing().not_before(),
     };
+    let profile = LeafProfile::new("dev", LeafProfile::LIFETIME_S, 0, None)?;
     let ops = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let listeners = Listeners::bind(options.listen, ops).await?;
     let issuers = believed(&issuer, &options, listeners.url());
+    let keys = Arc::new(parts::keys(&issuers)?);
 
     let instance = instance::start(
         Blueprint {
@@ -174,10 +176,10 @@ pub async fn start(options: Options) -> Result<Dev, Error> {
             drain: Duration::from_secs(5),
             issuance: issuance::Parts {
                 issuers: parts::trusted(&issuers)?,
-                keys: Arc::new(parts::keys(&issuers)?),
-                authority: Arc::new(ca.authority),
+                keys: keys.clone(),
+                authority: Arc::new(ca.authority.with_profile(&profile)),
                 signer: Arc::new(ca.signer),
-                profile: Arc::new(LeafProfile::new("dev", LeafProfile::LIFETIME_S, 0, None)?),
+                profile: Arc::new(profile),
                 ct: CtMode::Required {
                     logs: vec![Arc::new(log)],
                     deadline: LOG_DEADLINE,
@@ -191,6 +193,7 @@ pub async fn start(options: Options) -> Result<Dev, Error> {
                 probe: issuance::no_probe(),
             },
             issuers,
+            key_ages: parts::key_ages(&keys),
             logs: vec![published],
             clock,
             entropy,

@@ -187,7 +187,8 @@ impl Inner {
         })
     }
 
-    /// What the same token and key got before, if it is still good and of this CA.
+    /// What the same token and key got before, if it is still good, of this CA, and logged
+    /// if that is required.
     async fn stored(
         &self,
         token: &VerifiedToken,
@@ -210,13 +211,18 @@ impl Inner {
             // Of the CA before a rotation, whose chain is not ours to send: issue anew.
             return Ok(None);
         }
+        let sct_embedded = submission.is_some();
+        if !sct_embedded && matches!(self.parts.ct, CtMode::Required { .. }) {
+            // Of a time with logging off; now nothing leaves without an SCT: issue anew.
+            return Ok(None);
+        }
         Ok(Some(Issued {
             leaf_der: leaf.leaf_der.into(),
             chain: Arc::clone(&self.chain),
             serial: leaf.serial,
             issuer: intent.issuer.into(),
             not_after: intent.not_after,
-            sct_embedded: submission.is_some(),
+            sct_embedded,
             repeated: true,
         }))
     }

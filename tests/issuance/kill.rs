@@ -204,12 +204,14 @@ impl Process {
             host: None,
             ca_pem: None,
         });
+        let authority = Authority::new(chain.to_vec(), key.spki(), NOW).unwrap();
+        let profile = LeafProfile::new("test-1", 600, 0, None).unwrap();
         let service = Service::new(Parts {
             issuers: vec![trusted(1)],
             keys: Arc::new(Keys::of(&Issuer::new(ISSUER))),
-            authority: Arc::new(Authority::new(chain.to_vec(), key.spki(), NOW).unwrap()),
+            authority: Arc::new(authority.with_profile(&profile)),
             signer: Arc::new(EphemeralSigner::new(&key).unwrap()),
-            profile: Arc::new(LeafProfile::new("test-1", 600, 0, None).unwrap()),
+            profile: Arc::new(profile),
             ct: CtMode::Required {
                 logs: vec![Arc::new(log.unwrap())],
                 deadline: Duration::from_secs(4),

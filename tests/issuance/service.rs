@@ -112,6 +112,31 @@ async fn the_same_token_and_key_get_the_stored_certificate() {
 }
 
 #[tokio::test]
+async fn a_stored_certificate_without_an_sct_is_not_given_once_logs_are_required() {
+    let mut world = World::new();
+    let required = std::mem::replace(&mut world.parts.ct, CtMode::Off);
+    let (token, key) = (world.token(), key());
+    let ask = async |world: &World, id| {
+        let request = request(&token, &key, id);
+        world.service().issue(request, now()).await.unwrap()
+    };
+    let unlogged = ask(&world, "r-1").await;
+    assert!(!unlogged.sct_embedded);
+    // As long as nothing is required it is the answer.
+    assert_eq!(ask(&world, "r-2").await.serial, unlogged.serial);
+
+    world.parts.ct = required;
+    let logged = ask(&world, "r-3").await;
+    assert_eq!((logged.sct_embedded, logged.repeated), (true, false));
+    assert_ne!(logged.serial, unlogged.serial);
+    // The token was good for one key and still is: no second use was spent.
+    let again = ask(&world, "r-4").await;
+    assert_eq!(again.leaf_der, logged.leaf_der);
+    assert_eq!((again.sct_embedded, again.repeated), (true, true));
+    assert_eq!(world.log.inner.size(), 1);
+}
+
+#[tokio::test]
 async fn the_same_token_with_another_key_is_a_replay() {
     let world = World::new();
     let token = world.token();

@@ -49,6 +49,7 @@ impl World {
     pub(crate) fn new() -> Self {
         let ca = DevelopmentCa::new(SignatureAlgorithm::EcdsaP256Sha256, NOW, &SystemEntropy);
         let ca = ca.unwrap();
+        let profile = LeafProfile::new("test-1", 600, 0, None).unwrap();
         let issuer = Issuer::new(ISSUER);
         let signer = Arc::new(CountingSigner::new(Arc::new(ca.signer)));
         let log = Arc::new(FaultyLog::new("first"));
@@ -57,9 +58,9 @@ impl World {
         let parts = Parts {
             issuers: vec![trusted(1)],
             keys: Arc::new(Keys::of(&issuer)),
-            authority: Arc::new(ca.authority),
+            authority: Arc::new(ca.authority.with_profile(&profile)),
             signer: signer.clone(),
-            profile: Arc::new(LeafProfile::new("test-1", 600, 0, None).unwrap()),
+            profile: Arc::new(profile),
             ct: CtMode::Required {
                 logs: vec![log.clone()],
                 deadline: Duration::from_secs(4),

@@ -97,6 +97,7 @@ impl World {
             });
         let (authority, signer) =
             file::open(CHAIN, ISSUING_KEY, None, BEGINNING).expect("the world's CA opens");
+        let profile = LeafProfile::new("leaf-v1", 600, 0, None).expect("the usual profile");
         let store = Arc::new(MemoryStore::new());
         let signer = Arc::new(WatchedSigner {
             inner: signer,
@@ -111,11 +112,9 @@ impl World {
         let mut parts = Parts {
             issuers: trusted.collect(),
             keys: Arc::new(WorldKeys(keys.collect())),
-            authority: Arc::new(authority),
+            authority: Arc::new(authority.with_profile(&profile)),
             signer: Arc::clone(&signer) as Arc<dyn Signer>,
-            profile: Arc::new(
-                LeafProfile::new("leaf-v1", 600, 0, None).expect("the usual profile"),
-            ),
+            profile: Arc::new(profile),
             ct: CtMode::Required {
                 logs: vec![Arc::clone(&log) as Arc<dyn CertificateLog>],
                 deadline: Duration::from_secs(4),
