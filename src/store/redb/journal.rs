@@ -36,8 +36,8 @@ const RECORD_HEADER: usize = 4 + CHECKSUM + 8;
 const MAX_PAYLOAD_BYTES: usize = 256 << 20;
 
 /// A checkpoint is due after so many operations or octets: it bounds what a start has to replay.
-const CHECKPOINT_OPERATIONS: usize = 1024;
-const CHECKPOINT_BYTES: u64 = 8 << 20;
+const CHECKPOINT_OPERATIONS: usize = 4096;
+const CHECKPOINT_BYTES: u64 = 16 << 20;
 
 /// Why a journal cannot be used.
 #[derive(Debug, thiserror::Error)]
