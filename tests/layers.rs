@@ -49,6 +49,7 @@ const HOUSE: &[Room] = &[
     room("json", Vocabulary, &[]),
     room("der", Vocabulary, &[]),
     room("merkle", Vocabulary, &["hash", "hex"]),
+    room("fixed_key", Vocabulary, &["der"]),
     room("x509", Vocabulary, &["der", "hex", "time"]),
 
     room("token", Decisions, &["fault", "hash", "hex", "json", "time"]),
