@@ -4,6 +4,7 @@
 //! that more than one command needs is here.
 
 pub mod parts;
+mod prepare;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use secrecy::SecretString;
 
-use super::{Blueprint, PublishedLog, trust_files};
+use super::{Blueprint, PublishedLog, prepare, trust_files};
 use crate::ca::InstanceId;
 use crate::config::{
     CaSettings, CtLogSettings, CtSettings, IssuerSettings, IssuerType, Settings, StoreKind,
@@ -175,7 +175,11 @@ pub fn blueprint(settings: Settings) -> Result<Blueprint, Error> {
     let issuer_keys = keys(&settings.issuers)?;
     // Start-up does not wait for anybody; the first request usually finds the keys there.
     issuer_keys.prefetch();
-    let (ct, logs) = open_logs(&settings.ct, authority.issuing().not_before())?;
+    let Logs {
+        mode: ct,
+        published: logs,
+        keys: log_keys,
+    } = open_logs(&settings.ct, authority.issuing().not_before())?;
     make_private(&settings.state_dir)?;
     let audit_path = settings.state_dir.join("audit.log");
     let audit = Arc::new(
@@ -194,6 +198,11 @@ pub fn blueprint(settings: Settings) -> Result<Blueprint, Error> {
         }
         StoreKind::Memory => Arc::new(MemoryStore::new()),
     };
+    if settings.fixed_key_tables
+        && let Err(error) = prepare::log_keys(log_keys)
+    {
+        tracing::warn!(%error, "log keys are not prepared; SCTs take longer to verify");
+    }
     Ok(Blueprint {
         public_url: Some(settings.server.public_url),
         drain: settings.server.drain,
@@ -249,7 +258,7 @@ pub fn published(settings: &Settings) -> Result<Published, Error> {
     };
     let chain = keyfile::chain(&read_text(&settings.ca.chain)?).map_err(wrong)?;
     let valid_from = chain.first().map_or(UnixSeconds(0), |c| c.not_before());
-    let (_, logs) = open_logs(&settings.ct, valid_from)?;
+    let logs = open_logs(&settings.ct, valid_from)?.published;
     let ders: Vec<Vec<u8>> = chain.iter().map(|c| c.der().to_vec()).collect();
     Ok(Published {
         chain_pem: ders
@@ -298,15 +307,24 @@ fn is_open_to_everybody(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o007 != 0)
 }
 
-fn open_logs(
-    ct: &CtSettings,
-    valid_from: UnixSeconds,
-) -> Result<(CtMode, Vec<PublishedLog>), Error> {
+/// The logs, as the pipeline asks them and as verifiers are told of them.
+struct Logs {
+    mode: CtMode,
+    published: Vec<PublishedLog>,
+    keys: Vec<LogKey>,
+}
+
+fn open_logs(ct: &CtSettings, valid_from: UnixSeconds) -> Result<Logs, Error> {
     let CtSettings::Required { deadline, logs } = ct else {
-        return Ok((CtMode::Off, Vec::new()));
+        return Ok(Logs {
+            mode: CtMode::Off,
+            published: Vec::new(),
+            keys: Vec::new(),
+        });
     };
     let mut opened: Vec<Arc<dyn CertificateLog>> = Vec::new();
     let mut published = Vec::new();
+    let mut keys = Vec::new();
     for log in logs {
         match log {
             CtLogSettings::Memory { name } => {
@@ -319,6 +337,7 @@ fn open_logs(
                     spki: log.spki().to_vec(),
                     valid_from,
                 });
+                keys.push(log.key().clone());
                 opened.push(Arc::new(log));
             }
             CtLogSettings::Rfc6962 {
@@ -334,6 +353,7 @@ fn open_logs(
                     spki: key.spki().to_vec(),
                     valid_from,
                 });
+                keys.push(key.clone());
                 let config = Rfc6962Config {
                     name: name.clone(),
                     url: url.clone(),
@@ -350,13 +370,14 @@ fn open_logs(
             }
         }
     }
-    Ok((
-        CtMode::Required {
+    Ok(Logs {
+        mode: CtMode::Required {
             logs: opened,
             deadline: *deadline,
         },
         published,
-    ))
+        keys,
+    })
 }
 
 fn log_key(log: &str, path: &Path) -> Result<LogKey, Error> {
