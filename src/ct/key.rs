@@ -11,7 +11,7 @@ use x509_parser::x509::SubjectPublicKeyInfo;
 use super::LogId;
 use super::error::SctError;
 use super::wire::{Malformed, Reader, put_octets16};
-use crate::fixed_key::{FixedKey, POINT_BYTES, Signature};
+use crate::fixed_key::{POINT_BYTES, PreparedKey, Signature};
 use crate::hash::sha256;
 
 /// Smallest RSA modulus of a log (RFC 6962 §2.1.4).
@@ -65,7 +65,7 @@ pub struct LogKey {
     algorithm: Algorithm,
     key: ParsedPublicKey,
     /// Filled by [`Self::prepare`], for every clone at once.
-    prepared: Arc<OnceLock<FixedKey>>,
+    prepared: Arc<OnceLock<PreparedKey>>,
 }
 
 impl LogKey {
@@ -108,7 +108,7 @@ impl LogKey {
             Algorithm::Rsa => None,
         };
         if !self.is_prepared()
-            && let Some(prepared) = point.and_then(FixedKey::prepare)
+            && let Some(prepared) = point.and_then(PreparedKey::of)
         {
             // Somebody else may have been faster with the same table.
             let _ = self.prepared.set(prepared);
@@ -228,7 +228,7 @@ mod tests {
     /// A key with a table of its own, or with somebody else's.
     fn prepared_as(key: &LogKey, whose: &LogKey) -> LogKey {
         let key = LogKey::from_spki_der(key.spki()).unwrap();
-        let table = FixedKey::prepare(whose.spki().last_chunk().unwrap()).unwrap();
+        let table = PreparedKey::of(whose.spki().last_chunk().unwrap()).unwrap();
         key.prepared.set(table).unwrap();
         key
     }

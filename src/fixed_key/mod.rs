@@ -3,13 +3,13 @@
 //! **Variable time, so for public data only**: signatures, keys and messages that anybody may see.
 //! Never for anything secret, and never for a proof of possession, whose key is new each time.
 //!
-//! A key is prepared once, into a table of its multiples ([`FixedKey::prepare`], some
+//! A key is prepared once, into a table of its multiples ([`PreparedKey::of`], some
 //! milliseconds); a verification then is some sixty additions, no doublings, one inversion mod n,
 //! and the comparison r·ZZ = X instead of an inversion mod p: a quarter of the time. The
 //! generator's table is shared. Each table is 256 KiB. Windows of seven bits were slower whatever
 //! the caches held, windows of nine bits 1 µs faster for twice the memory.
 //!
-//! **Only "yes" counts.** [`FixedKey::holds`] says yes to nothing that aws-lc-rs refuses. After
+//! **Only "yes" counts.** [`PreparedKey::holds`] says yes to nothing that aws-lc-rs refuses. After
 //! anything but a yes the caller asks aws-lc-rs, whose word is final: the signature may not hold, may
 //! not be in the one form expected, or may meet a case the formulas leave out (equal or opposite
 //! points, an x coordinate that may have wrapped at n). So only a wrong yes could do harm, and
@@ -105,12 +105,12 @@ pub enum Answer {
 }
 
 /// A public key with a table of its multiples.
-pub struct FixedKey(Table);
+pub struct PreparedKey(Table);
 
-impl FixedKey {
+impl PreparedKey {
     /// Builds the table, and the generator's if this is the first one. Takes milliseconds: not for
     /// the path of a request. `None` if `point` is not on the curve.
-    pub fn prepare(point: &[u8; POINT_BYTES]) -> Option<Self> {
+    pub fn of(point: &[u8; POINT_BYTES]) -> Option<Self> {
         let encoded = Sec1Point::from_bytes(point).ok()?;
         let point: Option<AffinePoint> = AffinePoint::from_sec1_point(&encoded).into();
         LazyLock::force(&GENERATOR);
@@ -156,8 +156,8 @@ impl FixedKey {
     }
 }
 
-impl fmt::Debug for FixedKey {
+impl fmt::Debug for PreparedKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("FixedKey")
+        f.write_str("PreparedKey")
     }
 }

@@ -9,7 +9,8 @@ use std::time::Instant;
 
 use secrecy::SecretString;
 
-use super::{Blueprint, PublishedLog, prepare, trust_files};
+use super::prepare::{self, PreparingKeys};
+use super::{Blueprint, PublishedLog, trust_files};
 use crate::ca::InstanceId;
 use crate::config::{
     CaSettings, CtLogSettings, CtSettings, IssuerSettings, IssuerType, Settings, StoreKind,
@@ -28,7 +29,7 @@ use crate::store::redb::{self, RedbStore};
 use crate::system::{SystemClock, SystemEntropy};
 use crate::time::{Clock, UnixSeconds};
 use crate::token::discovery::{HttpKeys, IssuerKeysConfig, KeysFrom};
-use crate::token::{IssuerPolicy, IssuerUrl};
+use crate::token::{IssuerPolicy, IssuerUrl, KeySource};
 use crate::trust;
 use crate::x509::pem;
 
@@ -175,6 +176,11 @@ pub fn blueprint(settings: Settings) -> Result<Blueprint, Error> {
     let issuer_keys = keys(&settings.issuers)?;
     // Start-up does not wait for anybody; the first request usually finds the keys there.
     issuer_keys.prefetch();
+    let issuer_keys: Arc<dyn KeySource> = if settings.fixed_key_tables {
+        Arc::new(PreparingKeys::new(issuer_keys))
+    } else {
+        Arc::new(issuer_keys)
+    };
     let Logs {
         mode: ct,
         published: logs,
@@ -208,7 +214,7 @@ pub fn blueprint(settings: Settings) -> Result<Blueprint, Error> {
         drain: settings.server.drain,
         issuance: issuance::Parts {
             issuers: trusted(&settings.issuers)?,
-            keys: Arc::new(issuer_keys),
+            keys: issuer_keys,
             authority: Arc::new(authority),
             signer: Arc::new(signer),
             profile: Arc::new(settings.ca.profile),
