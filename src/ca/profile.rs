@@ -22,6 +22,8 @@ pub struct LeafProfile {
     lifetime_s: u32,
     backdate_s: u32,
     crl_url: Option<String>,
+    /// Of everything above; it stands in four lines and records of each issuance.
+    hash: ProfileHash,
 }
 
 /// Why a profile cannot be used.
@@ -98,11 +100,17 @@ impl LeafProfile {
         if let Some(url) = crl_url.filter(|url| !is_crl_url(url)) {
             return Err(ProfileError::CrlUrl { got: url.into() });
         }
+        // No field can hold a line end, so the text has one reading.
+        let text = format!(
+            "shortleaf leaf profile 1\nname {name}\nlifetime_s {lifetime_s}\nbackdate_s {backdate_s}\ncrl_url {}\n{EXTENSIONS}\n",
+            crl_url.unwrap_or("-"),
+        );
         Ok(Self {
             name: name.into(),
             lifetime_s,
             backdate_s,
             crl_url: crl_url.map(Into::into),
+            hash: ProfileHash(sha256(&[text.as_bytes()])),
         })
     }
 
@@ -134,15 +142,7 @@ impl LeafProfile {
 
     /// The hash of every field above and of the extension order.
     pub fn hash(&self) -> ProfileHash {
-        // No field can hold a line end, so the text has one reading.
-        let text = format!(
-            "shortleaf leaf profile 1\nname {}\nlifetime_s {}\nbackdate_s {}\ncrl_url {}\n{EXTENSIONS}\n",
-            self.name,
-            self.lifetime_s,
-            self.backdate_s,
-            self.crl_url().unwrap_or("-"),
-        );
-        ProfileHash(sha256(&[text.as_bytes()]))
+        self.hash
     }
 }
 
