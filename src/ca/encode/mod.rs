@@ -2,7 +2,7 @@
 //!
 //! [`template`] keeps what all leaves of a CA have in common and writes the rest in between;
 //! [`reference`] has rcgen make each leaf anew. The template is what runs, because it costs a
-//! twentieth; rcgen is what it is held against, by [`check`] at every start and by the tests.
+//! fraction; rcgen is what it is held against, by [`check`] at every start and by the tests.
 //! Which one encodes makes no other difference: what comes out is linted either way.
 //!
 //! The encoding without poison and SCT list is made once, as a [`Body`]; precertificate and final
