@@ -236,9 +236,101 @@ fn put_length(out: &mut Vec<u8>, length: usize) {
     out.extend_from_slice(digits);
 }
 
+/// Writes DER from its end to its start: when a header is due its content is there already, so no
+/// length is computed beforehand and nothing is moved afterwards.
+#[derive(Debug)]
+pub struct Backwards {
+    octets: Vec<u8>,
+    /// What has been written begins here.
+    start: usize,
+}
+
+impl Backwards {
+    /// Room for `octets`; more is made when it does not suffice.
+    pub fn with_room(octets: usize) -> Self {
+        Self {
+            octets: vec![0; octets],
+            start: octets,
+        }
+    }
+
+    /// How much has been written: the mark for the [`Self::header`] of what is written next.
+    pub fn len(&self) -> usize {
+        self.octets.len() - self.start
+    }
+
+    /// Whether nothing has been written.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Puts octets in front of what has been written.
+    pub fn put(&mut self, octets: &[u8]) {
+        if octets.len() > self.start {
+            self.make_room(octets.len());
+        }
+        let start = self.start - octets.len();
+        self.octets[start..self.start].copy_from_slice(octets);
+        self.start = start;
+    }
+
+    /// Puts tag and length in front of what has been written since `mark`.
+    pub fn header(&mut self, tag: u8, mark: usize) {
+        let length = self.len() - mark;
+        if let Ok(short @ 0..=0x7f) = u8::try_from(length) {
+            self.put(&[tag, short]);
+            return;
+        }
+        let octets = length.to_be_bytes();
+        let zeros = octets.iter().take_while(|octet| **octet == 0).count();
+        let digits = &octets[zeros..];
+        self.put(digits);
+        self.put(&[tag, 0x80 | u8::try_from(digits.len()).unwrap_or(0x7f)]); // at most 8
+    }
+
+    /// What has been written.
+    pub fn written(&self) -> &[u8] {
+        &self.octets[self.start..]
+    }
+
+    /// What has been written.
+    pub fn into_written(mut self) -> Vec<u8> {
+        self.octets.drain(..self.start);
+        self.octets
+    }
+
+    /// At least doubles the room, so that a long value costs few copies.
+    fn make_room(&mut self, octets: usize) {
+        let more = self.octets.len().max(octets);
+        let mut larger = vec![0; more + self.octets.len()];
+        larger[more + self.start..].copy_from_slice(self.written());
+        self.octets = larger;
+        self.start += more;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn backwards_writes_what_forwards_does() {
+        for length in [0, 1, 0x7f, 0x80, 0xff, 0x100, 0xffff, 0x1_0000] {
+            for room in [0, 10, 100_000] {
+                let content = vec![7; length];
+                let mut out = Backwards::with_room(room);
+                out.put(&[5, 0]);
+                let mark = out.len();
+                out.put(&content);
+                out.header(tag::OCTET_STRING, mark);
+                out.put(&[2, 1, 9]);
+                out.header(tag::SEQUENCE, 0);
+                let want = sequence(&[&[2, 1, 9], &octet_string(&content), &[5, 0]]);
+                assert_eq!(out.written(), want);
+                assert_eq!(out.into_written(), want, "{length} octets, room for {room}");
+            }
+        }
+    }
 
     #[test]
     fn what_is_written_is_read_back() {

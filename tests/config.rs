@@ -174,6 +174,11 @@ fn each_refused_value_has_a_twin_that_is_accepted() {
             full("[ca]\nalgorithms = [\"ed25519\"]"),
         ),
         (
+            "ca.encoder",
+            full("[ca]\nencoder = \"openssl\""),
+            full("[ca]\nencoder = \"rcgen\""),
+        ),
+        (
             "issuer[0].url",
             full("").replace("https://issuer", "HTTPS://issuer"),
             full(""),

@@ -3,9 +3,12 @@
 //! Every check here stands for a client that would otherwise refuse each leaf later: a CA that
 //! loads is one whose certificates verify everywhere (RFC 5280 §6.1, with codeSigning).
 
+use std::sync::Arc;
+
 use x509_parser::extensions::{BasicConstraints, ExtendedKeyUsage, KeyUsage};
 use x509_parser::prelude::FromDer;
 
+use super::encode::{Encoder, Template};
 use super::profile::{LeafProfile, ProfileHash};
 use crate::hash::sha256;
 use crate::hex;
@@ -31,12 +34,16 @@ impl std::fmt::Display for IssuingCaId {
 pub struct Authority {
     id: IssuingCaId,
     chain: Vec<Certificate>,
+    /// The same as logs are sent it; each precertificate shares it.
+    chain_der: Arc<[Vec<u8>]>,
     algorithm: SignatureAlgorithm,
     ski: Vec<u8>,
     not_before: UnixSeconds,
     not_after: UnixSeconds,
     /// What its leaves may look like.
     profiles: Vec<ProfileHash>,
+    template: Template,
+    encoder: Encoder,
 }
 
 /// Why a chain does not make an issuing CA. Certificates are counted from 0, the issuing one.
@@ -216,10 +223,15 @@ impl Authority {
             not_before = not_before.max(certificate.not_before());
             not_after = not_after.min(certificate.not_after());
         }
+        let algorithm = key_algorithm(issuing, 0)?;
+        let ski = key_identifier(issuing, 0)?.to_vec();
         Ok(Self {
             id: IssuingCaId(sha256(&[issuing.der()])),
-            algorithm: key_algorithm(issuing, 0)?,
-            ski: key_identifier(issuing, 0)?.to_vec(),
+            template: Template::new(issuing.subject(), &ski, algorithm),
+            encoder: Encoder::default(),
+            chain_der: chain.iter().map(|one| one.der().to_vec()).collect(),
+            algorithm,
+            ski,
             not_before,
             not_after,
             chain,
@@ -236,6 +248,18 @@ impl Authority {
     pub fn knows(&self, profile: &LeafProfile) -> bool {
         self.profiles.contains(&profile.hash())
     }
+    /// The same CA, its leaves written by `encoder`.
+    pub fn with_encoder(self, encoder: Encoder) -> Self {
+        Self { encoder, ..self }
+    }
+    /// Who writes its leaves.
+    pub fn encoder(&self) -> Encoder {
+        self.encoder
+    }
+    /// What its leaves have in common.
+    pub(super) fn template(&self) -> &Template {
+        &self.template
+    }
     /// Its id.
     pub fn id(&self) -> IssuingCaId {
         self.id
@@ -243,6 +267,10 @@ impl Authority {
     /// Issuing CA first, root last.
     pub fn chain(&self) -> &[Certificate] {
         &self.chain
+    }
+    /// The DER of [`Self::chain`].
+    pub fn chain_der(&self) -> &Arc<[Vec<u8>]> {
+        &self.chain_der
     }
     /// The issuing certificate.
     pub fn issuing(&self) -> &Certificate {
@@ -263,6 +291,20 @@ impl Authority {
     /// Until when every certificate of the chain is valid, inclusive.
     pub fn not_after(&self) -> UnixSeconds {
         self.not_after
+    }
+}
+
+#[cfg(test)]
+impl Authority {
+    /// What its leaves have in common, to be spoilt.
+    pub(super) fn template_mut(&mut self) -> &mut Template {
+        &mut self.template
+    }
+    /// With one octet of the template changed.
+    pub(crate) fn spoilt(mut self) -> Self {
+        let octet = self.template.octets().last();
+        *octet.expect("a template has octets") ^= 1;
+        self
     }
 }
 

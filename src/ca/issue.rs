@@ -5,14 +5,14 @@
 //! precertificate by value, so no second final can grow from it.
 
 use std::marker::PhantomData;
-use std::sync::Arc;
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
 
-use super::encode::{self, EncodeError};
+use super::encode::{self, Body, Content, EncodeError, Last};
 use super::pair::{self, Final};
 use super::{Authority, Error, LeafProfile, Serial, Signer};
 use crate::ct::{self, PreEntry, VerifiedSct};
 use crate::der::{self, Reader, tag};
-use crate::hash::sha256;
 use crate::identity::{Principal, San};
 use crate::lint::{self, Linted};
 use crate::possession::PossessedKey;
@@ -38,8 +38,8 @@ pub struct Plan {
     serial: Serial,
     not_before: UnixSeconds,
     not_after: UnixSeconds,
-    principal: Principal,
-    key: PossessedKey,
+    principal: Arc<Principal>,
+    key: Arc<PossessedKey>,
 }
 
 /// Marks a precertificate (RFC 6962 §3.1).
@@ -52,9 +52,7 @@ pub enum Leaf {}
 /// Linted bytes, about to be signed.
 pub struct Tbs<P> {
     plan: Arc<Plan>,
-    /// The TBSCertificate without poison and SCT list.
-    body: Arc<[u8]>,
-    tbs: Vec<u8>,
+    body: Body,
     linted: Linted,
     _kind: PhantomData<P>,
 }
@@ -62,10 +60,12 @@ pub struct Tbs<P> {
 /// Signed bytes.
 pub struct Signed<P> {
     plan: Arc<Plan>,
-    body: Arc<[u8]>,
-    tbs: Vec<u8>,
+    body: Body,
     signature: Vec<u8>,
-    der: Vec<u8>,
+    der: Arc<[u8]>,
+    /// Where in `der` the TBSCertificate lies.
+    tbs: Range<usize>,
+    entry: OnceLock<PreEntry>,
     _kind: PhantomData<P>,
 }
 
@@ -75,10 +75,11 @@ impl Plan {
         authority: Arc<Authority>,
         profile: Arc<LeafProfile>,
         serial: Serial,
-        principal: Principal,
-        key: PossessedKey,
+        principal: impl Into<Arc<Principal>>,
+        key: impl Into<Arc<PossessedKey>>,
         now: UnixSeconds,
     ) -> Result<Self, Error> {
+        let (principal, key) = (principal.into(), key.into());
         check_names(&principal)?;
         let (first, last) = (authority.not_before(), authority.not_after());
         if !(first..=last).contains(&now) {
@@ -133,10 +134,23 @@ impl Plan {
 
     /// Encodes the precertificate and lints the exact bytes.
     pub fn precertificate(self) -> Result<Tbs<Precert>, Error> {
-        let body = encode::body(&self)?;
-        check_length(&body)?;
-        let tbs = encode::append(&body, &encode::poison()).map_err(EncodeError::Der)?;
-        Tbs::linted(Arc::new(self), body.into(), tbs, lint::Kind::Precert)
+        let body = encode::body(&self.authority, &self.content())?;
+        check_length(body.tbs())?;
+        let unsigned = body.unsigned(Last::Poison, self.authority.algorithm());
+        Tbs::linted(Arc::new(self), body, unsigned, lint::Kind::Precert)
+    }
+
+    /// What the encoder is told.
+    fn content(&self) -> Content<'_> {
+        Content {
+            serial: self.serial,
+            not_before: self.not_before,
+            not_after: self.not_after,
+            spki: self.key.spki_der(),
+            san: self.principal.san(),
+            identity: self.principal.extensions(),
+            crl_url: self.profile.crl_url(),
+        }
     }
 
     /// What the linter is told: from the plan and the CA's certificate, not from our encoding.
@@ -187,7 +201,9 @@ fn check_names(principal: &Principal) -> Result<(), Error> {
             let arc = extension.arc;
             return Err(Error::ValueTooLong { arc, octets });
         }
-        if value.is_empty() || value.chars().any(char::is_control) {
+        // Most are plain ASCII, where no character has to be taken apart.
+        let plain = value.bytes().all(|octet| (0x20..=0x7e).contains(&octet));
+        if value.is_empty() || (!plain && value.chars().any(char::is_control)) {
             return Err(Error::ValueText {
                 arc: extension.arc,
                 value: value.clone(),
@@ -213,16 +229,14 @@ impl<P> Tbs<P> {
     /// The one way to a `Tbs`: the exact bytes pass the lint.
     fn linted(
         plan: Arc<Plan>,
-        body: Arc<[u8]>,
-        tbs: Vec<u8>,
+        body: Body,
+        unsigned: Vec<u8>,
         kind: lint::Kind,
     ) -> Result<Self, Error> {
-        let unsigned = encode::unsigned(&tbs, plan.authority.algorithm());
-        let linted = lint::certificate(&unsigned, &plan.expected(kind)).map_err(Error::Lint)?;
+        let linted = lint::certificate(unsigned, &plan.expected(kind)).map_err(Error::Lint)?;
         Ok(Self {
             plan,
             body,
-            tbs,
             linted,
             _kind: PhantomData,
         })
@@ -233,11 +247,11 @@ impl<P> Tbs<P> {
     }
     /// The exact to-be-signed bytes.
     pub fn tbs(&self) -> &[u8] {
-        &self.tbs
+        self.linted.tbs()
     }
     /// The linted form for the intent: TBS, algorithm, zero-length signature.
-    pub fn unsigned_der(&self) -> Vec<u8> {
-        encode::unsigned(&self.tbs, self.plan.authority.algorithm())
+    pub fn unsigned_der(&self) -> &[u8] {
+        self.linted.der()
     }
     /// Signs, and checks that what was signed is what was linted.
     pub async fn sign(self, signer: &dyn Signer) -> Result<Signed<P>, Error> {
@@ -249,18 +263,21 @@ impl<P> Tbs<P> {
                 authority: authority.id(),
             });
         }
-        let signature = signer.sign(&self.tbs).await?;
+        let linted = self.linted.tbs();
+        let signature = signer.sign(linted).await?;
         check_signature(&signature, algorithm)?;
-        let der = encode::certificate(&self.tbs, algorithm, &signature);
-        if sha256(&[tbs_of(&der)?]) != *self.linted.tbs_sha256() {
+        let der = encode::signed(linted, algorithm, &signature);
+        let tbs = tbs_of(&der)?;
+        if &der[tbs.clone()] != linted {
             return Err(Error::NotWhatWasLinted);
         }
         Ok(Signed {
             plan: self.plan,
             body: self.body,
-            tbs: self.tbs,
             signature,
             der,
+            tbs,
+            entry: OnceLock::new(),
             _kind: PhantomData,
         })
     }
@@ -282,17 +299,18 @@ impl<P> Signed<P> {
 }
 
 impl Signed<Precert> {
-    /// What goes to the logs.
-    pub fn entry(&self) -> PreEntry {
-        let authority = &self.plan.authority;
-        let chain = authority.chain().iter().map(|ca| ca.der().to_vec());
-        PreEntry::new(
-            self.der.clone(),
-            chain.collect(),
-            authority.issuing().spki(),
-            self.body.to_vec(),
-            self.plan.not_after,
-        )
+    /// What goes to the logs; made once, for it is hashed.
+    pub fn entry(&self) -> &PreEntry {
+        self.entry.get_or_init(|| {
+            let authority = &self.plan.authority;
+            PreEntry::new(
+                self.der.clone(),
+                authority.chain_der().clone(),
+                authority.issuing().spki(),
+                self.body.tbs().clone(),
+                self.plan.not_after,
+            )
+        })
     }
 
     /// Puts exactly one SCT in the poison's place, lints the exact bytes, and proves that they
@@ -305,37 +323,38 @@ impl Signed<Precert> {
         if sct.entry_key() != self.entry().dedupe_key() {
             return Err(Error::SctNotForThisPrecertificate);
         }
-        let list = encode::sct_list(&ct::sct_list(&[sct.sct()]));
-        let tbs = encode::append(&self.body, &list).map_err(EncodeError::Der)?;
-        self.finish(tbs, lint::Kind::Leaf, Final::Logged)
+        let list = ct::sct_list(&[sct.sct()]);
+        self.finish(Last::SctList(&list), lint::Kind::Leaf, Final::Logged)
     }
 
     /// For `[ct] mode = "off"` only: the final without an SCT list.
     pub fn seal_without_log(self) -> Result<Tbs<Leaf>, Error> {
-        let tbs = self.body.to_vec();
-        self.finish(tbs, lint::Kind::LeafWithoutLog, Final::WithoutLog)
+        self.finish(Last::Nothing, lint::Kind::LeafWithoutLog, Final::WithoutLog)
     }
 
-    fn finish(self, tbs: Vec<u8>, kind: lint::Kind, pair: Final) -> Result<Tbs<Leaf>, Error> {
-        pair::check(&self.tbs, &tbs, pair)?;
-        Tbs::linted(self.plan, self.body, tbs, kind)
+    fn finish(self, last: Last<'_>, kind: lint::Kind, pair: Final) -> Result<Tbs<Leaf>, Error> {
+        let unsigned = self.body.unsigned(last, self.plan.authority.algorithm());
+        let tbs = Tbs::linted(self.plan, self.body, unsigned, kind)?;
+        pair::check(&self.der[self.tbs], tbs.tbs(), pair)?;
+        Ok(tbs)
     }
 }
 
 /// SEQUENCE of r and s, both positive and no wider than the field. Whether it verifies is the
 /// signer's own concern (see [`Signer`]).
 fn check_signature(signature: &[u8], algorithm: SignatureAlgorithm) -> Result<(), Error> {
+    // Of a positive INTEGER in its one form: no sign, a zero only in front of a set top bit.
+    let digits = |content: &[u8]| match content {
+        [0, digits @ ..] if digits.first() >= Some(&0x80) => Some(digits.len()),
+        digits @ [1..=0x7f, ..] => Some(digits.len()),
+        _ => None,
+    };
     let parse = || -> Result<bool, der::Error> {
         let mut pair = Reader::new(der::single(signature, tag::SEQUENCE)?.content);
         let (r, s) = (pair.expect(tag::INTEGER)?, pair.expect(tag::INTEGER)?);
         pair.end()?;
-        let digits = |number: &[u8]| number.len() - usize::from(number.first() == Some(&0));
-        Ok([r, s].iter().all(|number| {
-            let content = number.content;
-            der::unsigned(content) == number.whole
-                && content != [0]
-                && digits(content) <= algorithm.field_octets()
-        }))
+        let fits = |octets| octets <= algorithm.field_octets();
+        Ok(digits(r.content).is_some_and(fits) && digits(s.content).is_some_and(fits))
     };
     match parse() {
         Ok(true) => Ok(()),
@@ -345,8 +364,10 @@ fn check_signature(signature: &[u8], algorithm: SignatureAlgorithm) -> Result<()
     }
 }
 
-/// The TBSCertificate of a certificate, read back from its bytes.
-fn tbs_of(certificate: &[u8]) -> Result<&[u8], EncodeError> {
-    let mut fields = Reader::new(der::single(certificate, tag::SEQUENCE)?.content);
-    Ok(fields.expect(tag::SEQUENCE)?.whole)
+/// Where the TBSCertificate of a certificate lies, read back from its bytes.
+fn tbs_of(certificate: &[u8]) -> Result<Range<usize>, EncodeError> {
+    let content = der::single(certificate, tag::SEQUENCE)?.content;
+    let tbs = Reader::new(content).expect(tag::SEQUENCE)?.whole;
+    let start = certificate.len() - content.len();
+    Ok(start..start + tbs.len())
 }

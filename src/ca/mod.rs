@@ -6,7 +6,7 @@
 //! the extensions. Recording, logging and retrying are `issuance`'s; keys live behind [`Signer`].
 
 mod authority;
-pub(crate) mod encode;
+mod encode;
 mod issue;
 pub mod pair;
 pub(crate) mod profile;
@@ -15,7 +15,7 @@ mod serial;
 mod tests;
 
 pub use authority::{Authority, AuthorityError, IssuingCaId, MAX_CHAIN};
-pub use encode::EncodeError;
+pub use encode::{EncodeError, Encoder, SelfCheckError, check_encoder};
 pub use issue::{Leaf, Plan, Precert, Signed, Tbs};
 pub use profile::{LeafProfile, ProfileError, ProfileHash};
 pub use serial::{InstanceId, Serial};

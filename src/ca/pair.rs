@@ -78,8 +78,19 @@ pub fn check(precert_tbs: &[u8], final_tbs: &[u8], kind: Final) -> Result<(), Pa
             return Err(PairError::Field { field });
         }
     }
-    let precert = Extensions::of(&mut precert)?;
-    let final_ = Extensions::of(&mut final_)?;
+    let mut precert = Extensions::of(&mut precert)?;
+    let mut final_ = Extensions::of(&mut final_)?;
+    let (mut position, mut differs) = (0, None);
+    loop {
+        let pair = (precert.next_other()?, final_.next_other()?);
+        if pair.0 != pair.1 {
+            differs = differs.or(Some(position));
+        }
+        if pair == (None, None) {
+            break;
+        }
+        position += 1;
+    }
     if (precert.poisons, final_.poisons) != (1, 0) {
         return Err(PairError::Poison {
             precert: precert.poisons,
@@ -97,16 +108,15 @@ pub fn check(precert_tbs: &[u8], final_tbs: &[u8], kind: Final) -> Result<(), Pa
             want,
         });
     }
-    let longer = precert.others.len().max(final_.others.len());
-    match (0..longer).find(|at| precert.others.get(*at) != final_.others.get(*at)) {
+    match differs {
         None => Ok(()),
         Some(position) => Err(PairError::Extension { position }),
     }
 }
 
-/// The extensions of one side, with poison and SCT list counted instead of kept.
+/// The extensions of one side, with poison and SCT list counted and passed over.
 struct Extensions<'a> {
-    others: Vec<&'a [u8]>,
+    rest: Reader<'a>,
     poisons: usize,
     sct_lists: usize,
 }
@@ -115,20 +125,23 @@ impl<'a> Extensions<'a> {
     fn of(fields: &mut Reader<'a>) -> Result<Self, der::Error> {
         let outer = fields.expect(tag::context_constructed(3))?;
         fields.end()?;
-        let mut list = Reader::new(der::single(outer.content, tag::SEQUENCE)?.content);
-        let mut out = Self {
-            others: Vec::new(),
+        Ok(Self {
+            rest: Reader::new(der::single(outer.content, tag::SEQUENCE)?.content),
             poisons: 0,
             sct_lists: 0,
-        };
-        while !list.is_empty() {
-            let extension = list.expect(tag::SEQUENCE)?;
+        })
+    }
+
+    /// The next one that both sides should have, whole.
+    fn next_other(&mut self) -> Result<Option<&'a [u8]>, der::Error> {
+        while !self.rest.is_empty() {
+            let extension = self.rest.expect(tag::SEQUENCE)?;
             match Reader::new(extension.content).expect(tag::OID)?.content {
-                oid::POISON => out.poisons += 1,
-                oid::SCT_LIST => out.sct_lists += 1,
-                _ => out.others.push(extension.whole),
+                oid::POISON => self.poisons += 1,
+                oid::SCT_LIST => self.sct_lists += 1,
+                _ => return Ok(Some(extension.whole)),
             }
         }
-        Ok(out)
+        Ok(None)
     }
 }

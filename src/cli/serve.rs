@@ -47,8 +47,13 @@ pub(super) async fn run(mut args: ServeArgs, out: &Output) -> Result<(), Failure
             .hint("is it running already? --listen ADDR, or server.ops_listen, moves it")
     })?;
     let blueprint = parts::blueprint(settings).map_err(|e| unusable(&e))?;
-    let running = instance::start(blueprint, listeners)
-        .map_err(|e| Failure::from_error(Exit::Configuration, &e))?;
+    let running = instance::start(blueprint, listeners).map_err(|e| {
+        let failure = Failure::from_error(Exit::Configuration, &e);
+        match e.hint() {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    })?;
     let (url, operators) = (running.url(), running.ops_url());
     // On standard error is the log and nothing else: a collector reads it line by line.
     tracing::info!(url, operators, "ready");

@@ -10,7 +10,7 @@ use super::settings::{
     Settings, StoreKind,
 };
 use super::{Error, duration, raw};
-use crate::ca::{LeafProfile, ProfileError};
+use crate::ca::{Encoder, LeafProfile, ProfileError};
 use crate::possession::AlgorithmList;
 use crate::token::{IssuerUrl, is_loopback};
 
@@ -176,6 +176,8 @@ fn judge_ca(raw: raw::Ca) -> Result<CaSettings, Error> {
     if raw.algorithms.is_empty() {
         return Err(bad("ca.algorithms", "[]", ALGORITHMS_WANTED));
     }
+    let encoder = Encoder::from_name(&raw.encoder)
+        .ok_or_else(|| bad("ca.encoder", raw.encoder, "write \"template\" or \"rcgen\""))?;
     Ok(CaSettings {
         chain: raw.chain,
         key: raw.key,
@@ -183,6 +185,7 @@ fn judge_ca(raw: raw::Ca) -> Result<CaSettings, Error> {
         passphrase: raw.passphrase.map(SecretString::from),
         profile,
         algorithms,
+        encoder,
     })
 }
 

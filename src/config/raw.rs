@@ -47,6 +47,7 @@ pub(super) struct Ca {
     pub(super) backdate: String,
     pub(super) crl_url: Option<String>,
     pub(super) algorithms: Vec<String>,
+    pub(super) encoder: String,
 }
 
 #[derive(Deserialize)]

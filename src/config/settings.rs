@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use crate::ca::LeafProfile;
+use crate::ca::{Encoder, LeafProfile};
 use crate::possession::AlgorithmList;
 
 /// The whole configuration.
@@ -71,6 +71,8 @@ pub struct CaSettings {
     pub profile: LeafProfile,
     /// Which keys are certified.
     pub algorithms: AlgorithmList,
+    /// Who writes the leaves.
+    pub encoder: Encoder,
 }
 
 /// Certificate transparency.

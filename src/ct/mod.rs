@@ -18,6 +18,7 @@ pub mod rfc6962;
 mod sct;
 mod wire;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -40,13 +41,14 @@ use crate::time::{UnixMillis, UnixSeconds};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LogId(pub [u8; 32]);
 
-/// A precertificate on its way to the logs. The same bytes go to every log and on every retry.
+/// A precertificate on its way to the logs. The same bytes go to every log and on every retry;
+/// clones share them.
 #[derive(Clone, Debug)]
 pub struct PreEntry {
-    precert_der: Vec<u8>,
-    chain: Vec<Vec<u8>>,
+    precert_der: Arc<[u8]>,
+    chain: Arc<[Vec<u8>]>,
     issuer_key_hash: [u8; 32],
-    tbs: Vec<u8>,
+    tbs: Arc<[u8]>,
     not_after: UnixSeconds,
     dedupe_key: [u8; 32],
 }
@@ -55,19 +57,20 @@ impl PreEntry {
     /// A precertificate with its chain (issuing CA first, root last, without the precertificate
     /// itself), the issuing CA's SubjectPublicKeyInfo, and the TBSCertificate without the poison.
     pub fn new(
-        precert_der: Vec<u8>,
-        chain: Vec<Vec<u8>>,
+        precert_der: impl Into<Arc<[u8]>>,
+        chain: impl Into<Arc<[Vec<u8>]>>,
         issuer_spki: &[u8],
-        tbs_without_poison: Vec<u8>,
+        tbs_without_poison: impl Into<Arc<[u8]>>,
         not_after: UnixSeconds,
     ) -> Self {
         let issuer_key_hash = sha256(&[issuer_spki]);
+        let tbs = tbs_without_poison.into();
         Self {
-            dedupe_key: sha256(&[&issuer_key_hash, &tbs_without_poison]),
-            precert_der,
-            chain,
+            dedupe_key: sha256(&[&issuer_key_hash, &tbs]),
+            precert_der: precert_der.into(),
+            chain: chain.into(),
             issuer_key_hash,
-            tbs: tbs_without_poison,
+            tbs,
             not_after,
         }
     }

@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::ca::{self, SelfCheckError};
 use crate::config::IssuerSettings;
 use crate::entropy::Entropy;
 use crate::issuance::{self, Service};
@@ -105,6 +106,21 @@ pub enum Error {
     /// The trust files cannot be written.
     #[error("could not write the trust files")]
     Trust(#[from] trust::Error),
+    /// The encoder of certificates failed its check.
+    #[error("the template encoder does not write what rcgen does")]
+    Encoder(#[from] SelfCheckError),
+}
+
+impl Error {
+    /// What to try, in one line, where there is something.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Encoder(_) => {
+                Some("set ca.encoder = \"rcgen\", and report this: it is a fault of ours")
+            }
+            Self::Listen { .. } | Self::Trust(_) => None,
+        }
+    }
 }
 
 /// An instance that answers.
@@ -129,6 +145,8 @@ pub fn start(blueprint: Blueprint, listeners: Listeners) -> Result<Running, Erro
     let public_url = blueprint.public_url.clone().unwrap_or_else(|| url.clone());
 
     let authority = blueprint.issuance.authority.clone();
+    // Before the first request, and before anything is served that names this CA.
+    ca::check_encoder(&authority, &blueprint.issuance.profile)?;
     let chain: Vec<Vec<u8>> = authority.chain().iter().map(|c| c.der().to_vec()).collect();
     let since = authority.issuing().not_before();
     let trust = trust_files(&public_url, chain.clone(), since, &blueprint.logs)?;
@@ -278,5 +296,70 @@ impl Running {
         self.tasks.wait().await;
         // Whose caller has gone holds no connection open.
         let _ = tokio::time::timeout(self.drain, self.service.finish()).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ca::{Encoder, InstanceId, LeafProfile};
+    use crate::issuance::CtMode;
+    use crate::keys::DevelopmentCa;
+    use crate::possession::AlgorithmList;
+    use crate::store::audit_file::AuditFile;
+    use crate::store::memory::MemoryStore;
+    use crate::system::{SystemClock, SystemEntropy};
+    use crate::token::discovery::FixedKeys;
+    use crate::x509::SignatureAlgorithm;
+
+    fn blueprint(change: impl FnOnce(ca::Authority) -> ca::Authority) -> Blueprint {
+        let now = SystemClock.now();
+        let algorithm = SignatureAlgorithm::EcdsaP256Sha256;
+        let made = DevelopmentCa::new(algorithm, now.seconds(), &SystemEntropy).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let audit = AuditFile::open(&folder.path().join("audit.log"), now).unwrap();
+        Blueprint {
+            public_url: None,
+            drain: Duration::ZERO,
+            issuance: issuance::Parts {
+                issuers: Vec::new(),
+                keys: Arc::new(FixedKeys::default()),
+                authority: Arc::new(change(made.authority)),
+                signer: Arc::new(made.signer),
+                profile: Arc::new(LeafProfile::new("leaf", 600, 0, None).unwrap()),
+                ct: CtMode::Off,
+                store: Arc::new(MemoryStore::new()),
+                audit: Arc::new(audit),
+                entropy: Arc::new(SystemEntropy),
+                instance: InstanceId::FIRST,
+                permitted: AlgorithmList::all(),
+                monotonic: None,
+                probe: issuance::no_probe(),
+            },
+            issuers: Vec::new(),
+            key_ages: Arc::new(Vec::new),
+            logs: Vec::new(),
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy),
+        }
+    }
+
+    #[tokio::test]
+    async fn an_instance_whose_template_lost_an_octet_does_not_start() {
+        async fn started(blueprint: Blueprint) -> Result<(), Error> {
+            let free = SocketAddr::from(([127, 0, 0, 1], 0));
+            let listeners = Listeners::bind(free, free).await?;
+            start(blueprint, listeners)?.stop().await;
+            Ok(())
+        }
+        let error = started(blueprint(|ca| ca.spoilt())).await.err();
+        let Some(Error::Encoder(SelfCheckError::Differ { .. })) = &error else {
+            panic!("{error:?}");
+        };
+        assert!(error.unwrap().hint().unwrap().contains("ca.encoder"));
+        started(blueprint(|ca| ca)).await.unwrap();
+        // What the hint says to try.
+        let rcgen = |ca: ca::Authority| ca.spoilt().with_encoder(Encoder::Rcgen);
+        started(blueprint(rcgen)).await.unwrap();
     }
 }

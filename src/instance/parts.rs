@@ -297,13 +297,13 @@ fn open_authority(
         tracing::warn!(?path, "every user of this machine can get at this secret");
     }
     let key = zeroize::Zeroizing::new(read_text(&ca.key)?);
-    keyfile::open(&read_text(&ca.chain)?, &key, passphrase.as_ref(), now).map_err(|source| {
-        Error::Authority {
-            chain: ca.chain.clone(),
-            key: ca.key.clone(),
-            source,
-        }
-    })
+    let opened = keyfile::open(&read_text(&ca.chain)?, &key, passphrase.as_ref(), now);
+    let (authority, signer) = opened.map_err(|source| Error::Authority {
+        chain: ca.chain.clone(),
+        key: ca.key.clone(),
+        source,
+    })?;
+    Ok((authority.with_encoder(ca.encoder), signer))
 }
 
 /// The passphrase itself, or the first line of its file.
@@ -540,5 +540,39 @@ mod tests {
             assert_eq!(is_open_to_everybody(file.path()), open, "{mode:o}");
         }
         assert!(!is_open_to_everybody(Path::new("/nonexistent")));
+    }
+
+    #[test]
+    fn the_encoder_is_the_configurations() {
+        use crate::ca::{Encoder, LeafProfile};
+        use crate::keys::init;
+        use crate::possession::AlgorithmList;
+
+        let now = SystemClock.now().seconds();
+        let request = init::Request {
+            organization: "example",
+            algorithm: crate::x509::SignatureAlgorithm::EcdsaP256Sha256,
+            crl_url: None,
+            now,
+        };
+        let new = init::build(&request, &SystemEntropy).unwrap();
+        let files = new.to_files(None, &SystemEntropy).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let (chain, key) = (folder.path().join("chain.pem"), folder.path().join("key"));
+        std::fs::write(&chain, &files.chain).unwrap();
+        std::fs::write(&key, &*files.issuing_key).unwrap();
+        for encoder in [Encoder::Template, Encoder::Rcgen] {
+            let settings = CaSettings {
+                chain: chain.clone(),
+                key: key.clone(),
+                passphrase_file: None,
+                passphrase: None,
+                profile: LeafProfile::new("leaf", 600, 0, None).unwrap(),
+                algorithms: AlgorithmList::all(),
+                encoder,
+            };
+            let (authority, _) = open_authority(&settings, now).unwrap();
+            assert_eq!(authority.encoder(), encoder);
+        }
     }
 }

@@ -48,10 +48,10 @@ impl Inner {
             .map_err(|error| Error::token(&issuer.policy, error))?;
 
         // 3. Verified claims become one identity.
-        let principal = identity::principal(&token, &issuer.mapping)?;
+        let principal = Arc::new(identity::principal(&token, &issuer.mapping)?);
 
         // 4. The caller holds the key. Up to here nothing was kept: hanging up costs nothing.
-        let key = self.possessed(request.proof, &principal)?;
+        let key = Arc::new(self.possessed(request.proof, &principal)?);
 
         // From here on the work goes on without the caller, and whoever asks for the same token
         // and key meanwhile waits for it instead of having his own.
@@ -71,7 +71,8 @@ impl Inner {
 
                 // 6. The intent, and with it the token's use. A crash before: nothing happened.
                 (parts.probe)(KillPoint::BeforeIntent);
-                let intent = intent(&token, tbs.plan(), tbs.unsigned_der(), &id, now);
+                let unsigned = tbs.unsigned_der().to_vec();
+                let intent = intent(&token, tbs.plan(), unsigned, &id, now);
                 match this
                     .put_intent(intent, token_use(&token, &issuer.policy))
                     .await
@@ -107,9 +108,9 @@ impl Inner {
             let tbs = match &parts.ct {
                 CtMode::Required { logs, deadline } => {
                     let entry = precert.entry();
-                    let sct = log_entry(logs, *deadline, &entry, now).await?;
+                    let sct = log_entry(logs, *deadline, entry, now).await?;
                     (parts.probe)(KillPoint::SctReceived);
-                    let submission = submission(precert.plan(), &entry, &sct);
+                    let submission = submission(precert.plan(), entry, &sct);
                     in_time(parts.store.put_submission(submission)).await?;
                     precert.seal(vec![sct])?
                 }
@@ -134,11 +135,16 @@ impl Inner {
         }
     }
 
-    fn plan(&self, who: &Principal, key: &PossessedKey, now: UnixMillis) -> Result<Plan, Error> {
+    fn plan(
+        &self,
+        who: &Arc<Principal>,
+        key: &Arc<PossessedKey>,
+        now: UnixMillis,
+    ) -> Result<Plan, Error> {
         let parts = &self.parts;
         let serial = Serial::draw(parts.instance, &*parts.entropy);
         let (authority, profile) = (Arc::clone(&parts.authority), Arc::clone(&parts.profile));
-        let (who, key) = (who.clone(), key.clone());
+        let (who, key) = (Arc::clone(who), Arc::clone(key));
         Ok(Plan::new(
             authority,
             profile,

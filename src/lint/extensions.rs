@@ -6,7 +6,8 @@ use x509_parser::extensions::{
 };
 use x509_parser::prelude::FromDer;
 
-use super::reading::{Reading, SEQUENCE, tlv};
+use super::oid::Name;
+use super::reading::{Nested, Reading, SEQUENCE, content};
 use super::tbs::same_bytes;
 use super::{Expected, Kind, SanKind, oid};
 
@@ -18,6 +19,9 @@ const DIGITAL_SIGNATURE: &[u8] = &[0x03, 0x02, 0x07, 0x80];
 const POISON_VALUE: &[u8] = &[0x05, 0x00];
 const UTF8_STRING: u8 = 0x0c;
 const OCTET_STRING: u8 = 0x04;
+const OID: u8 = 0x06;
+/// AuthorityKeyIdentifier [0] keyIdentifier.
+const KEY_IDENTIFIER: u8 = 0x80;
 /// GeneralName [1] rfc822Name.
 const RFC822_NAME: u8 = 0x81;
 /// GeneralName [6] uniformResourceIdentifier.
@@ -37,11 +41,11 @@ pub(super) fn san(read: &Reading<'_>, expected: &Expected<'_>) -> Result<(), Str
             return Err(format!("SAN is {other:?}, planned is one {planned:?}"));
         }
     };
-    same_bytes(
-        "SAN value",
-        extension.value,
-        &tlv(SEQUENCE, &[&tlv(tag, &[name.as_bytes()])]),
-    )?;
+    let one_name = Nested {
+        tags: &[SEQUENCE, tag],
+        content: name.as_bytes(),
+    };
+    same_value("SAN value", extension.value, one_name)?;
     let well_formed = match expected.san {
         SanKind::Email => name
             .rsplit_once('@')
@@ -62,18 +66,17 @@ pub(super) fn san(read: &Reading<'_>, expected: &Expected<'_>) -> Result<(), Str
 }
 
 pub(super) fn key_usage(read: &Reading<'_>, _: &Expected<'_>) -> Result<(), String> {
-    exactly(read, oid::KEY_USAGE, "key usage", true, DIGITAL_SIGNATURE)
+    let want = bare(DIGITAL_SIGNATURE);
+    exactly(read, oid::KEY_USAGE, "key usage", true, want)
 }
 
 pub(super) fn extended_key_usage(read: &Reading<'_>, _: &Expected<'_>) -> Result<(), String> {
-    let want = tlv(SEQUENCE, &[&tlv(0x06, &[oid::CODE_SIGNING])]);
-    exactly(
-        read,
-        oid::EXTENDED_KEY_USAGE,
-        "extended key usage",
-        false,
-        &want,
-    )
+    let want = Nested {
+        tags: &[SEQUENCE, OID],
+        content: oid::CODE_SIGNING,
+    };
+    let name = "extended key usage";
+    exactly(read, oid::EXTENDED_KEY_USAGE, name, false, want)
 }
 
 pub(super) fn basic_constraints(read: &Reading<'_>, _: &Expected<'_>) -> Result<(), String> {
@@ -88,16 +91,21 @@ pub(super) fn key_identifiers(read: &Reading<'_>, expected: &Expected<'_>) -> Re
         .subject_pki
         .subject_public_key;
     let hash = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &key.data);
-    let ski = tlv(OCTET_STRING, &[hash.as_ref()]);
-    exactly(read, oid::SUBJECT_KEY_IDENTIFIER, "SKI", false, &ski)?;
-    let aki = tlv(SEQUENCE, &[&tlv(0x80, &[expected.issuer_ski])]);
-    exactly(read, oid::AUTHORITY_KEY_IDENTIFIER, "AKI", false, &aki)
+    let ski = Nested {
+        tags: &[OCTET_STRING],
+        content: hash.as_ref(),
+    };
+    exactly(read, oid::SUBJECT_KEY_IDENTIFIER, "SKI", false, ski)?;
+    let aki = Nested {
+        tags: &[SEQUENCE, KEY_IDENTIFIER],
+        content: expected.issuer_ski,
+    };
+    exactly(read, oid::AUTHORITY_KEY_IDENTIFIER, "AKI", false, aki)
 }
 
 pub(super) fn allow_list(read: &Reading<'_>, _: &Expected<'_>) -> Result<(), String> {
     let mut previous = None;
-    for extension in read.extensions() {
-        let name = extension.oid.as_bytes();
+    for (name, extension) in read.named() {
         if extension.value.len() > MAX_VALUE {
             let len = extension.value.len();
             return Err(format!(
@@ -119,7 +127,7 @@ pub(super) fn allow_list(read: &Reading<'_>, _: &Expected<'_>) -> Result<(), Str
 }
 
 /// Where an extension stands in the profile; `None` if it has no place in a leaf.
-fn place(name: &[u8]) -> Option<u8> {
+fn place(name: Name) -> Option<u8> {
     const FULCIO_BASE: u8 = 10;
     match name {
         oid::KEY_USAGE => Some(0),
@@ -130,7 +138,7 @@ fn place(name: &[u8]) -> Option<u8> {
         oid::CRL_DISTRIBUTION_POINTS => Some(50),
         oid::POISON => Some(51),
         oid::SCT_LIST => Some(52),
-        _ => match oid::fulcio_arc(name)? {
+        _ => match name.fulcio_arc()? {
             // .7 is the type of an otherName, not an extension.
             arc @ (1..=6 | 8..=24) => Some(FULCIO_BASE + arc),
             _ => None,
@@ -147,17 +155,19 @@ pub(super) fn issuer_claim(read: &Reading<'_>, expected: &Expected<'_>) -> Resul
         return Err("the token's issuer is empty".into());
     }
     same_bytes("issuer extension .1", old.value, claim)?;
-    same_bytes(
-        "issuer extension .8",
-        new.value,
-        &tlv(UTF8_STRING, &[claim]),
-    )
+    let want = Nested {
+        tags: &[UTF8_STRING],
+        content: claim,
+    };
+    same_value("issuer extension .8", new.value, want)
 }
 
 pub(super) fn identity_text(read: &Reading<'_>, expected: &Expected<'_>) -> Result<(), String> {
-    let present: Vec<u8> = read.identity().map(|(arc, _)| arc).collect();
+    // One bit for each arc there can be: they are below 128.
+    let bit = |arc: u8| 1u128.checked_shl(arc.into()).unwrap_or(0);
+    let present = read.identity().fold(0, |set, (arc, _)| set | bit(arc));
     let mut planned = expected.identity.iter().map(|(arc, _)| *arc);
-    if let Some(arc) = planned.find(|arc| !issuers(*arc) && !present.contains(arc)) {
+    if let Some(arc) = planned.find(|arc| !issuers(*arc) && present & bit(*arc) == 0) {
         return Err(format!(".{arc} is planned and absent"));
     }
     for (arc, extension) in read.identity() {
@@ -166,11 +176,13 @@ pub(super) fn identity_text(read: &Reading<'_>, expected: &Expected<'_>) -> Resu
         }
         let text = match arc {
             ..=7 => extension.value,
-            _ => utf8_string(extension.value)
+            _ => content(UTF8_STRING, extension.value)
                 .ok_or_else(|| format!(".{arc} is not one UTF8String"))?,
         };
         let text = std::str::from_utf8(text).map_err(|_| format!(".{arc} is not UTF-8"))?;
-        if text.is_empty() || text.chars().any(char::is_control) {
+        // Most are plain ASCII, where no character has to be taken apart.
+        let plain = text.bytes().all(|octet| (0x20..=0x7e).contains(&octet));
+        if text.is_empty() || (!plain && text.chars().any(char::is_control)) {
             return Err(format!(
                 ".{arc} is empty or has control characters: {text:?}"
             ));
@@ -187,17 +199,11 @@ fn issuers(arc: u8) -> bool {
     matches!(arc, 1 | 8)
 }
 
-/// The content of a UTF8String that is all of `value`, in its one DER form.
-fn utf8_string(value: &[u8]) -> Option<&[u8]> {
-    let (_, read) = x509_parser::asn1_rs::Any::from_der(value).ok()?;
-    (tlv(UTF8_STRING, &[read.data]) == value).then_some(read.data)
-}
-
 pub(super) fn poison(read: &Reading<'_>, expected: &Expected<'_>) -> Result<(), String> {
     match expected.kind {
         Kind::Precert => {
             absent(read, oid::SCT_LIST, "SCT list")?;
-            exactly(read, oid::POISON, "poison", true, POISON_VALUE)
+            exactly(read, oid::POISON, "poison", true, bare(POISON_VALUE))
         }
         Kind::Leaf | Kind::LeafWithoutLog => Ok(()),
     }
@@ -223,11 +229,7 @@ pub(super) fn sct_list(read: &Reading<'_>, expected: &Expected<'_>) -> Result<()
 
 /// RFC 6962 §3.3: OCTET STRING { u16 total, u16 length, SCT }. Python and Rust clients refuse two.
 fn one_sct(value: &[u8]) -> Option<()> {
-    let (_, octets) = x509_parser::asn1_rs::Any::from_der(value).ok()?;
-    if tlv(OCTET_STRING, &[octets.data]) != value {
-        return None;
-    }
-    let list = all_of_u16(octets.data)?;
+    let list = all_of_u16(content(OCTET_STRING, value)?)?;
     let sct = all_of_u16(list)?;
     let ([0 /* v1 */], rest) = sct.split_at_checked(1)? else {
         return None;
@@ -282,35 +284,31 @@ pub(super) fn crl_distribution_point(
         return Err(format!("CRL URL {url:?} is not http"));
     }
     // DistributionPoint { [0] distributionPoint { [0] fullName { [6] URI } } }
-    let name = tlv(URI_NAME, &[url.as_bytes()]);
-    let point = tlv(SEQUENCE, &[&tlv(0xa0, &[&tlv(0xa0, &[&name])])]);
-    let want = tlv(SEQUENCE, &[&point]);
-    exactly(
-        read,
-        oid::CRL_DISTRIBUTION_POINTS,
-        "CRL distribution point",
-        false,
-        &want,
-    )
+    let want = Nested {
+        tags: &[SEQUENCE, SEQUENCE, 0xa0, 0xa0, URI_NAME],
+        content: url.as_bytes(),
+    };
+    let name = "CRL distribution point";
+    exactly(read, oid::CRL_DISTRIBUTION_POINTS, name, false, want)
 }
 
 fn required<'r, 'a>(
     read: &'r Reading<'a>,
-    oid: &[u8],
+    oid: Name,
     name: &str,
 ) -> Result<&'r X509Extension<'a>, String> {
     read.extension(oid)
         .ok_or_else(|| format!("{name} is absent"))
 }
 
-fn absent(read: &Reading<'_>, oid: &[u8], name: &str) -> Result<(), String> {
+fn absent(read: &Reading<'_>, oid: Name, name: &str) -> Result<(), String> {
     match read.count(oid) {
         0 => Ok(()),
         n => Err(format!("{name} is present ({n} times)")),
     }
 }
 
-fn once(read: &Reading<'_>, oid: &[u8], name: &str) -> Result<(), String> {
+fn once(read: &Reading<'_>, oid: Name, name: &str) -> Result<(), String> {
     match read.count(oid) {
         1 => Ok(()),
         n => Err(format!("{name} is present {n} times, not once")),
@@ -330,13 +328,26 @@ fn criticality(extension: &X509Extension<'_>, want: bool, name: &str) -> Result<
 /// The extension stands there once, with this criticality and exactly this value.
 fn exactly(
     read: &Reading<'_>,
-    oid: &[u8],
+    oid: Name,
     name: &str,
     critical: bool,
-    value: &[u8],
+    value: Nested<'_>,
 ) -> Result<(), String> {
     let extension = required(read, oid, name)?;
     once(read, oid, name)?;
     criticality(extension, critical, name)?;
-    same_bytes(name, extension.value, value)
+    same_value(name, extension.value, value)
+}
+
+/// These octets and nothing around them.
+fn bare(content: &[u8]) -> Nested<'_> {
+    Nested { tags: &[], content }
+}
+
+/// `got` against `want`, which is written out only where they differ.
+fn same_value(name: &str, got: &[u8], want: Nested<'_>) -> Result<(), String> {
+    match want.is(got) {
+        true => Ok(()),
+        false => same_bytes(name, got, &want.to_vec()),
+    }
 }

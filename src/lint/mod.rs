@@ -15,9 +15,9 @@ mod reading;
 mod tbs;
 
 use std::fmt;
+use std::ops::Range;
 
 use self::reading::Reading;
-use crate::hash::sha256;
 use crate::time::UnixSeconds;
 use crate::x509::SignatureAlgorithm;
 
@@ -127,24 +127,36 @@ const fn rule(id: &'static str, summary: &'static str, check: Check) -> Rule {
 /// The rule that bytes break which are no certificate at all.
 const NOT_READABLE: &str = "c00";
 
-/// Evidence that a TBSCertificate passed every rule. It names the bytes it is about, so it
-/// cannot vouch for others; it is used up by the signature.
-#[derive(Debug)]
+/// Evidence that a TBSCertificate passed every rule. It holds the bytes it is about, so it cannot
+/// vouch for others; it is used up by the signature.
 pub struct Linted {
-    tbs_sha256: [u8; 32],
+    der: Vec<u8>,
+    tbs: Range<usize>,
 }
 
 impl Linted {
-    /// SHA-256 of the TBSCertificate that was linted.
-    pub fn tbs_sha256(&self) -> &[u8; 32] {
-        &self.tbs_sha256
+    /// The TBSCertificate that was linted.
+    pub fn tbs(&self) -> &[u8] {
+        &self.der[self.tbs.clone()]
+    }
+
+    /// The certificate around it.
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+}
+
+/// Bytes in hex would fill a screen.
+impl fmt::Debug for Linted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Linted({} octets)", self.der.len())
     }
 }
 
 /// Lints the TBSCertificate inside `der`, a Certificate whose signature may be a zero-length
 /// BIT STRING: the signature is not read, so it makes no difference.
-pub fn certificate(der: &[u8], expected: &Expected<'_>) -> Result<Linted, Findings> {
-    let reading = Reading::of(der).map_err(|what| {
+pub fn certificate(der: Vec<u8>, expected: &Expected<'_>) -> Result<Linted, Findings> {
+    let reading = Reading::of(&der).map_err(|what| {
         Findings(vec![Finding {
             rule: NOT_READABLE,
             what,
@@ -161,9 +173,8 @@ pub fn certificate(der: &[u8], expected: &Expected<'_>) -> Result<Linted, Findin
         })
         .collect();
     if findings.is_empty() {
-        Ok(Linted {
-            tbs_sha256: sha256(&[reading.tbs_der()]),
-        })
+        let tbs = reading.tbs();
+        Ok(Linted { der, tbs })
     } else {
         Err(Findings(findings))
     }

@@ -29,6 +29,7 @@ use crate::hash::sha256;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PossessedKey {
     spki_der: Vec<u8>,
+    spki_hash: [u8; 32],
     kind: KeyKind,
 }
 
@@ -37,6 +38,7 @@ impl PossessedKey {
     fn proven(key: SubjectKey) -> Self {
         Self {
             kind: key.kind(),
+            spki_hash: sha256(&[key.spki_der()]),
             spki_der: key.into_spki_der(),
         }
     }
@@ -53,7 +55,7 @@ impl PossessedKey {
 
     /// SHA-256 of [`Self::spki_der`]: the name under which records and blocks know this key.
     pub fn spki_hash(&self) -> [u8; 32] {
-        sha256(&[&self.spki_der])
+        self.spki_hash
     }
 }
 

@@ -54,8 +54,15 @@ impl SignatureAlgorithm {
     }
 
     /// AlgorithmIdentifier, DER; parameters are absent (RFC 5758 §3.2).
-    pub fn identifier(self) -> Vec<u8> {
-        der::sequence(&[&der::tlv(tag::OID, &[self.oid()])])
+    pub fn identifier(self) -> &'static [u8] {
+        match self {
+            Self::EcdsaP256Sha256 => {
+                &[0x30, 10, tag::OID, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2]
+            }
+            Self::EcdsaP384Sha384 => {
+                &[0x30, 10, tag::OID, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 3]
+            }
+        }
     }
 
     /// The algorithm of an AlgorithmIdentifier, if it is one of ours in its only form.
@@ -142,8 +149,10 @@ mod tests {
     fn an_algorithm_is_found_again_by_its_identifier() {
         for algorithm in SignatureAlgorithm::ALL {
             let identifier = algorithm.identifier();
+            let named = der::tlv(tag::OID, &[algorithm.oid()]);
+            assert_eq!(identifier, der::sequence(&[&named]));
             assert_eq!(
-                SignatureAlgorithm::from_identifier(&identifier),
+                SignatureAlgorithm::from_identifier(identifier),
                 Some(*algorithm)
             );
         }

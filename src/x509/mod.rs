@@ -8,3 +8,4 @@ mod time;
 
 pub use algorithm::{BadSignature, SignatureAlgorithm, key_identifier, subject_public_key};
 pub use certificate::{Certificate, CertificateError, Extension, MAX_CERTIFICATE};
+pub use time::put_time;

@@ -1,7 +1,10 @@
 //! Validity times (RFC 5280 §4.1.2.5): UTCTime through 2049, GeneralizedTime from 2050, whole
 //! seconds, always Z. Other spellings of the same moment are refused.
 
-use crate::der::{Element, tag};
+use jiff::Timestamp;
+use jiff::tz::Offset;
+
+use crate::der::{Backwards, Element, tag};
 use crate::time::UnixSeconds;
 
 /// The moment, or `None` if it is not written as RFC 5280 demands.
@@ -25,6 +28,29 @@ pub(super) fn read(element: &Element<'_>) -> Option<UnixSeconds> {
         jiff::civil::DateTime::new(year, two(0)?, two(2)?, two(4)?, two(6)?, two(8)?, 0).ok()?;
     let at = at.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
     Some(UnixSeconds(at.timestamp().as_second()))
+}
+
+/// Writes the moment; `None`, and nothing written, before 1950 and where the calendar ends in 9999.
+pub fn put_time(out: &mut Backwards, at: UnixSeconds) -> Option<()> {
+    let at = Offset::UTC.to_datetime(Timestamp::from_second(at.0).ok()?);
+    let year = at.year();
+    let mut text = *b"YYYYMMDDhhmmssZ";
+    let (month, day) = (at.month().into(), at.day().into());
+    let (hour, minute, second) = (at.hour().into(), at.minute().into(), at.second().into());
+    let numbers = [year / 100, year % 100, month, day, hour, minute, second];
+    for (two, number) in text.chunks_exact_mut(2).zip(numbers) {
+        let number = u8::try_from(number).ok()?;
+        two.copy_from_slice(&[b'0' + number / 10, b'0' + number % 10]);
+    }
+    let (tag, digits) = match year {
+        1950..=2049 => (tag::UTC_TIME, &text[2..]),
+        2050..=9999 => (tag::GENERALIZED_TIME, &text[..]),
+        _ => return None,
+    };
+    let mark = out.len();
+    out.put(digits);
+    out.header(tag, mark);
+    Some(())
 }
 
 fn digits(text: &[u8]) -> Option<i16> {
@@ -59,6 +85,31 @@ mod tests {
         assert_eq!(utc("500101000000Z"), Some(UnixSeconds(-631_152_000)));
         assert_eq!(generalized("20491231235959Z"), None);
         assert_eq!(at(tag::OCTET_STRING, "261121120000Z"), None);
+    }
+
+    #[test]
+    fn what_is_written_is_read_back_and_nothing_else_is_written() {
+        // 1950-01-01, the last second before 1970, a leap day, both sides of 2050, the last the calendar has.
+        for seconds in [
+            -631_152_000,
+            -1,
+            1_709_208_000,
+            2_524_607_999,
+            2_524_608_000,
+            253_402_207_200,
+        ] {
+            let mut out = Backwards::with_room(0);
+            assert_eq!(put_time(&mut out, UnixSeconds(seconds)), Some(()));
+            let mut reader = crate::der::Reader::new(out.written());
+            let element = reader.any().unwrap();
+            assert_eq!(read(&element), Some(UnixSeconds(seconds)));
+            assert_eq!(reader.end(), Ok(()));
+        }
+        for seconds in [-631_152_001, 253_402_207_201, i64::MIN, i64::MAX] {
+            let mut out = Backwards::with_room(0);
+            assert_eq!(put_time(&mut out, UnixSeconds(seconds)), None);
+            assert!(out.is_empty());
+        }
     }
 
     #[test]

@@ -144,7 +144,7 @@ impl Shared {
         let precert = Certificate::from_der(precert_der.clone()).unwrap();
         let entry = PreEntry::new(
             precert_der.clone(),
-            chain.collect(),
+            chain.collect::<Vec<_>>(),
             &self.issuer_spki,
             without_poison(precert.tbs()),
             precert.not_after(),

@@ -298,7 +298,7 @@ impl Fixture {
             issuer_claim: ISSUER,
             identity: identity.collect(),
         };
-        certificate(der, &expected)
+        certificate(der.to_vec(), &expected)
     }
 }
 

@@ -3,9 +3,9 @@
 use proptest::prelude::*;
 
 use super::world::{World, extension};
-use crate::ca::encode;
+use crate::ca::encode::Last;
 use crate::ca::pair::{Final, PairError, check};
-use crate::der::{self, Reader, tag};
+use crate::der::{self, Backwards, Reader, tag};
 use crate::x509::{Certificate, SignatureAlgorithm, oid};
 
 fn pair() -> (Vec<u8>, Vec<u8>) {
@@ -17,7 +17,7 @@ fn pair() -> (Vec<u8>, Vec<u8>) {
 }
 
 /// The fields of a TBSCertificate, the extensions one by one.
-fn take_apart(tbs: &[u8]) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
+pub(super) fn take_apart(tbs: &[u8]) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
     let all = |content| {
         let mut reader = Reader::new(content);
         let mut out = Vec::new();
@@ -37,7 +37,7 @@ fn take_apart(tbs: &[u8]) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
     )
 }
 
-fn put_together(fields: &[Vec<u8>], extensions: &[Vec<u8>]) -> Vec<u8> {
+pub(super) fn put_together(fields: &[Vec<u8>], extensions: &[Vec<u8>]) -> Vec<u8> {
     let list = der::sequence(&[&extensions.concat()]);
     let list = der::tlv(tag::context_constructed(3), &[&list]);
     der::sequence(&[&fields.concat(), &list])
@@ -119,8 +119,13 @@ fn where_poison_and_list_stand_does_not_matter() {
 #[test]
 fn there_is_exactly_one_poison_and_one_list() {
     let (precert, final_) = pair();
-    let list = encode::sct_list(&[0, 0]);
-    let more = |tbs: &[u8], extension: &[u8]| encode::append(tbs, extension).unwrap();
+    let more = |tbs: &[u8], last: Last<'_>| {
+        let mut extension = Backwards::with_room(0);
+        last.put(&mut extension);
+        let (fields, mut extensions) = take_apart(tbs);
+        extensions.push(extension.into_written());
+        put_together(&fields, &extensions)
+    };
     let none = |tbs: &[u8]| {
         let (fields, mut extensions) = take_apart(tbs);
         extensions.pop();
@@ -136,17 +141,17 @@ fn there_is_exactly_one_poison_and_one_list() {
     };
     let logged = |precert: &[u8], final_: &[u8]| check(precert, final_, Final::Logged);
     assert_eq!(logged(&none(&precert), &final_), poison(0, 0));
+    assert_eq!(logged(&more(&precert, Last::Poison), &final_), poison(2, 0));
+    assert_eq!(logged(&precert, &more(&final_, Last::Poison)), poison(1, 1));
     assert_eq!(
-        logged(&more(&precert, &encode::poison()), &final_),
-        poison(2, 0)
+        logged(&more(&precert, Last::SctList(&[0, 0])), &final_),
+        lists(1, 1, 1)
     );
-    assert_eq!(
-        logged(&precert, &more(&final_, &encode::poison())),
-        poison(1, 1)
-    );
-    assert_eq!(logged(&more(&precert, &list), &final_), lists(1, 1, 1));
     assert_eq!(logged(&precert, &none(&final_)), lists(0, 0, 1));
-    assert_eq!(logged(&precert, &more(&final_, &list)), lists(0, 2, 1));
+    assert_eq!(
+        logged(&precert, &more(&final_, Last::SctList(&[0, 0]))),
+        lists(0, 2, 1)
+    );
     let without = |final_: &[u8]| check(&precert, final_, Final::WithoutLog);
     assert_eq!(without(&final_), lists(0, 1, 0));
     assert_eq!(without(&none(&final_)), Ok(()));

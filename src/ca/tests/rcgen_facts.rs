@@ -148,7 +148,7 @@ fn a_requests_key_type_is_guessed_from_its_signature() {
     let signature: p384::ecdsa::DerSignature = key.sign_prehash(hash.as_ref()).unwrap();
     let request = der::sequence(&[
         &info,
-        &crate::x509::SignatureAlgorithm::EcdsaP256Sha256.identifier(),
+        crate::x509::SignatureAlgorithm::EcdsaP256Sha256.identifier(),
         &der::bit_string(signature.as_bytes()),
     ]);
     let read = rcgen::CertificateSigningRequestParams::from_der(&request.into()).unwrap();

@@ -204,7 +204,7 @@ impl Draft {
         let tbs = der::sequence(&[
             &[0xa0, 3, 2, 1, 2],
             &der::unsigned(&[0x11; 19]),
-            &algorithm,
+            algorithm,
             &self.issuer,
             &der::sequence(&[&time(self.not_before), &time(self.not_after)]),
             &self.subject,
@@ -212,7 +212,7 @@ impl Draft {
             &der::tlv(tag::context_constructed(3), &[&list]),
         ]);
         let signature = der::bit_string(&key.signature(&tbs));
-        Certificate::from_der(der::sequence(&[&tbs, &algorithm, &signature])).unwrap()
+        Certificate::from_der(der::sequence(&[&tbs, algorithm, &signature])).unwrap()
     }
 }
 
@@ -358,7 +358,7 @@ impl World {
         longest.unwrap()
     }
     pub(super) fn seal(&self, precert: Signed<Precert>) -> Signed<Leaf> {
-        let sct = self.sct(&precert.entry());
+        let sct = self.sct(precert.entry());
         self.sign(precert.seal(vec![sct]).unwrap())
     }
 }
