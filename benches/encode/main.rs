@@ -104,9 +104,10 @@ impl World {
             spki: ca.signer.spki().to_vec(),
             signature: der::sequence(&[&der::unsigned(&[0x7f; 32]), &der::unsigned(&[0x7f; 32])]),
         };
+        let profile = LeafProfile::new("leaf-v1", 600, 0, None).unwrap();
         let mut world = Self {
-            authority: Arc::new(ca.authority),
-            profile: Arc::new(LeafProfile::new("leaf-v1", 600, 0, None).unwrap()),
+            authority: Arc::new(ca.authority.with_profile(&profile)),
+            profile: Arc::new(profile),
             serial: Serial::draw(InstanceId::FIRST, &SystemEntropy),
             key: possessed(&principal).into(),
             principal: principal.into(),

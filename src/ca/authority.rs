@@ -249,6 +249,7 @@ impl Authority {
         self.profiles.contains(&profile.hash())
     }
     /// The same CA, its leaves written by `encoder`.
+    #[must_use]
     pub fn with_encoder(self, encoder: Encoder) -> Self {
         Self { encoder, ..self }
     }

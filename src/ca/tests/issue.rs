@@ -275,7 +275,7 @@ fn exactly_one_sct_seals() {
 fn whatever_sct_is_believed_fits_the_final() {
     let world = p256_world();
     let precert = world.precertificate();
-    let longest = world.longest_sct(&precert.entry());
+    let longest = world.longest_sct(precert.entry());
     let tbs = precert.seal(vec![longest]).unwrap();
     let leaf = read(world.sign(tbs).der());
     let list = leaf.extension(oid::SCT_LIST).unwrap();
@@ -406,7 +406,7 @@ fn claims_too_long_together_are_the_tokens_fault_before_anything_is_signed() {
 
     // With the longest SCT as well the final is linted, and as long as it may be.
     let precert = world.sign(precert(longest).unwrap());
-    let sct = world.longest_sct(&precert.entry());
+    let sct = world.longest_sct(precert.entry());
     let leaf = world.sign(precert.seal(vec![sct]).unwrap());
     assert!((16_376..=16_384).contains(&leaf.der().len()));
 }

@@ -122,10 +122,10 @@ impl<'t> Tables<'t> {
             Op::Final { serial, encoded } => self.put_final(serial, encoded),
             Op::Abandon { serials, at } => {
                 for serial in serials {
-                    if let Some(since) = self.at(serial)? {
-                        if self.close(since, serial)?.is_some() {
-                            self.abandoned.insert((since, serial.octets()), at)?;
-                        }
+                    if let Some(since) = self.at(serial)?
+                        && self.close(since, serial)?.is_some()
+                    {
+                        self.abandoned.insert((since, serial.octets()), at)?;
                     }
                 }
                 Ok(Ok(Done::Written))
