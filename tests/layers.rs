@@ -61,7 +61,7 @@ const HOUSE: &[Room] = &[
     room("trust", Decisions, &["ct", "time"]),
     room("verify", Decisions, &["ct", "der", "hash", "hex", "identity", "time", "trust", "x509"]),
 
-    room("issuance", Services, &["audit", "ca", "ct", "entropy", "fault", "hex", "identity", "possession", "time", "token"]),
+    room("issuance", Services, &["audit", "ca", "ct", "entropy", "fault", "hash", "hex", "identity", "possession", "time", "token"]),
 
     room("token::discovery", Adapters, &["token"]),
     room("ct::memory", Adapters, &["ct", "merkle", "time"]),
@@ -76,7 +76,7 @@ const HOUSE: &[Room] = &[
     room("server", Doors, &["entropy", "fault", "issuance", "json", "possession", "telemetry", "time", "x509"]),
     room("instance", Doors, &[
         "ca", "config", "ct", "ct::memory", "ct::rfc6962", "entropy", "identity", "issuance", "keys",
-        "server", "store", "system", "time", "token", "token::discovery", "trust", "x509",
+        "possession", "server", "store", "system", "time", "token", "token::discovery", "trust", "x509",
     ]),
     room("dev", Doors, &[
         "ca", "config", "ct", "ct::memory", "entropy", "hex", "instance", "issuance", "keys", "possession",

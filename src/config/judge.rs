@@ -182,6 +182,7 @@ fn judge_ca(raw: raw::Ca) -> Result<CaSettings, Error> {
         passphrase: raw.passphrase.map(SecretString::from),
         profile,
         algorithms,
+        weak_keys: raw.weak_keys,
     })
 }
 

@@ -46,6 +46,7 @@ pub(super) struct Ca {
     pub(super) backdate: String,
     pub(super) crl_url: Option<String>,
     pub(super) algorithms: Vec<String>,
+    pub(super) weak_keys: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]

@@ -69,6 +69,7 @@ pub const SETTINGS: &[Setting] = &[
             r#"["ecdsa-sha2-256-nistp256", "ecdsa-sha2-384-nistp384", "ecdsa-sha2-512-nistp521", "rsa-sign-pkcs1-2048-sha256", "rsa-sign-pkcs1-3072-sha256", "rsa-sign-pkcs1-4096-sha256", "ed25519"]"#,
         ),
     ),
+    setting("ca.weak_keys", Kind::Text, None),
     setting("ct.mode", Kind::Text, Some("\"required\"")),
     setting("ct.deadline", Kind::Text, Some("\"4s\"")),
     setting("ct.insecure_memory_log", Kind::Bool, Some("false")),

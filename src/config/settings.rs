@@ -69,6 +69,8 @@ pub struct CaSettings {
     pub profile: LeafProfile,
     /// Which keys are certified.
     pub algorithms: AlgorithmList,
+    /// File of known weak keys, which are refused.
+    pub weak_keys: Option<PathBuf>,
 }
 
 /// Certificate transparency.

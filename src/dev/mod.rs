@@ -24,7 +24,7 @@ use crate::entropy::Entropy;
 use crate::instance::{self, Blueprint, Listeners, PublishedLog, Running, parts};
 use crate::issuance::{self, CtMode};
 use crate::keys::ephemeral::{DevelopmentCa, DevelopmentError};
-use crate::possession::AlgorithmList;
+use crate::possession::{AlgorithmList, WeakKeys};
 use crate::server::{ConnectionLimits, serve};
 use crate::store::audit_file::{self, AuditFile};
 use crate::store::redb::{self, RedbStore};
@@ -195,6 +195,7 @@ pub async fn start(options: Options) -> Result<Dev, Error> {
                 entropy: entropy.clone(),
                 instance: InstanceId::FIRST,
                 permitted: AlgorithmList::all(),
+                weak_keys: WeakKeys::default(),
                 monotonic: Some(Arc::new(move || started.elapsed())),
                 probe: issuance::no_probe(),
             },

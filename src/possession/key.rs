@@ -11,6 +11,7 @@ use crate::der::{self, tag};
 use crate::fault::Reason;
 use crate::x509::{oid, pem};
 use aws_lc_rs::signature::ParsedPublicKey;
+use curve25519_dalek::edwards::CompressedEdwardsY;
 
 /// The largest key text that is looked at; an RSA-4096 key in PEM takes 800 bytes.
 pub const KEY_BYTES_MAX: usize = 16 * 1024;
@@ -230,7 +231,12 @@ fn ed25519(spki: &Spki<'_>) -> Result<KeyKind, KeyError> {
     if !is_below_p(point) {
         return Err(KeyError::Ed25519Encoding);
     }
-    Ok(policy::ed25519(point)?)
+    // aws-lc-rs looks at this only when it verifies, where it would be the proof's fault.
+    let Some(point) = CompressedEdwardsY(*point).decompress() else {
+        let kind = KeyKind::Ed25519;
+        return Err(KeyError::PointNotOnCurve { kind });
+    };
+    Ok(policy::ed25519(&point)?)
 }
 
 /// Whether the little-endian y, its sign bit aside, is below p = 2^255 - 19.

@@ -4,7 +4,8 @@ use crate::world::{TestKey, one_line_pem, pem, spki, tlv};
 use shortleaf::der;
 use shortleaf::fault::Reason;
 use shortleaf::possession::{
-    self, AlgorithmList, CSR_BYTES_MAX, CsrError, Error, Hash, KeyError, KeyKind, Scheme, SpkiError,
+    self, AlgorithmList, CSR_BYTES_MAX, CsrError, Error, Hash, KeyError, KeyKind, KeyPolicy,
+    Scheme, SpkiError,
 };
 
 const LABEL: &str = "CERTIFICATE REQUEST";
@@ -14,7 +15,7 @@ const RSA_SHA256: &[u8] = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b\x05\x00
 const ED25519: &[u8] = b"\x06\x03\x2b\x65\x70";
 
 fn possess(csr: &[u8]) -> Result<Vec<u8>, Error> {
-    possession::by_csr(csr, &AlgorithmList::all()).map(|key| key.spki_der().to_vec())
+    possession::by_csr(csr, &AlgorithmList::all().into()).map(|key| key.spki_der().to_vec())
 }
 
 fn possess_der(der: &[u8]) -> Result<Vec<u8>, Error> {
@@ -299,7 +300,7 @@ fn an_algorithm_of_another_family_cannot_be_the_keys() {
 fn a_pair_off_the_list_is_refused() {
     let key = TestKey::generate(KeyKind::EcdsaP256);
     let csr = pem(LABEL, &Request::of(&key).signed_by(&key));
-    let list = AlgorithmList::from_names(["ed25519"]).unwrap();
+    let list = KeyPolicy::from(AlgorithmList::from_names(["ed25519"]).unwrap());
     assert_eq!(
         possession::by_csr(csr.as_bytes(), &list).unwrap_err(),
         Error::NotPermitted {

@@ -65,6 +65,13 @@ impl TestKey {
         }
     }
 
+    /// The content of the modulus, an RSA key's first number.
+    pub(crate) fn modulus(&self) -> Vec<u8> {
+        // SEQUENCE { INTEGER modulus, INTEGER 65537 }, the first two with lengths of two octets.
+        let bits = self.bits();
+        bits[8..bits.len() - 5].to_vec()
+    }
+
     /// A proof of possession.
     pub(crate) fn sign(&self, challenge: &[u8]) -> Vec<u8> {
         let random = SystemRandom::new();
