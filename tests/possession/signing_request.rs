@@ -170,6 +170,46 @@ fn duplicate_attributes_are_noise() {
 }
 
 #[test]
+fn subject_and_attributes_have_their_structure_and_any_content() {
+    let key = TestKey::generate(KeyKind::EcdsaP256);
+    let with = |subject: Vec<u8>, attributes: Vec<u8>| {
+        let request = Request {
+            subject: tlv(0x30, &subject),
+            attributes: tlv(0xa0, &attributes),
+            ..Request::of(&key)
+        };
+        possess_der(&request.signed_by(&key))
+    };
+    let pair = |value: &[u8]| tlv(0x30, &[b"\x06\x03\x55\x04\x03", value].concat());
+    let nonsense = tlv(0x24, b"\xff\x00 not even DER");
+    let set = |content: &[u8]| tlv(0x31, content);
+
+    let names = [set(&pair(&nonsense)), set(&pair(b"\x05\x00").repeat(2))].concat();
+    assert_eq!(with(names, vec![]), Ok(key.spki()));
+    assert_eq!(with(vec![], pair(&set(&nonsense))), Ok(key.spki()));
+
+    let noise = Err(Error::Csr(CsrError::Noise));
+    for subject in [
+        set(b""),
+        pair(b"\x05\x00"),
+        set(&tlv(0x30, b"\x06\x03\x55\x04\x03")),
+        set(&pair(b"\x05\x00\x05\x00")),
+        set(b"\x30\x00"),
+        tlv(0x30, &set(&pair(b"\x05\x00"))),
+    ] {
+        assert_eq!(with(subject, vec![]), noise);
+    }
+    for attributes in [
+        pair(&nonsense),
+        set(b""),
+        pair(b""),
+        pair(b"\x31\x00\x31\x00"),
+    ] {
+        assert_eq!(with(vec![], attributes), noise);
+    }
+}
+
+#[test]
 fn the_version_is_zero() {
     let key = TestKey::generate(KeyKind::EcdsaP256);
     for version in [&[1][..], &[2], &[0, 0]] {
