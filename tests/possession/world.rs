@@ -1,4 +1,5 @@
 //! Keys that can sign, one of each kind, made by aws-lc-rs; and the few writers the tests need.
+#![allow(dead_code, reason = "each test binary uses its own part of this")]
 
 use aws_lc_rs::encoding::AsDer as _;
 use aws_lc_rs::rand::SystemRandom;
