@@ -89,6 +89,8 @@ pub(super) struct Issuer {
     #[serde(default)]
     pub(super) skip_email_verification: bool,
     #[serde(default)]
+    pub(super) allow_private_network: bool,
+    #[serde(default)]
     pub(super) insecure_loopback_http: bool,
 }
 

@@ -106,6 +106,7 @@ pub const REPEATED: &[Repeated] = &[
             "ca_file",
             "jwks_hosts",
             "skip_email_verification",
+            "allow_private_network",
             "insecure_loopback_http",
         ],
     },

@@ -167,6 +167,8 @@ pub struct IssuerSettings {
     pub jwks_hosts: Vec<String>,
     /// Believe unverified addresses.
     pub skip_email_verification: bool,
+    /// Https to addresses that are not public.
+    pub allow_private_network: bool,
     /// Plain http to loopback.
     pub insecure_loopback_http: bool,
 }

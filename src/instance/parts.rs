@@ -188,9 +188,9 @@ pub fn blueprint(settings: Settings) -> Result<Blueprint, Error> {
     let started = Instant::now();
     let (authority, signer) = open_authority(&settings.ca, now.seconds())?;
     let weak_keys = weak_keys(settings.ca.weak_keys.as_deref())?;
-    let issuer_keys = keys(&settings.issuers)?;
+    let issuer_keys = Arc::new(keys(&settings.issuers)?);
     // Start-up does not wait for anybody; the first request usually finds the keys there.
-    issuer_keys.prefetch();
+    issuer_keys.attend();
     let (ct, logs) = open_logs(&settings.ct, authority.issuing().not_before())?;
     make_private(&settings.state_dir)?;
     let audit_path = settings.state_dir.join("audit.log");
@@ -215,7 +215,7 @@ pub fn blueprint(settings: Settings) -> Result<Blueprint, Error> {
         drain: settings.server.drain,
         issuance: issuance::Parts {
             issuers: trusted(&settings.issuers)?,
-            keys: Arc::new(issuer_keys),
+            keys: issuer_keys,
             authority: Arc::new(authority),
             signer: Arc::new(signer),
             profile: Arc::new(settings.ca.profile),
@@ -436,12 +436,13 @@ pub fn keys(issuers: &[IssuerSettings]) -> Result<HttpKeys, Error> {
             Ok(IssuerKeysConfig {
                 issuer: issuer_url(&issuer.url)?,
                 source: match &issuer.jwks_file {
-                    Some(path) => KeysFrom::StaticJwks(read(path)?),
+                    Some(path) => KeysFrom::JwksFile(path.clone()),
                     None => KeysFrom::Discovery,
                 },
+                allow_private_network: issuer.allow_private_network,
                 allow_insecure_http_loopback: issuer.insecure_loopback_http,
                 jwks_hosts: issuer.jwks_hosts.clone(),
-                ca_pem: read_optional(issuer.ca_file.as_deref())?,
+                ca_file: issuer.ca_file.clone(),
             })
         })
         .collect();

@@ -26,6 +26,7 @@ pub async fn verify(
         .await?;
     let signed = key.verify(raw.algorithm, raw.signing_input(), raw.signature());
     if signed.is_err() {
+        keys.did_not_verify(&policy.issuer);
         return Err(Error::SignatureInvalid {
             issuer: policy.issuer.clone(),
             kid: raw.kid,
