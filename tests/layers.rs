@@ -51,7 +51,7 @@ const HOUSE: &[Room] = &[
     room("merkle", Vocabulary, &["hash", "hex"]),
     room("x509", Vocabulary, &["der", "hex", "time"]),
 
-    room("token", Decisions, &["fault", "hash", "hex", "json", "time"]),
+    room("token", Decisions, &["fault", "hash", "hex", "json", "possession", "time"]),
     room("identity", Decisions, &["fault", "json", "token"]),
     room("possession", Decisions, &["der", "fault", "hash", "x509"]),
     room("lint", Decisions, &["hash", "hex", "time", "x509"]),

@@ -26,6 +26,7 @@ pub use key::{KEY_BYTES_MAX, KeyError, SubjectKey};
 pub use policy::Insecure;
 pub use refused::{KeyPolicy, WEAK_KEYS_BYTES_MAX, WEAK_KEYS_MAX, WeakKeys, WeakKeysError};
 pub use spki::SpkiError;
+pub(crate) use weak_primes::is_factorable;
 
 use crate::fault::Reason;
 use crate::hash::sha256;

@@ -44,6 +44,11 @@ pub(super) fn refuse(modulus: &[u8]) -> Result<(), Insecure> {
     }
 }
 
+/// Whether somebody else could factor this odd modulus: for keys that are not a caller's.
+pub(crate) fn is_factorable(modulus: &[u8]) -> bool {
+    refuse(modulus).is_err()
+}
+
 /// Whether the modulus is a power of 65537 modulo every small prime at once.
 ///
 /// The flawed library made primes of the form k·M + (65537^a mod M), M a product of the first

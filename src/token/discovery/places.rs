@@ -82,6 +82,7 @@ fn is_plain(url: &Url) -> bool {
 mod tests {
     use super::*;
     use crate::token::IssuerUrl;
+    use crate::token::metadata::ProviderMetadata;
 
     fn places(issuer: &str, jwks_hosts: &[&str], loopback: bool) -> Result<Places, ConfigError> {
         let mut config = IssuerKeysConfig::discovery(IssuerUrl::new(issuer).unwrap());
@@ -149,19 +150,20 @@ mod tests {
 
     #[test]
     fn googles_keys_are_where_google_keeps_them() {
-        let keys = "https://www.googleapis.com/oauth2/v3/certs";
-        assert!(
-            places("https://accounts.google.com", &[], false)
-                .unwrap()
-                .check(keys)
-                .is_ok()
-        );
-        assert!(
-            places("https://accounts.google.com.evil.example", &[], false)
-                .unwrap()
-                .check(keys)
-                .is_err()
-        );
+        let google = IssuerUrl::new("https://accounts.google.com").unwrap();
+        let document = include_bytes!("../../../testdata/discovery/google.json");
+        let keys = ProviderMetadata::parse(document, &google).unwrap().jwks_uri;
+        assert_eq!(keys, "https://www.googleapis.com/oauth2/v3/certs");
+        let its = places(google.as_str(), &[], false).unwrap();
+        assert!(its.check(&keys).is_ok());
+        assert!(its.check("https://storage.googleapis.com/keys").is_err());
+        for other in [
+            "https://accounts.google.com.evil.example",
+            "https://accounts.google.com/",
+            "https://issuer.example",
+        ] {
+            assert!(places(other, &[], false).unwrap().check(&keys).is_err());
+        }
     }
 
     #[test]
