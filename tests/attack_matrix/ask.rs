@@ -37,8 +37,13 @@ pub(crate) struct Ask {
 }
 
 impl Ask {
-    /// Where it can be asked: v2 carries the key as text.
+    /// Where it can be asked: v2 carries the key as text, v1 the token in a header, where blanks
+    /// at the ends, line breaks and many kilobytes are something else before they are a token.
     pub(crate) fn doors(&self) -> Vec<Door> {
+        let in_a_header = self.token.bytes().all(|b| b.is_ascii_graphic());
+        if !in_a_header || self.token.len() > 24 * 1024 {
+            return vec![Door::V2];
+        }
         match &self.proof {
             Proof::Key { content, .. } if str::from_utf8(content).is_err() => vec![Door::V1],
             Proof::Key { .. } | Proof::Csr(_) => vec![Door::V2, Door::V1],

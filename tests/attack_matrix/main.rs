@@ -18,6 +18,7 @@
 mod ask;
 #[path = "../world/issuer.rs"]
 mod issuer;
+mod j;
 mod k;
 #[path = "../possession/world.rs"]
 mod keys;
@@ -40,12 +41,19 @@ struct Letter {
     run: fn(&[String]) -> Vec<Report>,
 }
 
-/// The letters that are written. J, H and C are not yet: none of their rows is run or claimed.
-const LETTERS: &[Letter] = &[Letter {
-    name: 'K',
-    rows: 10,
-    run: k::run,
-}];
+/// The letters that are written. H and C are not yet: none of their rows is run or claimed.
+const LETTERS: &[Letter] = &[
+    Letter {
+        name: 'J',
+        rows: 28,
+        run: j::run,
+    },
+    Letter {
+        name: 'K',
+        rows: 10,
+        run: k::run,
+    },
+];
 
 /// A row, or a part of one, that cannot have an input yet.
 struct Waiting {

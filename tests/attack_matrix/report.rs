@@ -38,7 +38,7 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    fn new(row: &str) -> Self {
+    pub(crate) fn new(row: &str) -> Self {
         Self {
             row: row.to_owned(),
             inputs: 0,
@@ -49,7 +49,25 @@ impl Report {
         }
     }
 
-    fn check(&mut self, what: &str, holds: bool, otherwise: impl fmt::Display) {
+    /// One input more, and what came of it.
+    pub(crate) fn saw(&mut self, answer: &Answer) {
+        self.inputs += 1;
+        *self.seen.entry(answer.word()).or_default() += 1;
+        self.slowest = self.slowest.max(answer.took);
+    }
+
+    /// Lays another report of the same row beside this one.
+    pub(crate) fn join(&mut self, other: Self) {
+        self.inputs += other.inputs;
+        self.sent += other.sent;
+        self.slowest = self.slowest.max(other.slowest);
+        self.faults.extend(other.faults);
+        for (word, count) in other.seen {
+            *self.seen.entry(word).or_default() += count;
+        }
+    }
+
+    pub(crate) fn check(&mut self, what: &str, holds: bool, otherwise: impl fmt::Display) {
         if !holds {
             self.faults
                 .push(format!("{}, {what}: {otherwise}", self.row));

@@ -17,7 +17,7 @@ use shortleaf::x509::{SignatureAlgorithm, pem};
 use x509_parser::prelude::*;
 
 use crate::ask::{self, Answer, Ask, Door, Proof};
-use crate::issuer::{Served, wall_clock};
+use crate::issuer::{Issuer, Served, wall_clock};
 use crate::keys::TestKey;
 use crate::log::Log;
 
@@ -41,6 +41,11 @@ pub(crate) struct Site {
 impl Site {
     /// One that refuses the keys with these hashes.
     pub(crate) async fn start(weak_keys: &[[u8; 32]]) -> Self {
+        Self::start_beside(weak_keys, "").await
+    }
+
+    /// The same, with further settings at the end of its configuration.
+    pub(crate) async fn start_beside(weak_keys: &[[u8; 32]], more: &str) -> Self {
         let ca = init::build(
             &init::Request {
                 organization: "attacks.example",
@@ -101,7 +106,7 @@ insecure_loopback_http = true
             second_key = write("second.pub.pem", &ca.log_public_key),
             issuer = issuers.issuer(0).url(),
         );
-        let file = Some(write("shortleaf.toml", &text).into());
+        let file = Some(write("shortleaf.toml", &(text + more)).into());
         let inputs = Inputs {
             file,
             ..Inputs::default()
@@ -143,6 +148,11 @@ insecure_loopback_http = true
     pub(crate) fn token(&self, person: &str) -> String {
         let claims = json!({ "sub": person, "email": person, "email_verified": true });
         self.issuers.issuer(0).token(claims, wall_clock())
+    }
+
+    /// Who vouches for the persons.
+    pub(crate) fn issuer(&self) -> &Issuer {
+        self.issuers.issuer(0)
     }
 
     /// A request with a token of its own.

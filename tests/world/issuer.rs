@@ -91,6 +91,11 @@ impl Issuer {
 
     /// Exactly this header and this payload, whatever they say, signed with `alg`'s key.
     pub(crate) fn sign(&self, alg: Alg, header: &str, payload: &str) -> String {
+        self.sign_octets(alg, header, payload.as_bytes())
+    }
+
+    /// The same for a payload that is no text.
+    pub(crate) fn sign_octets(&self, alg: Alg, header: &str, payload: &[u8]) -> String {
         let input = format!(
             "{}.{}",
             URL_SAFE_NO_PAD.encode(header),
