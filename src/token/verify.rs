@@ -413,6 +413,32 @@ mod tests {
     }
 
     #[test]
+    fn keys_are_doubted_for_a_bad_signature_and_for_nothing_else() {
+        let world = World::new();
+        let doubted = || {
+            world
+                .keys
+                .doubted
+                .load(std::sync::atomic::Ordering::Relaxed)
+        };
+        let good = world.token(&claims());
+        let unknown = HEADER.replace("k1", "k2");
+        let unknown = world
+            .key
+            .token(Algorithm::Es256, &unknown, &claims().to_string());
+        assert!(world.verify(&good).is_ok());
+        assert!(world.verify(&unknown).is_err());
+        assert_eq!(doubted(), 0);
+        let mut forged = claims();
+        forged["sub"] = json!("someone else");
+        let (_, signature) = good.rsplit_once('.').unwrap();
+        let forged = format!("{}.{}.{signature}", b64(HEADER), b64(forged.to_string()));
+        let error = world.verify(&forged).unwrap_err();
+        assert_eq!(error.reason(), Reason::TokenSignatureInvalid);
+        assert_eq!(doubted(), 1);
+    }
+
+    #[test]
     fn uses_are_counted_by_issuer_and_jti() {
         let world = World::new();
         let id = |claims: &serde_json::Value| world.verify(&world.token(claims)).unwrap().id();

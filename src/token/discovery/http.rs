@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::error::Error as StdError;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use reqwest::header::{
@@ -26,6 +27,10 @@ use crate::token::error::excerpt;
 
 /// Largest file of certificate authorities read, in bytes.
 const MAX_CA_BYTES: u64 = 1024 * 1024;
+
+/// For one connection, TLS included; shared by the addresses of a host, so that one that is dead
+/// leaves time for the next.
+const CONNECT_BUDGET: Duration = Duration::from_secs(3);
 
 /// Documents by their URL. Tests have them without a network.
 #[async_trait]
@@ -143,6 +148,7 @@ fn client(names: &Checked) -> ClientBuilder {
         // Two documents do not need streams, and a provider gets no frames to play with.
         .http1_only()
         .timeout(FETCH_BUDGET)
+        .connect_timeout(CONNECT_BUDGET)
         // Minutes pass between fetches: a kept connection would be a dead one.
         .pool_max_idle_per_host(0)
 }
