@@ -15,8 +15,8 @@
 //! everything after some line was written anew. For that, compare [`Summary::head`] with a copy
 //! kept elsewhere.
 
-use std::fmt::Write as _;
-use std::io::{self, BufRead, Read as _};
+use std::fmt;
+use std::io::{self, BufRead, Read as _, Write as _};
 
 use crate::hash::sha256;
 use crate::hex;
@@ -27,16 +27,35 @@ use crate::time::UnixMillis;
 pub const MAX_LINE_BYTES: usize = 256 * 1024;
 
 /// One thing worth remembering.
-#[derive(Clone, Debug)]
-pub struct Event {
+#[derive(Clone, Copy, Debug)]
+pub struct Event<'a> {
     /// What happened: a fixed word (`precert_signing`, `precert_signed`, `issued`, `refused`, …).
     pub kind: &'static str,
     /// When, by the request's clock.
     pub at: UnixMillis,
     /// The request's id.
-    pub request_id: String,
+    pub request_id: &'a str,
     /// Further members, in this order. Never a token, key or proof.
-    pub fields: Vec<(&'static str, String)>,
+    pub fields: &'a [(&'static str, Value<'a>)],
+}
+
+/// What a member holds; a JSON string in the line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Value<'a> {
+    /// Itself.
+    Text(&'a str),
+    /// Lower-case hex.
+    Octets(&'a [u8]),
+}
+
+/// As in the line, without quotes and escapes.
+impl fmt::Display for Value<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Octets(octets) => f.write_str(&hex::encode(octets)),
+        }
+    }
 }
 
 /// Where events go.
@@ -46,7 +65,7 @@ pub struct Event {
 /// Lines keep the order of the calls. After an error nothing may be signed.
 pub trait AuditLog: Send + Sync {
     /// Appends one line.
-    fn append(&self, event: &Event) -> Result<(), Error>;
+    fn append(&self, event: &Event<'_>) -> Result<(), Error>;
 }
 
 /// Why a line could not be written.
@@ -76,26 +95,21 @@ impl Chain {
         &self.head
     }
 
-    /// The event's line, newline included, and the chain that ends in it. Use the second only
-    /// once the first is written.
-    pub fn line(&self, event: &Event) -> (Vec<u8>, Self) {
-        let fields: usize = event
-            .fields
-            .iter()
-            .map(|(n, v)| n.len() + v.len() + 6)
-            .sum();
-        let mut line = String::with_capacity(fields + 320);
-        let _ = write!(line, r#"{{"time":"{}","event":"#, event.at); // a String never fails
-        put_string(&mut line, event.kind);
-        put_member(&mut line, "request", &event.request_id);
-        for (name, value) in &event.fields {
-            put_member(&mut line, name, value);
+    /// Appends the event's line to `out`, newline included. The chain that ends in it: use it only
+    /// once the line is written.
+    pub fn line(&self, event: &Event<'_>, out: &mut Vec<u8>) -> Self {
+        let start = out.len();
+        let _ = write!(out, r#"{{"time":"{}","event":"#, event.at); // a Vec never fails
+        put_string(out, event.kind);
+        put_member(out, "request", Value::Text(event.request_id));
+        for (name, value) in event.fields {
+            put_member(out, name, *value);
         }
-        put_member(&mut line, "prev", &hex::encode(&self.head));
-        let sum = sha256(&[line.as_bytes()]);
-        put_member(&mut line, "sum", &hex::encode(&sum));
-        line.push_str("}\n");
-        (line.into_bytes(), Self { head: sum })
+        put_member(out, "prev", Value::Octets(&self.head));
+        let head = sha256(&[&out[start..]]);
+        put_member(out, "sum", Value::Octets(&head));
+        out.extend_from_slice(b"}\n");
+        Self { head }
     }
 
     /// The chain that ends in `line` (without its newline), if `line` follows this one.
@@ -257,51 +271,56 @@ fn from_hex(digits: &[u8]) -> Option<[u8; 32]> {
     Some(octets)
 }
 
-fn put_member(line: &mut String, name: &str, value: &str) {
-    line.push(',');
+fn put_member(line: &mut Vec<u8>, name: &str, value: Value<'_>) {
+    line.push(b',');
     put_string(line, name);
-    line.push(':');
-    put_string(line, value);
+    line.push(b':');
+    match value {
+        Value::Text(text) => put_string(line, text),
+        Value::Octets(octets) => {
+            line.push(b'"');
+            hex::append(line, octets);
+            line.push(b'"');
+        }
+    }
 }
 
 /// A JSON string (RFC 8259 §7). A request id or claim may hold anything, but never ends a line.
-fn put_string(line: &mut String, text: &str) {
-    line.push('"');
-    let mut plain = 0;
-    for (at, octet) in text.bytes().enumerate() {
-        if matches!(octet, b'"' | b'\\' | 0..=0x1f | 0x7f) {
-            line.push_str(&text[plain..at]);
-            let _ = write!(line, "\\u{octet:04x}"); // a String never fails
-            plain = at + 1;
-        }
+fn put_string(line: &mut Vec<u8>, text: &str) {
+    line.push(b'"');
+    let escaped = |octet: &u8| matches!(octet, b'"' | b'\\' | 0..=0x1f | 0x7f);
+    let mut rest = text.as_bytes();
+    while let Some(at) = rest.iter().position(escaped) {
+        line.extend_from_slice(&rest[..at]);
+        let _ = write!(line, "\\u{:04x}", rest[at]); // a Vec never fails
+        rest = &rest[at + 1..];
     }
-    line.push_str(&text[plain..]);
-    line.push('"');
+    line.extend_from_slice(rest);
+    line.push(b'"');
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn event(kind: &'static str, value: &str) -> Event {
-        Event {
+    /// A line about the serial, and the chain that ends in it.
+    fn line(chain: Chain, kind: &'static str, serial: &str) -> (Vec<u8>, Chain) {
+        let mut line = Vec::new();
+        let event = Event {
             kind,
             at: UnixMillis(1_795_262_400_250),
-            request_id: "r-1".into(),
-            fields: vec![("serial", value.into())],
-        }
+            request_id: "r-1",
+            fields: &[("serial", Value::Text(serial))],
+        };
+        let chain = chain.line(&event, &mut line);
+        (line, chain)
     }
 
     fn three_lines() -> Vec<Vec<u8>> {
         let mut chain = Chain::START;
-        let events = [
-            event("leaf_signing", "01"),
-            event("leaf_signed", "01"),
-            event("issued", "01"),
-        ];
         let mut lines = Vec::new();
-        for event in &events {
-            let (line, next) = chain.line(event);
+        for kind in ["leaf_signing", "leaf_signed", "issued"] {
+            let (line, next) = line(chain, kind, "01");
             lines.push(line);
             chain = next;
         }
@@ -317,7 +336,7 @@ mod tests {
 
     #[test]
     fn a_line_is_one_json_object_with_its_members_in_order() {
-        let (line, _) = Chain::START.line(&event("issued", "0a"));
+        let (line, _) = line(Chain::START, "issued", "0a");
         let line = String::from_utf8(line).unwrap();
         assert!(line.starts_with(
             r#"{"time":"2026-11-21T12:00:00.250Z","event":"issued","request":"r-1","serial":"0a","prev":"000000"#
@@ -363,7 +382,7 @@ mod tests {
     fn a_line_edited_with_a_new_checksum_breaks_the_next_one() {
         let mut lines = three_lines();
         let first = Chain::ending_in(lines[0].trim_ascii_end()).unwrap();
-        lines[1] = first.line(&event("leaf_signed", "99")).0;
+        lines[1] = line(first, "leaf_signed", "99").0;
         assert_eq!(broken_at(&lines), (3, Why::Order));
     }
 
@@ -419,9 +438,14 @@ mod tests {
 
     #[test]
     fn no_value_can_end_a_line_or_forge_a_member() {
-        let mut hostile = event("refused", "x\n\",\"sum\":\"\\");
-        hostile.request_id = "\u{0}\r\n\u{7f}é".into();
-        let (line, chain) = Chain::START.line(&hostile);
+        let hostile = Event {
+            kind: "refused",
+            at: UnixMillis(0),
+            request_id: "\u{0}\r\n\u{7f}é",
+            fields: &[("serial", Value::Text("x\n\",\"sum\":\"\\"))],
+        };
+        let mut line = Vec::new();
+        let chain = Chain::START.line(&hostile, &mut line);
         assert_eq!(line.iter().filter(|octet| **octet == b'\n').count(), 1);
         let value: serde_json::Value = serde_json::from_slice(&line).unwrap();
         assert_eq!(value["request"], "\u{0}\r\n\u{7f}é");

@@ -45,8 +45,8 @@ fn the_documented_file_mentions_every_setting() {
         );
     }
     for repeated in schema::REPEATED {
-        for key in repeated.keys {
-            let path = format!("{}.{key}", repeated.table);
+        for member in repeated.members {
+            let path = format!("{}.{}", repeated.table, member.key);
             assert!(
                 mentioned.contains(&path),
                 "{path} is not in config/shortleaf.toml"
@@ -268,6 +268,73 @@ fn each_refused_value_has_a_twin_that_is_accepted() {
                 base.replace("email", "github-workflow")
             )),
             issuer(&format!("{base}skip_email_verification = true")),
+        ),
+        (
+            "issuer[0].url",
+            issuer(&base.replace("\"https://issuer.example\"", "1")),
+            issuer(base),
+        ),
+        (
+            "issuer[1].audiences",
+            format!(
+                "{ISSUER}{}",
+                issuer("url = \"https://two.example\"\ntype = \"email\"\naudiences = \"x\"")
+            ),
+            format!(
+                "{ISSUER}{}",
+                issuer("url = \"https://two.example\"\ntype = \"email\"\naudiences = [\"x\"]")
+            ),
+        ),
+        (
+            "issuer[0].audiences",
+            issuer(&base.replace("[\"https://ca.example\"]", "[1]")),
+            issuer(base),
+        ),
+        (
+            "issuer[0].type",
+            issuer(&base.replace("type = \"email\"\n", "")),
+            issuer(base),
+        ),
+        (
+            "issuer[0].certificates_per_token",
+            issuer(&format!("{base}certificates_per_token = \"1\"")),
+            issuer(&format!("{base}certificates_per_token = 1")),
+        ),
+        (
+            "issuer[0].certificates_per_token",
+            issuer(&format!("{base}certificates_per_token = -1")),
+            issuer(&format!("{base}certificates_per_token = 1024")),
+        ),
+        (
+            "issuer[0].certificates_per_token",
+            issuer(&format!("{base}certificates_per_token = 4294967297")),
+            issuer(&format!("{base}certificates_per_token = 2")),
+        ),
+        (
+            "issuer[0].skip_email_verification",
+            issuer(&format!("{base}skip_email_verification = \"no\"")),
+            issuer(&format!("{base}skip_email_verification = false")),
+        ),
+        (
+            "issuer[1]",
+            format!(
+                "issuer = [{{ {0} }}, 7]\n{LOG}",
+                base.trim_end().replace('\n', ", ")
+            ),
+            format!(
+                "issuer = [{{ {0} }}]\n{LOG}",
+                base.trim_end().replace('\n', ", ")
+            ),
+        ),
+        (
+            "ct.log[0].key",
+            full("").replace("\"log.pub.pem\"", "[\"log.pub.pem\"]"),
+            full(""),
+        ),
+        (
+            "ct.log[0].name",
+            full("").replace("name = \"log\"\n", ""),
+            full(""),
         ),
         (
             "log.format",

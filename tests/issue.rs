@@ -3,6 +3,7 @@
 mod world;
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use shortleaf::instance::{self, Blueprint, Listeners};
@@ -102,6 +103,7 @@ async fn what_never_ended_is_reported_by_the_start_that_follows() {
         drain: Duration::from_secs(1),
         issuance: parts,
         issuers: Vec::new(),
+        key_ages: Arc::new(Vec::new),
         logs: Vec::new(),
         clock: world.clock(),
         entropy,
@@ -121,7 +123,7 @@ async fn what_never_ended_is_reported_by_the_start_that_follows() {
 #[tokio::test]
 #[should_panic(expected = "signed before its intent was stored")]
 async fn a_signature_without_a_record_is_found() {
-    let world = World::with(|parts| parts.store = std::sync::Arc::new(MemoryStore::new()));
+    let world = World::with(|parts| parts.store = Arc::new(MemoryStore::new()));
     world.certificate(Identity::Email).await;
     world.check().await;
 }

@@ -61,7 +61,7 @@ const HOUSE: &[Room] = &[
     room("trust", Decisions, &["ct", "time"]),
     room("verify", Decisions, &["ct", "der", "hash", "hex", "identity", "time", "trust", "x509"]),
 
-    room("issuance", Services, &["audit", "ca", "ct", "entropy", "fault", "hash", "hex", "identity", "possession", "time", "token"]),
+    room("issuance", Services, &["audit", "ca", "ct", "entropy", "fault", "hash", "identity", "possession", "time", "token"]),
 
     room("token::discovery", Adapters, &["token"]),
     room("ct::memory", Adapters, &["ct", "merkle", "time"]),

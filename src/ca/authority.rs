@@ -6,6 +6,7 @@
 use x509_parser::extensions::{BasicConstraints, ExtendedKeyUsage, KeyUsage};
 use x509_parser::prelude::FromDer;
 
+use super::profile::{LeafProfile, ProfileHash};
 use crate::hash::sha256;
 use crate::hex;
 use crate::time::UnixSeconds;
@@ -34,6 +35,8 @@ pub struct Authority {
     ski: Vec<u8>,
     not_before: UnixSeconds,
     not_after: UnixSeconds,
+    /// What its leaves may look like.
+    profiles: Vec<ProfileHash>,
 }
 
 /// Why a chain does not make an issuing CA. Certificates are counted from 0, the issuing one.
@@ -220,7 +223,18 @@ impl Authority {
             not_before,
             not_after,
             chain,
+            profiles: Vec::new(),
         })
+    }
+    /// Also issues leaves of `profile`. Without any it issues none: rule c20 refuses each.
+    #[must_use]
+    pub fn with_profile(mut self, profile: &LeafProfile) -> Self {
+        self.profiles.push(profile.hash());
+        self
+    }
+    /// Whether it was configured with this very profile, by the hash that also covers its name.
+    pub fn knows(&self, profile: &LeafProfile) -> bool {
+        self.profiles.contains(&profile.hash())
     }
     /// Its id.
     pub fn id(&self) -> IssuingCaId {

@@ -24,6 +24,12 @@ const MAX_VALUE: usize = 1024;
 /// Room for tag and length around a text of up to [`MAX_VALUE`].
 const HEADER: usize = 4;
 
+/// The longest certificate, in octets; the linter holds the same line.
+const MAX_CERTIFICATE: usize = 16 * 1024;
+/// What a final has beside its body, at most: the SCT list (20 octets around its value), the
+/// signature and its algorithm (119 with P-384), the header of it all.
+const BESIDE_BODY: usize = MAX_VALUE + 20 + 119 + 4;
+
 /// Everything that decides a certificate, fixed before the first byte is encoded.
 #[derive(Clone)]
 pub struct Plan {
@@ -58,6 +64,7 @@ pub struct Signed<P> {
     plan: Arc<Plan>,
     body: Arc<[u8]>,
     tbs: Vec<u8>,
+    signature: Vec<u8>,
     der: Vec<u8>,
     _kind: PhantomData<P>,
 }
@@ -127,6 +134,7 @@ impl Plan {
     /// Encodes the precertificate and lints the exact bytes.
     pub fn precertificate(self) -> Result<Tbs<Precert>, Error> {
         let body = encode::body(&self)?;
+        check_length(&body)?;
         let tbs = encode::append(&body, &encode::poison()).map_err(EncodeError::Der)?;
         Tbs::linted(Arc::new(self), body.into(), tbs, lint::Kind::Precert)
     }
@@ -155,8 +163,7 @@ impl Plan {
             spki: self.key.spki_der(),
             crl_url: self.profile.crl_url(),
             profile_name: self.profile.name(),
-            // There is no profile value that its constructor did not check.
-            profile_known: true,
+            profile_known: self.authority.knows(&self.profile),
             issuer_claim: self.principal.issuer(),
             identity: extensions.map(|e| (e.arc, e.value.as_str())).collect(),
         }
@@ -188,6 +195,18 @@ fn check_names(principal: &Principal) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// Claims can be legal one by one and too long together. The final is the longer one, and it would
+/// be found too long only when the precertificate is signed and logged.
+fn check_length(body: &[u8]) -> Result<(), Error> {
+    match body.len() + BESIDE_BODY {
+        0..=MAX_CERTIFICATE => Ok(()),
+        octets => Err(Error::TooLong {
+            octets,
+            max: MAX_CERTIFICATE,
+        }),
+    }
 }
 
 impl<P> Tbs<P> {
@@ -240,6 +259,7 @@ impl<P> Tbs<P> {
             plan: self.plan,
             body: self.body,
             tbs: self.tbs,
+            signature,
             der,
             _kind: PhantomData,
         })
@@ -250,6 +270,10 @@ impl<P> Signed<P> {
     /// What was planned.
     pub fn plan(&self) -> &Plan {
         &self.plan
+    }
+    /// The signature, as it stands in the BIT STRING.
+    pub fn signature(&self) -> &[u8] {
+        &self.signature
     }
     /// The certificate.
     pub fn der(&self) -> &[u8] {

@@ -81,6 +81,14 @@ pub enum Error {
         /// The value.
         value: String,
     },
+    /// The names and values do not fit together.
+    #[error("the claims together make a certificate of up to {octets} octets, at most {max} fit")]
+    TooLong {
+        /// How long it could become.
+        octets: usize,
+        /// The limit.
+        max: usize,
+    },
     /// A certificate of the CA's chain is not valid now.
     #[error("the CA chain is valid from {not_before} to {not_after}, now is {now}")]
     AuthorityNotValid {
@@ -133,9 +141,10 @@ impl Error {
     /// The stable word for the answer.
     pub fn reason(&self) -> Reason {
         match self {
-            Self::San { .. } | Self::ValueTooLong { .. } | Self::ValueText { .. } => {
-                Reason::ClaimInvalid
-            }
+            Self::San { .. }
+            | Self::ValueTooLong { .. }
+            | Self::ValueText { .. }
+            | Self::TooLong { .. } => Reason::ClaimInvalid,
             Self::AuthorityNotValid { .. } | Self::Sign(SignError::Unavailable { .. }) => {
                 Reason::CaUnavailable
             }

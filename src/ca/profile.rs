@@ -22,6 +22,7 @@ pub struct LeafProfile {
     lifetime_s: u32,
     backdate_s: u32,
     crl_url: Option<String>,
+    hash: ProfileHash,
 }
 
 /// Why a profile cannot be used.
@@ -99,6 +100,7 @@ impl LeafProfile {
             return Err(ProfileError::CrlUrl { got: url.into() });
         }
         Ok(Self {
+            hash: hash(name, lifetime_s, backdate_s, crl_url),
             name: name.into(),
             lifetime_s,
             backdate_s,
@@ -134,16 +136,18 @@ impl LeafProfile {
 
     /// The hash of every field above and of the extension order.
     pub fn hash(&self) -> ProfileHash {
-        // No field can hold a line end, so the text has one reading.
-        let text = format!(
-            "shortleaf leaf profile 1\nname {}\nlifetime_s {}\nbackdate_s {}\ncrl_url {}\n{EXTENSIONS}\n",
-            self.name,
-            self.lifetime_s,
-            self.backdate_s,
-            self.crl_url().unwrap_or("-"),
-        );
-        ProfileHash(sha256(&[text.as_bytes()]))
+        self.hash
     }
+}
+
+/// Made once: every issuance compares it and writes it down.
+fn hash(name: &str, lifetime_s: u32, backdate_s: u32, crl_url: Option<&str>) -> ProfileHash {
+    // No field can hold a line end, so the text has one reading.
+    let text = format!(
+        "shortleaf leaf profile 1\nname {name}\nlifetime_s {lifetime_s}\nbackdate_s {backdate_s}\ncrl_url {}\n{EXTENSIONS}\n",
+        crl_url.unwrap_or("-"),
+    );
+    ProfileHash(sha256(&[text.as_bytes()]))
 }
 
 /// http, because a list is fetched while a path is being built and carries its own signature.

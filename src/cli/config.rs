@@ -8,6 +8,10 @@ use serde_json::json;
 use super::exit::Exit;
 use super::output::{Failure, Output};
 use crate::config::{self, Inputs, Loaded};
+use crate::instance::examine::{Found, examine};
+use crate::instance::parts;
+use crate::system::SystemClock;
+use crate::time::Clock;
 
 /// Where settings come from on the command line; shared by every command that reads them.
 #[derive(Args, Debug, Default)]
@@ -23,8 +27,14 @@ pub(super) struct ConfigArgs {
 
 #[derive(Subcommand, Debug)]
 pub(super) enum ConfigCommand {
-    /// Say whether the configuration can be used, and what it warns of
-    Check(ConfigArgs),
+    /// Say whether the configuration and the files it names can be used, and what it warns of
+    Check {
+        #[command(flatten)]
+        args: ConfigArgs,
+        /// Judge the values alone and open none of the files they name
+        #[arg(long)]
+        no_files: bool,
+    },
     /// Print the settings
     Show {
         #[command(flatten)]
@@ -37,19 +47,30 @@ pub(super) enum ConfigCommand {
 
 pub(super) fn run(command: &ConfigCommand, out: &Output) -> Result<(), Failure> {
     match command {
-        ConfigCommand::Check(args) => {
-            let loaded = args.load()?;
-            for warning in &loaded.settings.warnings {
+        ConfigCommand::Check { args, no_files } => {
+            let settings = args.load()?.settings;
+            let found = match no_files {
+                true => Found::default(),
+                false => examine(&settings, SystemClock.now().seconds()),
+            };
+            let warnings = [&settings.warnings[..], &found.warnings].concat();
+            for warning in &warnings {
                 out.warn(warning);
             }
+            if let Some((last, before)) = found.problems.split_last() {
+                for problem in before {
+                    out.failure(&unusable(problem));
+                }
+                return Err(unusable(last));
+            }
             if out.json {
-                out.json(json!({ "ok": true, "warnings": loaded.settings.warnings }));
+                out.json(json!({ "ok": true, "warnings": warnings }));
             } else {
                 out.result(&format!(
                     "{} {} issuer(s), {} warning(s)",
                     out.ok(),
-                    loaded.settings.issuers.len(),
-                    loaded.settings.warnings.len()
+                    settings.issuers.len(),
+                    warnings.len()
                 ));
             }
         }
@@ -72,6 +93,15 @@ pub(super) fn run(command: &ConfigCommand, out: &Output) -> Result<(), Failure> 
         }
     }
     Ok(())
+}
+
+/// Settings that do not become an instance, with what to try where there is something.
+pub(super) fn unusable(error: &parts::Error) -> Failure {
+    let failure = Failure::from_error(Exit::Configuration, error);
+    match error.hint() {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
 }
 
 impl ConfigArgs {

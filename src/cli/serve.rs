@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
-use super::config::ConfigArgs;
+use super::config::{ConfigArgs, unusable};
 use super::exit::Exit;
 use super::output::{Failure, Output};
 use super::signal::Stop;
@@ -46,13 +46,7 @@ pub(super) async fn run(mut args: ServeArgs, out: &Output) -> Result<(), Failure
         Failure::from_error(Exit::Configuration, &e)
             .hint("is it running already? --listen ADDR, or server.ops_listen, moves it")
     })?;
-    let blueprint = parts::blueprint(settings).map_err(|e| {
-        let failure = Failure::from_error(Exit::Configuration, &e);
-        match e.hint() {
-            Some(hint) => failure.hint(hint),
-            None => failure,
-        }
-    })?;
+    let blueprint = parts::blueprint(settings).map_err(|e| unusable(&e))?;
     let running = instance::start(blueprint, listeners)
         .map_err(|e| Failure::from_error(Exit::Configuration, &e))?;
     let (url, operators) = (running.url(), running.ops_url());

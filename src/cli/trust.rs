@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Subcommand, ValueEnum};
 
-use super::config::ConfigArgs;
+use super::config::{ConfigArgs, unusable};
 use super::exit::Exit;
 use super::files;
 use super::output::{Failure, Output};
@@ -57,13 +57,7 @@ pub(super) fn run(command: &TrustCommand, out: &Output) -> Result<(), Failure> {
             "fetch /trust/trusted_root.json or /trust/client_trust_config.json from the server",
         ));
     }
-    let published = instance::parts::published(&settings).map_err(|e| {
-        let failure = Failure::from_error(Exit::Configuration, &e);
-        match e.hint() {
-            Some(hint) => failure.hint(hint),
-            None => failure,
-        }
-    })?;
+    let published = instance::parts::published(&settings).map_err(|e| unusable(&e))?;
     let text = match format {
         Format::TrustedRoot => published.trust.trusted_root,
         Format::SigningConfig => published.trust.signing_config,

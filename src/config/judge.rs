@@ -355,13 +355,16 @@ fn judge_issuer(
     let max_token_lifetime_s =
         seconds("max_token_lifetime", raw.max_token_lifetime, 86_400, 86_400)?;
     let certificates_per_token = raw.certificates_per_token.unwrap_or(1);
-    if !(1..=1024).contains(&certificates_per_token) {
-        return Err(bad(
-            key("certificates_per_token"),
-            certificates_per_token.to_string(),
-            "between 1 and 1024",
-        ));
-    }
+    let certificates_per_token = u32::try_from(certificates_per_token)
+        .ok()
+        .filter(|uses| (1..=1024).contains(uses))
+        .ok_or_else(|| {
+            bad(
+                key("certificates_per_token"),
+                certificates_per_token.to_string(),
+                "between 1 and 1024",
+            )
+        })?;
     Ok(IssuerSettings {
         url: raw.url,
         kind,

@@ -1,19 +1,15 @@
-//! Reading: file, environment and flags laid over the defaults, with the source of each value kept.
+//! Laying file, environment and flags over the defaults, with the source of each value kept.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Deserialize;
-use toml::de::{DeTable, DeValue};
 use toml::{Table, Value};
 
 use super::raw::Raw;
-use super::schema::{self, Kind, REPEATED, SETTINGS};
-use super::{Error, Settings};
-
-/// Largest configuration file read, in bytes.
-const MAX_FILE_BYTES: u64 = 1024 * 1024;
+use super::schema::{self, Kind, REPEATED, Repeated, SETTINGS};
+use super::{Error, Settings, file};
 
 /// The variables with our prefix that are not settings: the configuration file's own path, what
 /// `dev` writes for clients, and what the tests, benches and continuous integration use.
@@ -94,7 +90,7 @@ pub fn load(inputs: &Inputs) -> Result<Loaded, Error> {
     let mut table = Table::new();
     let mut sources = BTreeMap::new();
     if let Some(path) = &inputs.file {
-        table = read_file(path)?;
+        table = file::read(path)?;
         for setting in SETTINGS {
             if lookup(&table, setting.key).is_some() {
                 let source = Source::File(path.clone());
@@ -110,7 +106,7 @@ pub fn load(inputs: &Inputs) -> Result<Loaded, Error> {
         }
     }
     for (key, text) in &inputs.flags {
-        let setting = schema::find(key).ok_or_else(|| unknown_key(key, None))?;
+        let setting = schema::find(key).ok_or_else(|| file::unknown_key(key, None))?;
         refuse_secret(setting, &Source::Flag)?;
         insert(&mut table, setting.key, parse_text(setting.key, text)?)?;
         sources.insert(setting.key, Source::Flag);
@@ -125,10 +121,16 @@ pub fn load(inputs: &Inputs) -> Result<Loaded, Error> {
     }
     for setting in SETTINGS {
         if let Some(value) = lookup(&table, setting.key) {
-            check_type(setting, value)?;
+            check_type(setting.key, setting.kind, setting.secret, value)?;
+        }
+    }
+    for repeated in REPEATED {
+        for (index, item) in items(&table, repeated).enumerate() {
+            check_item(repeated, index, item)?;
         }
     }
     let effective = effective(&table, &sources);
+    // Types and needed keys were judged by the schema; only a struct that disagrees with it fails.
     let raw = Raw::deserialize(Value::Table(table)).map_err(|e| Error::WrongType {
         key: "configuration".to_owned(),
         message: e.message().to_owned(),
@@ -149,101 +151,6 @@ fn refuse_secret(setting: &schema::Setting, source: &Source) -> Result<(), Error
         value: format!("(hidden, in {source})"),
         why: "a passphrase does not belong there; name a file with `ca.passphrase_file` or set SHORTLEAF_CA_PASSPHRASE",
     })
-}
-
-fn read_file(path: &Path) -> Result<Table, Error> {
-    let unreadable = |source| Error::Unreadable {
-        path: path.to_owned(),
-        source,
-    };
-    if std::fs::metadata(path).map_err(unreadable)?.len() > MAX_FILE_BYTES {
-        return Err(Error::TooLarge {
-            path: path.to_owned(),
-            limit: MAX_FILE_BYTES,
-        });
-    }
-    let text = std::fs::read_to_string(path).map_err(unreadable)?;
-    let syntax = |e: toml::de::Error| Error::Syntax {
-        path: path.to_owned(),
-        message: e.to_string(),
-    };
-    refuse_unknown_keys(DeTable::parse(&text).map_err(syntax)?.get_ref(), "", &text)?;
-    toml::from_str(&text).map_err(syntax)
-}
-
-/// Walks the file's tables and stops at the first key the schema does not have.
-fn refuse_unknown_keys(table: &DeTable<'_>, prefix: &str, text: &str) -> Result<(), Error> {
-    for (key, value) in table {
-        let path = if prefix.is_empty() {
-            key.get_ref().to_string()
-        } else {
-            format!("{prefix}.{}", key.get_ref())
-        };
-        let line = text[..key.span().start].matches('\n').count() + 1;
-        if schema::find(&path).is_some() {
-            continue;
-        }
-        match (value.get_ref(), REPEATED.iter().find(|r| r.table == path)) {
-            (DeValue::Array(items), Some(repeated)) => {
-                for item in items.iter() {
-                    if let DeValue::Table(item) = item.get_ref() {
-                        refuse_unknown_item_keys(item, repeated, text)?;
-                    }
-                }
-            }
-            (DeValue::Table(inner), None) if is_section(&path) => {
-                refuse_unknown_keys(inner, &path, text)?
-            }
-            (_, Some(_)) => {
-                return Err(Error::WrongType {
-                    key: path.clone(),
-                    message: format!("write it as [[{path}]], once per entry (line {line})"),
-                });
-            }
-            (_, None) => return Err(unknown_key(&path, Some(line))),
-        }
-    }
-    Ok(())
-}
-
-fn refuse_unknown_item_keys(
-    item: &DeTable<'_>,
-    repeated: &schema::Repeated,
-    text: &str,
-) -> Result<(), Error> {
-    for key in item.keys() {
-        let name: &str = key.get_ref();
-        if !repeated.keys.contains(&name) {
-            let line = text[..key.span().start].matches('\n').count() + 1;
-            let nearest = schema::nearest(name, repeated.keys.iter().copied());
-            return Err(Error::UnknownKey {
-                key: format!("{}.{name}", repeated.table),
-                line: Some(line),
-                nearest: nearest.map(|n| format!("{}.{n}", repeated.table)),
-            });
-        }
-    }
-    Ok(())
-}
-
-fn is_section(path: &str) -> bool {
-    let within = |key: &str| {
-        key.strip_prefix(path)
-            .is_some_and(|rest| rest.starts_with('.'))
-    };
-    SETTINGS.iter().any(|s| within(s.key)) || REPEATED.iter().any(|r| within(r.table))
-}
-
-fn unknown_key(path: &str, line: Option<usize>) -> Error {
-    let all = SETTINGS
-        .iter()
-        .map(|s| s.key)
-        .chain(REPEATED.iter().map(|r| r.table));
-    Error::UnknownKey {
-        key: path.to_owned(),
-        line,
-        nearest: schema::nearest(path, all).map(str::to_owned),
-    }
 }
 
 /// The setting an environment variable names; `None` for variables that are not ours to read.
@@ -292,9 +199,9 @@ fn parse_text(key: &'static str, text: &str) -> Result<Value, Error> {
     }
 }
 
-/// Refuses a value of another type, by the setting's name; the deserializer would not know it.
-fn check_type(setting: &schema::Setting, value: &Value) -> Result<(), Error> {
-    let (fits, wanted) = match setting.kind {
+/// Refuses a value of another type, by its key; the deserializer would not know it.
+fn check_type(key: &str, kind: Kind, secret: bool, value: &Value) -> Result<(), Error> {
+    let (fits, wanted) = match kind {
         Kind::Text => (value.is_str(), "a text in quotes"),
         Kind::Bool => (value.is_bool(), "true or false, without quotes"),
         Kind::Integer => (value.is_integer(), "a whole number"),
@@ -308,15 +215,44 @@ fn check_type(setting: &schema::Setting, value: &Value) -> Result<(), Error> {
     if fits {
         return Ok(());
     }
-    let got = if setting.secret {
+    let got = if secret {
         "it is not".to_owned()
     } else {
         format!("{value} is not")
     };
     Err(Error::WrongType {
-        key: setting.key.to_owned(),
+        key: key.to_owned(),
         message: format!("{got} {wanted}"),
     })
+}
+
+/// The same for an entry of a repeated table, which must also have what it cannot do without.
+fn check_item(repeated: &Repeated, index: usize, item: &Value) -> Result<(), Error> {
+    let table = repeated.table;
+    let Some(item) = item.as_table() else {
+        return Err(Error::WrongType {
+            key: format!("{table}[{index}]"),
+            message: format!("write it as [[{table}]], once per entry"),
+        });
+    };
+    for member in repeated.members {
+        let key = format!("{table}[{index}].{}", member.key);
+        match (item.get(member.key), member.needed_for) {
+            (Some(value), _) => check_type(&key, member.kind, false, value)?,
+            (None, Some(why)) => return Err(Error::Missing { key, why }),
+            (None, None) => {}
+        }
+    }
+    Ok(())
+}
+
+/// The entries of a repeated table.
+fn items<'t>(table: &'t Table, repeated: &Repeated) -> impl Iterator<Item = &'t Value> {
+    let items = match repeated.table.split_once('.') {
+        Some((section, name)) => table.get(section).and_then(|s| s.get(name)),
+        None => table.get(repeated.table),
+    };
+    items.and_then(Value::as_array).into_iter().flatten()
 }
 
 fn default_value(literal: &str) -> Value {
@@ -372,16 +308,7 @@ fn effective(table: &Table, sources: &BTreeMap<&str, Source>) -> Effective {
         .cloned()
         .unwrap_or(Source::Default);
     for repeated in REPEATED {
-        let items = match repeated.table.split_once('.') {
-            Some((section, name)) => table.get(section).and_then(|s| s.get(name)),
-            None => table.get(repeated.table),
-        };
-        for (index, item) in items
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .enumerate()
-        {
+        for (index, item) in items(table, repeated).enumerate() {
             for (key, value) in item.as_table().into_iter().flatten() {
                 rows.push((
                     format!("{}[{index}].{key}", repeated.table),
@@ -489,34 +416,6 @@ key = "log.pub.pem"
     }
 
     #[test]
-    fn an_unknown_key_names_its_line_and_the_nearest_key() {
-        let (_dir, inputs) = file("[server]\n\nlissten = \"127.0.0.1:1\"\n");
-        match load(&inputs) {
-            Err(Error::UnknownKey { key, line, nearest }) => {
-                assert_eq!(
-                    (key.as_str(), line, nearest.as_deref()),
-                    ("server.lissten", Some(3), Some("server.listen"))
-                );
-            }
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn an_unknown_key_of_an_issuer_names_the_nearest_key_of_issuers() {
-        let (_dir, inputs) = file("[[issuer]]\nurl = \"https://a.example\"\naudience = [\"x\"]\n");
-        match load(&inputs) {
-            Err(Error::UnknownKey { key, line, nearest }) => {
-                assert_eq!(
-                    (key.as_str(), line, nearest.as_deref()),
-                    ("issuer.audience", Some(3), Some("issuer.audiences"))
-                );
-            }
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
     fn an_unknown_variable_with_our_prefix_is_refused_and_a_test_variable_is_not() {
         let (_dir, mut inputs) = file(ISSUER_AND_LOG);
         inputs
@@ -572,11 +471,5 @@ key = "log.pub.pem"
             inputs.environment.push((name.to_owned(), url));
         }
         assert!(load(&inputs).is_ok());
-    }
-
-    #[test]
-    fn an_issuer_written_as_a_plain_table_is_told_how_to_write_it() {
-        let (_dir, inputs) = file("[issuer]\nurl = \"https://a.example\"\n");
-        assert!(matches!(load(&inputs), Err(Error::WrongType { key, .. }) if key == "issuer"));
     }
 }

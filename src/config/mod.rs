@@ -4,6 +4,7 @@
 //! `config/shortleaf.toml` documents every key; [`schema`] is the table both are checked against.
 
 mod duration;
+mod file;
 mod judge;
 mod load;
 mod raw;
@@ -41,11 +42,15 @@ pub enum Error {
         limit: u64,
     },
     /// The file is not TOML.
-    #[error("{path:?} is not valid TOML: {message}")]
+    #[error("{path:?} is not valid TOML at line {line}, column {column}: {message}")]
     Syntax {
         /// Which file.
         path: PathBuf,
-        /// The parser's words, with line and column.
+        /// Line, from 1.
+        line: usize,
+        /// Column, from 1.
+        column: usize,
+        /// The parser's words, without a word of the file.
         message: String,
     },
     /// A key nobody reads.

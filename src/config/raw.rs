@@ -81,7 +81,7 @@ pub(super) struct Issuer {
     pub(super) accept_shared_audience: bool,
     pub(super) max_token_age: Option<String>,
     pub(super) max_token_lifetime: Option<String>,
-    pub(super) certificates_per_token: Option<u32>,
+    pub(super) certificates_per_token: Option<i64>,
     pub(super) jwks_file: Option<PathBuf>,
     pub(super) ca_file: Option<PathBuf>,
     #[serde(default)]

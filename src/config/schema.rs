@@ -83,31 +83,69 @@ pub struct Repeated {
     /// Dotted path of the array.
     pub table: &'static str,
     /// The keys inside.
-    pub keys: &'static [&'static str],
+    pub members: &'static [Member],
+}
+
+/// One key of a repeated table. None of them is secret.
+#[derive(Clone, Copy, Debug)]
+pub struct Member {
+    /// Its name inside the table.
+    pub key: &'static str,
+    /// Its type.
+    pub kind: Kind,
+    /// What it is for, if the table cannot do without it.
+    pub needed_for: Option<&'static str>,
+}
+
+const fn needed(key: &'static str, kind: Kind, what_for: &'static str) -> Member {
+    Member {
+        key,
+        kind,
+        needed_for: Some(what_for),
+    }
+}
+
+const fn optional(key: &'static str, kind: Kind) -> Member {
+    Member {
+        key,
+        kind,
+        needed_for: None,
+    }
 }
 
 /// All repeated tables.
 pub const REPEATED: &[Repeated] = &[
     Repeated {
         table: "ct.log",
-        keys: &["kind", "name", "url", "key", "host", "ca_file"],
+        members: &[
+            needed("kind", Kind::Text, "how the log is spoken to: \"rfc6962\""),
+            needed("name", Kind::Text, "a short name for logs and metrics"),
+            optional("url", Kind::Text),
+            optional("key", Kind::Text),
+            optional("host", Kind::Text),
+            optional("ca_file", Kind::Text),
+        ],
     },
     Repeated {
         table: "issuer",
-        keys: &[
-            "url",
-            "type",
-            "audiences",
-            "accept_shared_audience",
-            "max_token_age",
-            "max_token_lifetime",
-            "certificates_per_token",
-            "jwks_file",
-            "ca_file",
-            "jwks_hosts",
-            "skip_email_verification",
-            "allow_private_network",
-            "insecure_loopback_http",
+        members: &[
+            needed("url", Kind::Text, "the `iss` of its tokens, byte for byte"),
+            needed(
+                "type",
+                Kind::Text,
+                "what its claims mean: \"github-workflow\" or \"email\"",
+            ),
+            needed("audiences", Kind::List, "the `aud` a token must carry"),
+            optional("accept_shared_audience", Kind::Bool),
+            optional("max_token_age", Kind::Text),
+            optional("max_token_lifetime", Kind::Text),
+            optional("certificates_per_token", Kind::Integer),
+            optional("jwks_file", Kind::Text),
+            optional("ca_file", Kind::Text),
+            optional("jwks_hosts", Kind::List),
+            optional("skip_email_verification", Kind::Bool),
+            optional("allow_private_network", Kind::Bool),
+            optional("insecure_loopback_http", Kind::Bool),
         ],
     },
 ];

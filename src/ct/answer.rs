@@ -78,9 +78,24 @@ fn object<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, SctError> {
             max: ANSWER_LEN_MAX,
         });
     }
+    not_a_list(body)?;
     serde_json::from_slice(body).map_err(|e| SctError::Json {
         line: e.line(),
         column: e.column(),
+    })
+}
+
+/// serde would also fill a struct from a list, member by member.
+fn not_a_list(body: &[u8]) -> Result<(), SctError> {
+    let is_space = |octet: &u8| b" \t\r\n".contains(octet);
+    let first = body.iter().position(|octet| !is_space(octet));
+    let Some((before, b'[')) = first.map(|at| (&body[..at], body[at])) else {
+        return Ok(()); // anything else that is no object serde refuses, with its place
+    };
+    let last_line = before.rsplit(|octet| *octet == b'\n').next();
+    Err(SctError::Json {
+        line: 1 + before.iter().filter(|octet| **octet == b'\n').count(),
+        column: 1 + last_line.map_or(0, <[u8]>::len),
     })
 }
 
@@ -172,6 +187,17 @@ mod tests {
         refused(&GOOD.replace("1795262400250", "1.5"));
         refused(&GOOD.replace("1795262400250", "18446744073709551616"));
         assert_eq!(answer(b"\n{"), Err(SctError::Json { line: 2, column: 1 }));
+    }
+
+    #[test]
+    fn a_list_of_the_right_values_is_no_object() {
+        let id = STANDARD.encode([1; 32]);
+        let list = format!(r#"[0,"{id}",1795262400250,"","BAMAAQk="]"#);
+        let at = |line, column| Err(SctError::Json { line, column });
+        assert_eq!(answer(list.as_bytes()), at(1, 1));
+        assert_eq!(answer(format!(" \r\n\t{list}").as_bytes()), at(2, 2));
+        let head = format!(r#"[7,8,"{id}","BAMAAQk="]"#);
+        assert_eq!(head_answer(head.as_bytes()).err(), at(1, 1).err());
     }
 
     #[test]

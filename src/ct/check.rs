@@ -9,6 +9,10 @@ use crate::time::UnixMillis;
 pub const SCT_AGE_MAX_MS: u64 = 10 * 60 * 1000;
 /// How far a log's clock may be ahead of ours.
 pub const SCT_AHEAD_MAX_MS: u64 = 60 * 1000;
+/// The longest SCT that has a place in a certificate, in octets. An extension's value may have
+/// 1024 (rule c13); around the SCT stand the OCTET STRING's tag and length (4), the list's length
+/// (2) and its own (2). Signed by P-256, this leaves its extensions near 900.
+pub const SCT_LEN_MAX: usize = 1024 - 4 - 2 - 2;
 
 /// An SCT proven to be for one precertificate and from a log we know. Made only by [`verify_sct`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,8 +33,8 @@ impl VerifiedSct {
     }
 }
 
-/// Checks an SCT just received for `entry`: its log, its date, its signature over octets rebuilt
-/// from our own entry, never from the answer.
+/// Checks an SCT just received for `entry`: its log, its length, its date, its signature over
+/// octets rebuilt from our own entry, never from the answer.
 pub fn verify_sct(
     sct: Sct,
     key: &LogKey,
@@ -38,6 +42,7 @@ pub fn verify_sct(
     now: UnixMillis,
 ) -> Result<VerifiedSct, SctError> {
     same_log(&sct, key)?;
+    embeddable(&sct)?;
     fresh(sct.timestamp, now)?;
     signature(&sct, key, entry.issuer_key_hash(), entry.tbs())?;
     Ok(VerifiedSct {
@@ -67,6 +72,17 @@ fn same_log(sct: &Sct, key: &LogKey) -> Result<(), SctError> {
             got: sct.log_id,
             want: key.id(),
         })
+    }
+}
+
+/// Said here, while another log can still be asked: the linter would say it of the final.
+fn embeddable(sct: &Sct) -> Result<(), SctError> {
+    match sct.encoded_len() {
+        0..=SCT_LEN_MAX => Ok(()),
+        got => Err(SctError::TooLong {
+            got,
+            max: SCT_LEN_MAX,
+        }),
     }
 }
 
@@ -169,6 +185,28 @@ mod tests {
         let mut flipped = sct;
         *flipped.signature.last_mut().unwrap() ^= 1;
         assert_eq!(verify_sct(flipped, log.key(), &entry, NOW), invalid);
+    }
+
+    #[tokio::test]
+    async fn an_sct_too_long_for_a_certificate_is_refused_as_that() {
+        let (log, entry, sct) = logged().await;
+        let of_length = |octets: usize| Sct {
+            extensions: vec![0; octets - sct.encode().len()],
+            ..sct.clone()
+        };
+        let refused = |octets| verify_sct(of_length(octets), log.key(), &entry, NOW).unwrap_err();
+        assert_eq!(
+            refused(1017),
+            SctError::TooLong {
+                got: 1017,
+                max: 1016
+            }
+        );
+        // Short enough, and only then are the extensions found not to be signed.
+        assert_eq!(refused(1016), SctError::SignatureInvalid { log: log.id() });
+        let hash = entry.issuer_key_hash();
+        let elsewhere = verify_embedded(&of_length(1017), log.key(), hash, b"tbs");
+        assert_eq!(elsewhere, Err(SctError::SignatureInvalid { log: log.id() }));
     }
 
     #[tokio::test]

@@ -68,6 +68,14 @@ pub enum SctError {
         /// The configured log.
         want: LogId,
     },
+    /// Longer than a certificate has room for.
+    #[error("SCT has {got} octets, at most {max} fit a certificate")]
+    TooLong {
+        /// Its length.
+        got: usize,
+        /// The limit.
+        max: usize,
+    },
     /// Dated too far ahead.
     #[error("SCT is dated {timestamp}, now is {now}")]
     FromTheFuture {
@@ -117,6 +125,7 @@ impl SctError {
             | Self::Truncated
             | Self::Trailing { .. }
             | Self::EmptyList => "malformed",
+            Self::TooLong { .. } => "too_long",
             Self::WrongLog { .. } => "wrong_log",
             Self::FromTheFuture { .. } | Self::TooOld { .. } => "timestamp",
             Self::HashAlgorithm { .. } | Self::SignatureAlgorithm { .. } => "algorithm",

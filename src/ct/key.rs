@@ -40,18 +40,24 @@ pub enum KeyError {
     PrivateKey,
 }
 
-/// SignatureAlgorithm (RFC 5246 §7.4.1.4.1).
+/// The kinds of key a log may have (RFC 6962 §2.1.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Algorithm {
-    Rsa,
-    Ecdsa,
+pub enum KeyKind {
+    /// ECDSA on P-256 with SHA-256.
+    EcdsaP256,
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    Rsa {
+        /// The modulus in bits.
+        bits: usize,
+    },
 }
 
-impl Algorithm {
+impl KeyKind {
+    /// SignatureAlgorithm (RFC 5246 §7.4.1.4.1).
     fn code(self) -> u8 {
         match self {
-            Self::Rsa => 1,
-            Self::Ecdsa => 3,
+            Self::Rsa { .. } => 1,
+            Self::EcdsaP256 => 3,
         }
     }
 }
@@ -61,7 +67,7 @@ impl Algorithm {
 pub struct LogKey {
     id: LogId,
     spki: Arc<[u8]>,
-    algorithm: Algorithm,
+    kind: KeyKind,
     key: ParsedPublicKey,
 }
 
@@ -69,18 +75,17 @@ impl LogKey {
     /// Reads a SubjectPublicKeyInfo in DER.
     pub fn from_spki_der(spki: &[u8]) -> Result<Self, KeyError> {
         let (_, info) = SubjectPublicKeyInfo::from_der(spki).map_err(|_| KeyError::Unsupported)?;
-        let (algorithm, key) =
-            if let Ok(x509_parser::public_key::PublicKey::RSA(rsa)) = info.parsed() {
-                let bits = rsa.key_size();
-                if bits < RSA_BITS_MIN {
-                    return Err(KeyError::RsaTooSmall { bits });
-                }
-                let key = ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, spki);
-                (Algorithm::Rsa, key)
-            } else {
-                let key = ParsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, spki);
-                (Algorithm::Ecdsa, key)
-            };
+        let (kind, key) = if let Ok(x509_parser::public_key::PublicKey::RSA(rsa)) = info.parsed() {
+            let bits = bits(rsa.modulus);
+            if bits < RSA_BITS_MIN {
+                return Err(KeyError::RsaTooSmall { bits });
+            }
+            let key = ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, spki);
+            (KeyKind::Rsa { bits }, key)
+        } else {
+            let key = ParsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, spki);
+            (KeyKind::EcdsaP256, key)
+        };
         let key = key.map_err(|_| KeyError::Unsupported)?;
         let canonical: PublicKeyX509Der<'_> = key.as_der().map_err(|_| KeyError::Unsupported)?;
         if canonical.as_ref() != spki {
@@ -89,7 +94,7 @@ impl LogKey {
         Ok(Self {
             id: LogId(sha256(&[spki])),
             spki: spki.into(),
-            algorithm,
+            kind,
             key,
         })
     }
@@ -97,6 +102,11 @@ impl LogKey {
     /// SHA-256 of the SubjectPublicKeyInfo.
     pub fn id(&self) -> LogId {
         self.id
+    }
+
+    /// What kind of key it is.
+    pub fn kind(&self) -> KeyKind {
+        self.kind
     }
 
     /// The SubjectPublicKeyInfo in DER.
@@ -111,7 +121,7 @@ impl LogKey {
             return Err(SctError::HashAlgorithm { got: signed.hash });
         }
         // The key decides what the signature is; the structure may only agree.
-        let want = self.algorithm.code();
+        let want = self.kind.code();
         if signed.algorithm != want {
             return Err(SctError::SignatureAlgorithm {
                 got: signed.algorithm,
@@ -134,8 +144,15 @@ impl Eq for LogKey {}
 
 impl fmt::Debug for LogKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "LogKey({:?} {})", self.algorithm, self.id)
+        write!(f, "LogKey({:?} {})", self.kind, self.id)
     }
+}
+
+/// How long a big-endian number is.
+fn bits(number: &[u8]) -> usize {
+    let zeros = number.iter().take_while(|octet| **octet == 0).count();
+    let top = number.get(zeros).map_or(8, |octet| octet.leading_zeros());
+    ((number.len() - zeros) * 8).saturating_sub(top as usize)
 }
 
 /// The parts of a DigitallySigned structure.
@@ -161,7 +178,7 @@ impl<'a> DigitallySigned<'a> {
 
 /// An ECDSA P-256 signature over a SHA-256 hash, as a DigitallySigned structure.
 pub(super) fn digitally_signed_ecdsa(signature: &[u8]) -> Vec<u8> {
-    let mut out = vec![HASH_SHA256, Algorithm::Ecdsa.code()];
+    let mut out = vec![HASH_SHA256, KeyKind::EcdsaP256.code()];
     put_octets16(&mut out, signature);
     out
 }

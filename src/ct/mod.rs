@@ -23,11 +23,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub use answer::{ANSWER_LEN_MAX, answer, head_answer};
-pub use check::{SCT_AGE_MAX_MS, SCT_AHEAD_MAX_MS, VerifiedSct, verify_embedded, verify_sct};
+pub use check::{
+    SCT_AGE_MAX_MS, SCT_AHEAD_MAX_MS, SCT_LEN_MAX, VerifiedSct, verify_embedded, verify_sct,
+};
 pub use error::SctError;
 pub use failure::Failure;
 pub use head::{TreeHead, VerifiedHead, verify_head};
-pub use key::{KeyError, LogKey, RSA_BITS_MIN};
+pub use key::{KeyError, KeyKind, LogKey, RSA_BITS_MIN};
 pub use sct::{Sct, decode_sct_list, sct_leaf_hash, sct_list, signed_entry};
 
 use crate::hash::sha256;

@@ -26,13 +26,20 @@ pub struct Sct {
 impl Sct {
     /// The SignedCertificateTimestamp structure.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(43 + self.extensions.len() + self.signature.len());
+        let mut out = Vec::with_capacity(self.encoded_len());
         out.push(VERSION); // sct_version
         out.extend(self.log_id.0); // id
         out.extend(self.timestamp.0.to_be_bytes()); // timestamp
         put_octets16(&mut out, &self.extensions); // extensions
         out.extend(&self.signature); // digitally-signed, with its own length
         out
+    }
+
+    /// How long that structure is.
+    pub(super) fn encoded_len(&self) -> usize {
+        // sct_version, id, timestamp, the extensions' length.
+        const HEAD: usize = 1 + 32 + 8 + 2;
+        HEAD + self.extensions.len() + self.signature.len()
     }
 
     /// Reads exactly one SignedCertificateTimestamp from all of `bytes`.
@@ -133,6 +140,7 @@ mod tests {
             "040300025566"
         );
         assert_eq!(hex::encode(&sct().encode()), want);
+        assert_eq!(sct().encoded_len(), sct().encode().len());
         assert_eq!(Sct::decode(&sct().encode()), Ok(sct()));
     }
 

@@ -26,8 +26,7 @@ use crate::issuance::{self, CtMode};
 use crate::keys::ephemeral::{DevelopmentCa, DevelopmentError};
 use crate::possession::{AlgorithmList, WeakKeys};
 use crate::server::{ConnectionLimits, serve};
-use crate::store::audit_file::{self, AuditFile};
-use crate::store::redb::{self, RedbStore};
+use crate::store;
 use crate::system::{SystemClock, SystemEntropy};
 use crate::time::Clock;
 use crate::x509::SignatureAlgorithm;
@@ -108,12 +107,9 @@ pub enum Error {
     /// The profile.
     #[error(transparent)]
     Profile(#[from] ProfileError),
-    /// The store.
-    #[error("could not open the store")]
-    Store(#[from] redb::OpenError),
-    /// The audit log.
-    #[error("could not open the audit log")]
-    Audit(#[from] audit_file::OpenError),
+    /// Store or audit log does not open.
+    #[error(transparent)]
+    Store(#[from] store::OpenError),
     /// The parts.
     #[error(transparent)]
     Parts(#[from] parts::Error),
@@ -159,12 +155,8 @@ pub async fn start(options: Options) -> Result<Dev, Error> {
     tasks.close();
 
     let (state, scratch) = state_folder(options.state.clone())?;
-    let audit = Arc::new(AuditFile::open(&state.join("audit.log"), now)?);
-    let store = Arc::new(RedbStore::open(
-        &state.join("issuance.redb"),
-        &*entropy,
-        Some(audit.clone()),
-    )?);
+    let (records, audit) = (state.join("issuance.redb"), state.join("audit.log"));
+    let (store, audit) = store::open(&records, &audit, &*entropy, now)?;
     let ca = DevelopmentCa::new(options.algorithm, now.seconds(), &*entropy)?;
     let log = MemoryLog::generate("dev-log")?;
     let published = PublishedLog {
@@ -172,9 +164,11 @@ pub async fn start(options: Options) -> Result<Dev, Error> {
         spki: log.spki().to_vec(),
         valid_from: ca.authority.issuing().not_before(),
     };
+    let profile = LeafProfile::new("dev", LeafProfile::LIFETIME_S, 0, None)?;
     let ops = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let listeners = Listeners::bind(options.listen, ops).await?;
     let issuers = believed(&issuer, &options, listeners.url());
+    let keys = Arc::new(parts::keys(&issuers)?);
 
     let instance = instance::start(
         Blueprint {
@@ -182,15 +176,15 @@ pub async fn start(options: Options) -> Result<Dev, Error> {
             drain: Duration::from_secs(5),
             issuance: issuance::Parts {
                 issuers: parts::trusted(&issuers)?,
-                keys: Arc::new(parts::keys(&issuers)?),
-                authority: Arc::new(ca.authority),
+                keys: keys.clone(),
+                authority: Arc::new(ca.authority.with_profile(&profile)),
                 signer: Arc::new(ca.signer),
-                profile: Arc::new(LeafProfile::new("dev", LeafProfile::LIFETIME_S, 0, None)?),
+                profile: Arc::new(profile),
                 ct: CtMode::Required {
                     logs: vec![Arc::new(log)],
                     deadline: LOG_DEADLINE,
                 },
-                store,
+                store: Arc::new(store),
                 audit,
                 entropy: entropy.clone(),
                 instance: InstanceId::FIRST,
@@ -200,6 +194,7 @@ pub async fn start(options: Options) -> Result<Dev, Error> {
                 probe: issuance::no_probe(),
             },
             issuers,
+            key_ages: parts::key_ages(&keys),
             logs: vec![published],
             clock,
             entropy,

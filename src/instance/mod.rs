@@ -3,6 +3,7 @@
 //! `serve` builds it from settings ([`parts`]), `dev` and `demo` from throw-away keys. All wiring
 //! that more than one command needs is here.
 
+pub mod examine;
 pub mod parts;
 
 use std::net::SocketAddr;
@@ -17,8 +18,8 @@ use crate::config::IssuerSettings;
 use crate::entropy::Entropy;
 use crate::issuance::{self, Service};
 use crate::server::{
-    ConnectionLimits, IssuerName, Metrics, OidcIssuer, Ops, Public, PublicParts, RequestLimits,
-    TrustFiles, ops_router, public_router, serve,
+    ConnectionLimits, IssuerName, KeyAges, Metrics, OidcIssuer, Ops, Public, PublicParts,
+    RequestLimits, TrustFiles, ops_router, public_router, serve,
 };
 use crate::time::{Clock, UnixSeconds};
 use crate::trust::{self, AuthorityEntry, LogEntry, TrustInputs};
@@ -65,6 +66,8 @@ pub struct Blueprint {
     pub issuance: issuance::Parts,
     /// Issuers as `GET /api/v2/configuration` shows them.
     pub issuers: Vec<IssuerSettings>,
+    /// How old each issuer's keys are, for operators.
+    pub key_ages: KeyAges,
     /// Logs as the trusted root lists them.
     pub logs: Vec<PublishedLog>,
     /// The clock every request reads once.
@@ -153,6 +156,7 @@ pub fn start(blueprint: Blueprint, listeners: Listeners) -> Result<Running, Erro
         issuance: service.clone(),
         clock: blueprint.clock.clone(),
         metrics,
+        key_ages: blueprint.key_ages,
         readiness_age: READINESS_AGE,
     });
     tasks.spawn(serve(ops, for_operators, limits, stop.clone()));

@@ -22,12 +22,12 @@ use crate::issuance::store::IssuanceStore;
 use crate::issuance::{self, CtMode, TrustedIssuer};
 use crate::keys::file as keyfile;
 use crate::possession::{WEAK_KEYS_BYTES_MAX, WeakKeys, WeakKeysError};
-use crate::server::TrustFiles;
+use crate::server::{KeyAges, TrustFiles};
 use crate::store::audit_file::{self, AuditFile};
 use crate::store::memory::MemoryStore;
-use crate::store::redb::{self, RedbStore};
+use crate::store::{self, redb};
 use crate::system::{SystemClock, SystemEntropy};
-use crate::time::{Clock, UnixSeconds};
+use crate::time::{Clock, UnixMillis, UnixSeconds};
 use crate::token::discovery::{HttpKeys, IssuerKeysConfig, KeysFrom};
 use crate::token::{IssuerPolicy, IssuerUrl};
 use crate::trust;
@@ -180,6 +180,34 @@ impl Error {
     }
 }
 
+/// Store and audit log in the state directory.
+fn open_records(
+    dir: &Path,
+    kind: StoreKind,
+    now: UnixMillis,
+) -> Result<(Arc<dyn IssuanceStore>, Arc<AuditFile>), Error> {
+    let audit_path = dir.join("audit.log");
+    let audit_error = |source| Error::Audit {
+        path: dir.join("audit.log"),
+        source,
+    };
+    match kind {
+        StoreKind::Redb => {
+            let path = dir.join("issuance.redb");
+            let opened = store::open(&path, &audit_path, &SystemEntropy, now);
+            let (store, audit) = opened.map_err(|error| match error {
+                store::OpenError::Audit(source) => audit_error(source),
+                store::OpenError::Store(source) => Error::Store { path, source },
+            })?;
+            Ok((Arc::new(store), audit))
+        }
+        StoreKind::Memory => {
+            let audit = AuditFile::open(&audit_path, now).map_err(audit_error)?;
+            Ok((Arc::new(MemoryStore::new()), Arc::new(audit)))
+        }
+    }
+}
+
 /// Reads and opens everything the settings name. Needs a tokio runtime: issuers' keys are fetched
 /// in the background from here on.
 pub fn blueprint(settings: Settings) -> Result<Blueprint, Error> {
@@ -193,30 +221,15 @@ pub fn blueprint(settings: Settings) -> Result<Blueprint, Error> {
     issuer_keys.attend();
     let (ct, logs) = open_logs(&settings.ct, authority.issuing().not_before())?;
     make_private(&settings.state_dir)?;
-    let audit_path = settings.state_dir.join("audit.log");
-    let audit = Arc::new(
-        AuditFile::open(&audit_path, now).map_err(|source| Error::Audit {
-            path: audit_path,
-            source,
-        })?,
-    );
-    let store: Arc<dyn IssuanceStore> = match settings.store {
-        StoreKind::Redb => {
-            let path = settings.state_dir.join("issuance.redb");
-            Arc::new(
-                RedbStore::open(&path, &SystemEntropy, Some(audit.clone()))
-                    .map_err(|source| Error::Store { path, source })?,
-            )
-        }
-        StoreKind::Memory => Arc::new(MemoryStore::new()),
-    };
+    let (store, audit) = open_records(&settings.state_dir, settings.store, now)?;
     Ok(Blueprint {
+        key_ages: key_ages(&issuer_keys),
         public_url: Some(settings.server.public_url),
         drain: settings.server.drain,
         issuance: issuance::Parts {
             issuers: trusted(&settings.issuers)?,
             keys: issuer_keys,
-            authority: Arc::new(authority),
+            authority: Arc::new(authority.with_profile(&settings.ca.profile)),
             signer: Arc::new(signer),
             profile: Arc::new(settings.ca.profile),
             ct,
@@ -281,24 +294,9 @@ fn open_authority(
     ca: &CaSettings,
     now: UnixSeconds,
 ) -> Result<(crate::ca::Authority, keyfile::FileSigner), Error> {
-    let passphrase = match (&ca.passphrase, &ca.passphrase_file) {
-        (Some(passphrase), _) => Some(passphrase.clone()),
-        (None, Some(path)) => Some(SecretString::from(
-            read_text(path)?
-                .lines()
-                .next()
-                .unwrap_or_default()
-                .to_owned(),
-        )),
-        (None, None) => None,
-    };
-    for path in [Some(&ca.key), ca.passphrase_file.as_ref()]
-        .into_iter()
-        .flatten()
-    {
-        if is_open_to_everybody(path) {
-            tracing::warn!(?path, "every user of this machine can get at this secret");
-        }
+    let passphrase = passphrase(ca)?;
+    for path in open_secrets(ca) {
+        tracing::warn!(?path, "every user of this machine can get at this secret");
     }
     let key = zeroize::Zeroizing::new(read_text(&ca.key)?);
     keyfile::open(&read_text(&ca.chain)?, &key, passphrase.as_ref(), now).map_err(|source| {
@@ -320,6 +318,30 @@ pub fn weak_keys(path: Option<&Path>) -> Result<WeakKeys, Error> {
         path: path.to_owned(),
         source,
     })
+}
+
+/// The passphrase itself, or the first line of its file.
+pub(super) fn passphrase(ca: &CaSettings) -> Result<Option<SecretString>, Error> {
+    Ok(match (&ca.passphrase, &ca.passphrase_file) {
+        (Some(passphrase), _) => Some(passphrase.clone()),
+        (None, Some(path)) => Some(SecretString::from(
+            read_text(path)?
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .to_owned(),
+        )),
+        (None, None) => None,
+    })
+}
+
+/// The secret files that are not their owner's alone.
+pub(super) fn open_secrets(ca: &CaSettings) -> impl Iterator<Item = &PathBuf> {
+    let secrets = [Some(&ca.key), ca.passphrase_file.as_ref()];
+    secrets
+        .into_iter()
+        .flatten()
+        .filter(|path| is_open_to_everybody(path))
 }
 
 /// Warned of and not refused: orchestrators mount secrets world-readable where nobody else lives.
@@ -357,24 +379,18 @@ fn open_logs(
                 host,
                 ca_file,
             } => {
-                let key = log_key(name, key)?;
+                let (key, ca_pem) = (log_key(name, key)?, read_optional(ca_file.as_deref())?);
                 published.push(PublishedLog {
                     base_url: Some(url.clone()),
                     spki: key.spki().to_vec(),
                     valid_from,
                 });
-                let config = Rfc6962Config {
+                opened.push(Arc::new(log_client(Rfc6962Config {
                     name: name.clone(),
                     url: url.clone(),
                     key,
                     host: host.clone(),
-                    ca_pem: read_optional(ca_file.as_deref())?,
-                };
-                opened.push(Arc::new(Rfc6962Log::new(config).map_err(|source| {
-                    Error::Log {
-                        log: name.clone(),
-                        source,
-                    }
+                    ca_pem,
                 })?));
             }
         }
@@ -388,7 +404,13 @@ fn open_logs(
     ))
 }
 
-fn log_key(log: &str, path: &Path) -> Result<LogKey, Error> {
+/// A log's client; it connects to nothing yet.
+pub(super) fn log_client(config: Rfc6962Config) -> Result<Rfc6962Log, Error> {
+    let log = config.name.clone();
+    Rfc6962Log::new(config).map_err(|source| Error::Log { log, source })
+}
+
+pub(super) fn log_key(log: &str, path: &Path) -> Result<LogKey, Error> {
     let wrong = || Error::LogKey {
         log: log.to_owned(),
         path: path.to_owned(),
@@ -449,6 +471,16 @@ pub fn keys(issuers: &[IssuerSettings]) -> Result<HttpKeys, Error> {
     HttpKeys::new(configs?).map_err(Error::Keys)
 }
 
+/// The ages of these keys, as the operators' doors ask for them.
+pub fn key_ages(keys: &Arc<HttpKeys>) -> KeyAges {
+    let keys = Arc::clone(keys);
+    Arc::new(move || {
+        let ages = keys.ages().into_iter();
+        ages.map(|(issuer, age)| (issuer.as_str().to_owned(), age))
+            .collect()
+    })
+}
+
 fn issuer_url(url: &str) -> Result<IssuerUrl, Error> {
     IssuerUrl::new(url).map_err(|source| Error::Issuer {
         url: url.to_owned(),
@@ -491,11 +523,11 @@ fn read_at_most(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
-fn read_optional(path: Option<&Path>) -> Result<Option<Vec<u8>>, Error> {
+pub(super) fn read_optional(path: Option<&Path>) -> Result<Option<Vec<u8>>, Error> {
     path.map(read).transpose()
 }
 
-fn read_text(path: &Path) -> Result<String, Error> {
+pub(super) fn read_text(path: &Path) -> Result<String, Error> {
     String::from_utf8(read(path)?).map_err(|e| Error::Unreadable {
         path: path.to_owned(),
         source: std::io::Error::new(std::io::ErrorKind::InvalidData, e.utf8_error()),

@@ -92,7 +92,13 @@ impl Inner {
             (parts.probe)(KillPoint::PrecertAnnounced);
             let precert = signed(tbs, &*parts.signer).await?;
             (parts.probe)(KillPoint::PrecertSigned);
-            this.signing("precert_signed", &id, now, precert.plan(), precert.der())?;
+            this.signed(
+                "precert_signed",
+                &id,
+                now,
+                precert.plan(),
+                precert.signature(),
+            )?;
             (parts.probe)(KillPoint::PrecertRecorded);
 
             // 8. Log it, the same bytes to whichever log takes them. What the log said becomes
@@ -113,7 +119,7 @@ impl Inner {
             this.signing("leaf_signing", &id, now, tbs.plan(), tbs.tbs())?;
             let leaf = signed(tbs, &*parts.signer).await?;
             (parts.probe)(KillPoint::LeafSigned);
-            this.signing("leaf_signed", &id, now, leaf.plan(), leaf.der())?;
+            this.signed("leaf_signed", &id, now, leaf.plan(), leaf.signature())?;
 
             // 10. Record it, then answer. A crash before: as above, with a final that nobody has.
             this.put_final(&leaf, now).await?;
@@ -181,7 +187,8 @@ impl Inner {
         })
     }
 
-    /// What the same token and key got before, if it is still good and of this CA.
+    /// What the same token and key got before, if it is still good, of this CA, and logged
+    /// if that is required.
     async fn stored(
         &self,
         token: &VerifiedToken,
@@ -204,13 +211,18 @@ impl Inner {
             // Of the CA before a rotation, whose chain is not ours to send: issue anew.
             return Ok(None);
         }
+        let sct_embedded = submission.is_some();
+        if !sct_embedded && matches!(self.parts.ct, CtMode::Required { .. }) {
+            // Of a time with logging off; now nothing leaves without an SCT: issue anew.
+            return Ok(None);
+        }
         Ok(Some(Issued {
             leaf_der: leaf.leaf_der.into(),
             chain: Arc::clone(&self.chain),
             serial: leaf.serial,
             issuer: intent.issuer.into(),
             not_after: intent.not_after,
-            sct_embedded: submission.is_some(),
+            sct_embedded,
             repeated: true,
         }))
     }

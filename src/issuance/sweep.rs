@@ -1,6 +1,7 @@
 //! What is left of issuances that never ended.
 
 use super::{Error, Inner};
+use crate::audit::Value;
 use crate::time::UnixMillis;
 
 /// Age at which an intent without a final is given up. Far beyond the longest request.
@@ -34,13 +35,14 @@ impl Inner {
                 // The precertificate may have been signed and logged, and the final may exist:
                 // both count as issued until shown otherwise.
                 let intent = &orphan.intent;
-                let fields = vec![
-                    ("serial", intent.serial.to_string()),
-                    ("ca", intent.issuing_ca.to_string()),
-                    ("presumed_to_exist", "true".to_owned()),
-                    ("logged", orphan.submission.is_some().to_string()),
+                let logged = orphan.submission.is_some().to_string();
+                let fields = [
+                    ("serial", Value::Octets(intent.serial.octets())),
+                    ("ca", Value::Octets(&intent.issuing_ca.0)),
+                    ("presumed_to_exist", Value::Text("true")),
+                    ("logged", Value::Text(&logged)),
                 ];
-                self.write("abandoned", &intent.request_id, now, fields)?;
+                self.write("abandoned", &intent.request_id, now, &fields)?;
             }
             // The lines are durable with this commit at the latest. A crash between the two
             // writes a line a second time, never none.

@@ -2,30 +2,53 @@
 //! for each decision. Never a token, a key or a proof.
 
 use super::{Error, Inner, Issued};
-use crate::audit::{self, Event};
+use crate::audit::{self, Event, Value};
 use crate::ca::Plan;
-use crate::hex;
 use crate::identity::{Principal, San};
 use crate::time::UnixMillis;
 
 impl Inner {
-    /// The line before (`…_signing`, with the exact bytes to be signed) or after (`…_signed`, with
-    /// the certificate) a signature.
+    /// The line before a signature (`…_signing`), with the exact octets to be signed.
     pub(super) fn signing(
         &self,
         kind: &'static str,
         request_id: &str,
         now: UnixMillis,
         plan: &Plan,
-        der: &[u8],
+        tbs: &[u8],
     ) -> Result<(), audit::Error> {
-        let fields = vec![
-            ("serial", plan.serial().to_string()),
-            ("ca", plan.authority().id().to_string()),
-            ("profile", plan.profile().hash().to_string()),
-            ("der", hex::encode(der)),
+        self.about(kind, request_id, now, plan, ("tbs", Value::Octets(tbs)))
+    }
+
+    /// The line after it (`…_signed`), with the signature: with the line before, the certificate.
+    pub(super) fn signed(
+        &self,
+        kind: &'static str,
+        request_id: &str,
+        now: UnixMillis,
+        plan: &Plan,
+        signature: &[u8],
+    ) -> Result<(), audit::Error> {
+        let signature = ("signature", Value::Octets(signature));
+        self.about(kind, request_id, now, plan, signature)
+    }
+
+    fn about(
+        &self,
+        kind: &'static str,
+        request_id: &str,
+        now: UnixMillis,
+        plan: &Plan,
+        what: (&'static str, Value<'_>),
+    ) -> Result<(), audit::Error> {
+        let (serial, ca, profile) = (plan.serial(), plan.authority().id(), plan.profile().hash());
+        let fields = [
+            ("serial", Value::Octets(serial.octets())),
+            ("ca", Value::Octets(&ca.0)),
+            ("profile", Value::Octets(&profile.0)),
+            what,
         ];
-        self.write(kind, request_id, now, fields)
+        self.write(kind, request_id, now, &fields)
     }
 
     /// A certificate is about to leave.
@@ -35,13 +58,15 @@ impl Inner {
         now: UnixMillis,
         issued: &Issued,
     ) -> Result<(), audit::Error> {
-        let fields = vec![
-            ("serial", issued.serial.to_string()),
-            ("ca", self.parts.authority.id().to_string()),
-            ("not_after", issued.not_after.to_string()),
-            ("repeated", issued.repeated.to_string()),
+        let ca = self.parts.authority.id();
+        let repeated = if issued.repeated { "true" } else { "false" };
+        let fields = [
+            ("serial", Value::Octets(issued.serial.octets())),
+            ("ca", Value::Octets(&ca.0)),
+            ("not_after", Value::Text(&issued.not_after.to_string())),
+            ("repeated", Value::Text(repeated)),
         ];
-        self.write("issued", request_id, now, fields)
+        self.write("issued", request_id, now, &fields)
     }
 
     /// A request ends without one.
@@ -51,8 +76,8 @@ impl Inner {
         now: UnixMillis,
         error: &Error,
     ) -> Result<(), audit::Error> {
-        let fields = vec![("reason", error.reason().as_str().to_owned())];
-        self.write("refused", request_id, now, fields)
+        let fields = [("reason", Value::Text(error.reason().as_str()))];
+        self.write("refused", request_id, now, &fields)
     }
 
     pub(super) fn write(
@@ -60,12 +85,12 @@ impl Inner {
         kind: &'static str,
         request_id: &str,
         now: UnixMillis,
-        fields: Vec<(&'static str, String)>,
+        fields: &[(&'static str, Value<'_>)],
     ) -> Result<(), audit::Error> {
         self.parts.audit.append(&Event {
             kind,
             at: now,
-            request_id: request_id.to_owned(),
+            request_id,
             fields,
         })
     }

@@ -216,7 +216,7 @@ pub(super) fn sct_list(read: &Reading<'_>, expected: &Expected<'_>) -> Result<()
             once(read, oid::SCT_LIST, "SCT list")?;
             criticality(extension, false, "SCT list")?;
             one_sct(extension.value)
-                .ok_or_else(|| "SCT list is not exactly one v1 SCT, ECDSA with SHA-256".into())
+                .ok_or_else(|| "SCT list is not exactly one v1 SCT of a log's algorithms".into())
         }
     }
 }
@@ -234,7 +234,10 @@ fn one_sct(value: &[u8]) -> Option<()> {
     };
     let (_log_id_and_timestamp, rest) = rest.split_at_checked(32 + 8)?;
     let (_extensions, rest) = u16_prefixed(rest)?;
-    let signature = rest.strip_prefix(&[4 /* sha256 */, 3 /* ecdsa */])?;
+    // The two algorithms a log may have (RFC 6962 §2.1.4).
+    let signature = rest
+        .strip_prefix(&[4 /* sha256 */, 3 /* ecdsa */])
+        .or_else(|| rest.strip_prefix(&[4, 1 /* rsa */]))?;
     (!all_of_u16(signature)?.is_empty()).then_some(())
 }
 

@@ -74,7 +74,7 @@ pub struct Expected<'a> {
     pub crl_url: Option<&'a str>,
     /// The profile's name.
     pub profile_name: &'a str,
-    /// Whether this instance runs a profile of that name and hash.
+    /// Whether the CA was configured with a profile of that name and hash.
     pub profile_known: bool,
     /// The token's issuer, as extensions .1 and .8 must say it.
     pub issuer_claim: &'a str,

@@ -24,6 +24,7 @@ const REQUEST_SECONDS: &str = "shortleaf_request_seconds";
 const IN_FLIGHT: &str = "shortleaf_requests_in_flight";
 const BUILD_INFO: &str = "shortleaf_build_info";
 const CA_NOT_AFTER: &str = "shortleaf_ca_not_after_seconds";
+const JWKS_AGE: &str = "shortleaf_jwks_age_seconds";
 
 /// Upper bounds in seconds: a certificate takes milliseconds, sigstore-js gives up after five seconds.
 const BUCKETS: [f64; 11] = [
@@ -102,6 +103,17 @@ impl Metrics {
         InFlight(self.in_flight.clone())
     }
 
+    /// How old each configured issuer's keys are. Keys that are not there are infinitely old, so
+    /// that an alarm on old ones rings for them too.
+    pub(super) fn keys(&self, ages: Vec<(String, Option<Duration>)>) {
+        self.record(|| {
+            for (issuer, age) in ages {
+                let seconds = age.map_or(f64::INFINITY, |age| age.as_secs_f64());
+                gauge!(JWKS_AGE, "issuer" => issuer).set(seconds);
+            }
+        });
+    }
+
     /// Everything, in Prometheus' text format.
     pub fn render(&self) -> String {
         self.handle.render()
@@ -141,5 +153,9 @@ fn describe() {
     describe_gauge!(
         CA_NOT_AFTER,
         "When the issuing CA certificate expires, in seconds since 1970"
+    );
+    describe_gauge!(
+        JWKS_AGE,
+        "Since an issuer's keys were last read; infinite without usable keys, 0 for keys from a file"
     );
 }

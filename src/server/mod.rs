@@ -16,7 +16,7 @@ mod response;
 pub use doors::{Public, PublicParts, RequestLimits, TrustFiles, public_router};
 pub use listener::{ConnectionLimits, serve};
 pub use metrics::Metrics;
-pub use ops::{Ops, ops_router};
+pub use ops::{KeyAges, Ops, ops_router};
 pub use problem::Problem;
 pub use response::{IssuerName, OidcIssuer};
 

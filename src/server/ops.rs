@@ -18,6 +18,9 @@ use super::doors::{unknown_method, unknown_route};
 use super::{Fitness, Issuance, Metrics};
 use crate::time::Clock;
 
+/// How long ago each configured issuer's keys were read; `None` where none could be used now.
+pub type KeyAges = Arc<dyn Fn() -> Vec<(String, Option<Duration>)> + Send + Sync>;
+
 /// The operator's doors.
 pub struct Ops {
     /// Asked whether it could issue.
@@ -26,6 +29,8 @@ pub struct Ops {
     pub clock: Arc<dyn Clock>,
     /// What `/metrics` shows.
     pub metrics: Arc<Metrics>,
+    /// Asked by every probe: it costs next to nothing.
+    pub key_ages: KeyAges,
     /// How long an answer about readiness stands: asking costs a signature and a commit.
     pub readiness_age: Duration,
 }
@@ -63,6 +68,12 @@ async fn readyz(
             Err(why) => writeln!(text, "[-]{part} failed: {why}"),
         };
     }
+    // One provider's trouble is its users' only: the instance stays ready, and says whose.
+    for (issuer, age) in (probed.ops.key_ages)() {
+        if age.is_none() {
+            let _ = writeln!(text, "[!]issuer {issuer}: no usable keys");
+        }
+    }
     if ready {
         text.push_str("ready\n");
         (StatusCode::OK, text)
@@ -81,6 +92,7 @@ fn is_verbose(parameter: &str) -> bool {
 
 async fn metrics(State(probed): State<Arc<Probed>>) -> ([(HeaderName, &'static str); 1], String) {
     let content_type = [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    probed.ops.metrics.keys((probed.ops.key_ages)());
     (content_type, probed.ops.metrics.render())
 }
 

@@ -1,8 +1,8 @@
 //! The audit log's file: append-only, owner-only, one `write` per line, synced by the store.
 //!
 //! A line is with the operating system when `append` returns, so it survives the death of the
-//! process; it survives the loss of power once the store has committed, because the store calls
-//! [`BeforeCommit`] first. A failed write or sync closes the log for good: what stands at the
+//! process; it survives the loss of power with the store's next batch, because the store's journal
+//! carries it along ([`Carried`]) until the file itself is synced, and a start puts it back. A failed write or sync closes the log for good: what stands at the
 //! file's end is then unknown, and nothing may be signed until a restart has looked.
 //!
 //! Rotation is not done here: the file grows until it is moved away while the process is down,
@@ -10,13 +10,13 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::{BeforeCommit, sync_directory_of};
-use crate::audit::{AuditLog, Chain, Error, Event, MAX_LINE_BYTES, Why};
+use super::{Carried, Restore, sync_directory_of};
+use crate::audit::{AuditLog, Chain, Error, Event, MAX_LINE_BYTES, Value, Why};
 use crate::time::UnixMillis;
 
 /// How much of the file's end is checked at start. The whole is checked by `shortleaf audit verify`.
@@ -26,9 +26,9 @@ const TAIL_BYTES: u64 = 4 * MAX_LINE_BYTES as u64;
 #[derive(Debug)]
 pub struct AuditFile {
     end: Mutex<End>,
-    /// The same file for syncing, so that a sync does not hold up lines.
-    sync: File,
-    /// Lines written and lines known durable; equal when a sync would do nothing.
+    /// The same file for syncing and reading, so that neither holds up lines.
+    beside: File,
+    /// Octets written and octets known durable; equal when a sync would do nothing.
     written: AtomicU64,
     synced: AtomicU64,
     poisoned: AtomicBool,
@@ -38,6 +38,8 @@ pub struct AuditFile {
 struct End {
     file: File,
     chain: Chain,
+    /// The line being written; kept for its room.
+    line: Vec<u8>,
 }
 
 /// Why an audit log cannot be continued.
@@ -74,15 +76,21 @@ pub enum OpenError {
     Record(#[source] Error),
 }
 
-impl AuditFile {
-    /// Opens or creates the log (mode 0600), checks its end and continues its chain. A torn last
-    /// line is cut off and that fact recorded.
-    pub fn open(path: &Path, now: UnixMillis) -> Result<Self, OpenError> {
+/// A log that is this process's, and at whose end nobody has looked yet.
+#[derive(Debug)]
+pub struct LockedAudit {
+    file: File,
+    path: PathBuf,
+}
+
+impl LockedAudit {
+    /// Opens or creates the log (mode 0600) for this process alone.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
         let io = |source| OpenError::Io {
             path: path.to_owned(),
             source,
         };
-        let mut file = OpenOptions::new()
+        let file = OpenOptions::new()
             .create(true)
             .read(true)
             .append(true)
@@ -95,23 +103,36 @@ impl AuditFile {
             },
             TryLockError::Error(source) => io(source),
         })?;
+        sync_directory_of(path).map_err(io)?;
+        let path = path.to_owned();
+        Ok(Self { file, path })
+    }
 
-        let tail = Tail::read(&mut file).map_err(io)?;
+    /// Checks the log's end and continues its chain. A torn last line is cut off and that fact
+    /// recorded.
+    pub fn resume(mut self, now: UnixMillis) -> Result<AuditFile, OpenError> {
+        let io = |source| OpenError::Io {
+            path: self.path.clone(),
+            source,
+        };
+        let tail = Tail::read(&mut self.file).map_err(io)?;
         let chain = tail.chain().map_err(|(line, why)| OpenError::Damaged {
-            path: path.to_owned(),
+            path: self.path.clone(),
             line,
             why,
         })?;
         let torn = tail.torn();
         if torn > 0 {
-            file.set_len(tail.length - torn).map_err(io)?;
+            self.file.set_len(tail.length - torn).map_err(io)?;
         }
-        sync_directory_of(path).map_err(io)?;
-
-        let log = Self {
-            sync: file.try_clone().map_err(io)?,
-            end: Mutex::new(End { file, chain }),
-            written: AtomicU64::new(0),
+        let log = AuditFile {
+            beside: self.file.try_clone().map_err(io)?,
+            end: Mutex::new(End {
+                file: self.file,
+                chain,
+                line: Vec::new(),
+            }),
+            written: AtomicU64::new(tail.length - torn),
             synced: AtomicU64::new(0),
             poisoned: AtomicBool::new(false),
         };
@@ -119,12 +140,38 @@ impl AuditFile {
             log.append(&Event {
                 kind: "audit_repaired",
                 at: now,
-                request_id: String::new(),
-                fields: vec![("cut_bytes", torn.to_string())],
+                request_id: "",
+                fields: &[("cut_bytes", Value::Text(&torn.to_string()))],
             })
             .map_err(OpenError::Record)?;
         }
         Ok(log)
+    }
+}
+
+impl Restore for LockedAudit {
+    /// Over whatever a loss of power left there. What the file does not reach cannot be restored:
+    /// it was moved away, or cut, before the start that would have needed it.
+    fn restore(&self, at: u64, octets: &[u8]) -> io::Result<()> {
+        let length = self.file.metadata()?.len();
+        if length < at {
+            return Err(io::Error::other(format!(
+                "{} has {length} octets, and what is missing begins at {at}: put the log back that \
+                 was here when the process ended, and move it after a clean stop",
+                self.path.display()
+            )));
+        }
+        // Not by the handle that appends: it would write at the end, wherever it is told to.
+        let file = OpenOptions::new().write(true).open(&self.path)?;
+        file.write_all_at(octets, at)?;
+        file.sync_data()
+    }
+}
+
+impl AuditFile {
+    /// [`LockedAudit::open`] and [`LockedAudit::resume`]: a log that no store carries along.
+    pub fn open(path: &Path, now: UnixMillis) -> Result<Self, OpenError> {
+        LockedAudit::open(path)?.resume(now)
     }
 
     /// Makes every line written so far durable (`fdatasync`). Free if they are already.
@@ -138,7 +185,9 @@ impl AuditFile {
         }
         // After a failed sync the kernel may call the pages clean although they never reached the
         // disk, so a second try would prove nothing.
-        self.sync.sync_data().map_err(|error| self.poison(error))?;
+        self.beside
+            .sync_data()
+            .map_err(|error| self.poison(error))?;
         self.synced.fetch_max(written, Ordering::AcqRel);
         Ok(())
     }
@@ -150,27 +199,44 @@ impl AuditFile {
 }
 
 impl AuditLog for AuditFile {
-    fn append(&self, event: &Event) -> Result<(), Error> {
+    fn append(&self, event: &Event<'_>) -> Result<(), Error> {
         let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
         if self.poisoned.load(Ordering::Acquire) {
             return Err(Error::Poisoned);
         }
-        let (line, next) = end.chain.line(event);
+        let End { file, chain, line } = &mut *end;
+        line.clear();
+        let next = chain.line(event, line);
         // One write(2): no other line can come between, and what a crash leaves is whole lines
         // and at most one cut short.
-        match end.file.write(&line) {
+        match file.write(line) {
             Ok(count) if count == line.len() => {}
             Ok(_) => return Err(self.poison(io::ErrorKind::WriteZero.into())),
             Err(error) => return Err(self.poison(error)),
         }
-        end.chain = next;
-        self.written.fetch_add(1, Ordering::AcqRel);
+        *chain = next;
+        let octets = line.len() as u64;
+        self.written.fetch_add(octets, Ordering::AcqRel);
         Ok(())
     }
 }
 
-impl BeforeCommit for AuditFile {
-    fn before_commit(&self) -> io::Result<()> {
+impl Carried for AuditFile {
+    fn written(&self) -> io::Result<u64> {
+        match self.poisoned.load(Ordering::Acquire) {
+            true => Err(io::Error::other(Error::Poisoned)),
+            false => Ok(self.written.load(Ordering::Acquire)),
+        }
+    }
+
+    fn read(&self, from: u64, to: u64) -> io::Result<Vec<u8>> {
+        let length = usize::try_from(to.saturating_sub(from)).map_err(io::Error::other)?;
+        let mut octets = vec![0; length];
+        self.beside.read_exact_at(&mut octets, from)?;
+        Ok(octets)
+    }
+
+    fn sync(&self) -> io::Result<()> {
         self.sync().map_err(io::Error::other)
     }
 }
@@ -238,19 +304,19 @@ mod tests {
 
     const NOW: UnixMillis = UnixMillis(1_795_262_400_000);
 
-    fn event(value: &str) -> Event {
-        Event {
+    fn append(log: &AuditFile, value: &str) -> Result<(), Error> {
+        log.append(&Event {
             kind: "issued",
             at: NOW,
-            request_id: "r-1".into(),
-            fields: vec![("serial", value.into())],
-        }
+            request_id: "r-1",
+            fields: &[("serial", Value::Text(value))],
+        })
     }
 
     fn log_of(path: &Path, lines: usize) {
         let log = AuditFile::open(path, NOW).unwrap();
         for line in 0..lines {
-            log.append(&event(&line.to_string())).unwrap();
+            append(&log, &line.to_string()).unwrap();
         }
         log.sync().unwrap();
     }
@@ -325,7 +391,7 @@ mod tests {
         let log = AuditFile::open(&path, NOW).unwrap();
         let der = hex::encode(&vec![0xa5; 50_000]);
         for _ in 0..15 {
-            log.append(&event(&der)).unwrap();
+            append(&log, &der).unwrap();
         }
         drop(log);
         assert!(std::fs::metadata(&path).unwrap().len() > TAIL_BYTES);
@@ -350,14 +416,15 @@ mod tests {
             end: Mutex::new(End {
                 file: full(),
                 chain: Chain::START,
+                line: Vec::new(),
             }),
-            sync: full(),
+            beside: full(),
             written: AtomicU64::new(0),
             synced: AtomicU64::new(0),
             poisoned: AtomicBool::new(false),
         };
-        assert!(matches!(log.append(&event("1")), Err(Error::Write(_))));
-        assert!(matches!(log.append(&event("2")), Err(Error::Poisoned)));
+        assert!(matches!(append(&log, "1"), Err(Error::Write(_))));
+        assert!(matches!(append(&log, "2"), Err(Error::Poisoned)));
         assert!(matches!(log.sync(), Err(Error::Poisoned)));
     }
 }

@@ -11,6 +11,38 @@ mod record;
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
+
+use self::audit_file::{AuditFile, LockedAudit};
+use self::redb::{Recovered, RedbStore};
+use crate::entropy::Entropy;
+use crate::time::UnixMillis;
+
+/// Why a store and its audit log cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The audit log.
+    #[error("could not open the audit log")]
+    Audit(#[from] audit_file::OpenError),
+    /// The store.
+    #[error("could not open the store")]
+    Store(#[from] redb::OpenError),
+}
+
+/// Opens or creates a store and its audit log. What a loss of power took from the log comes out of
+/// the store's journal, so the store's comes before a look at the log's end.
+pub fn open(
+    store: &Path,
+    audit: &Path,
+    entropy: &dyn Entropy,
+    now: UnixMillis,
+) -> Result<(RedbStore, Arc<AuditFile>), OpenError> {
+    let audit = LockedAudit::open(audit)?;
+    let store = Recovered::open(store, entropy, Some(&audit))?;
+    let audit = Arc::new(audit.resume(now)?);
+    Ok((store.start(Some(audit.clone()))?, audit))
+}
 
 /// Makes the name of a new file durable: after power loss it is found again only if its directory
 /// knows it.
@@ -19,8 +51,19 @@ fn sync_directory_of(file: &Path) -> io::Result<()> {
     File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }
 
-/// Something that has to be durable before the store's next commit is: the audit log.
-pub trait BeforeCommit: Send + Sync {
-    /// Makes everything written so far durable. An error fails the commit before it began.
-    fn before_commit(&self) -> io::Result<()>;
+/// The file that must not be less durable than the store: the audit log. The store's journal
+/// carries along what was written to it, so that one sync makes both durable.
+pub trait Carried: Send + Sync {
+    /// How many octets were written so far. Fails where it is not known what was.
+    fn written(&self) -> io::Result<u64>;
+    /// Those from `from` up to `to`.
+    fn read(&self, from: u64, to: u64) -> io::Result<Vec<u8>>;
+    /// Makes all of them durable in the file itself.
+    fn sync(&self) -> io::Result<()>;
+}
+
+/// Where the octets that a journal carried are put back after a loss of power.
+pub trait Restore {
+    /// Makes these octets stand at `at`, durably.
+    fn restore(&self, at: u64, octets: &[u8]) -> io::Result<()>;
 }

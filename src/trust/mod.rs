@@ -131,11 +131,16 @@ pub enum Error {
         /// Which of it, from 0.
         position: usize,
     },
-    /// The log's key is of a kind we do not publish.
-    #[error("the key of the log {log:?} is not P-256")]
-    LogKeyKind {
+    /// The trust file has no word for keys of that length.
+    #[error(
+        "the key of the log {log:?} is RSA of {bits} bits, \
+         a trusted root can name only 2048, 3072 and 4096"
+    )]
+    LogKeyLength {
         /// The log's address.
         log: String,
+        /// The modulus in bits.
+        bits: usize,
     },
     /// The log's key does not parse.
     #[error("the key of the log {log:?} cannot be used")]
@@ -441,13 +446,66 @@ mod tests {
         assert!(matches!(error, Error::NoAuthority));
     }
 
+    /// `inputs()` with an RSA key of that size as the log's.
+    fn with_rsa_log(bits: usize) -> TrustInputs {
+        let mut inputs = inputs();
+        inputs.logs[0].spki = rsa_spki(bits);
+        inputs
+    }
+
+    /// A well-formed key around a modulus nobody has factors of.
+    fn rsa_spki(bits: usize) -> Vec<u8> {
+        let mut modulus = vec![0x5b; bits.div_ceil(8)];
+        modulus[0] = 1 << ((bits - 1) % 8);
+        let key = der::sequence(&[&der::unsigned(&modulus), &der::unsigned(&[1, 0, 1])]);
+        let oid = [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1];
+        let algorithm = der::sequence(&[&der::tlv(tag::OID, &[&oid]), &[5, 0]]);
+        der::sequence(&[&algorithm, &der::bit_string(&key)])
+    }
+
     #[test]
-    fn a_log_key_of_another_kind_is_not_published() {
+    fn a_log_key_of_every_kind_is_published_under_its_name() {
+        for (bits, details) in [
+            (2048, "PKIX_RSA_PKCS1V15_2048_SHA256"),
+            (3072, "PKIX_RSA_PKCS1V15_3072_SHA256"),
+            (4096, "PKIX_RSA_PKCS1V15_4096_SHA256"),
+        ] {
+            let inputs = with_rsa_log(bits);
+            let file = trusted_root(&inputs).unwrap();
+            assert!(
+                file.contains(&format!(r#""keyDetails":"{details}","#)),
+                "{file}"
+            );
+            let read = parse_trusted_root(file.as_bytes()).unwrap();
+            assert_eq!(read.logs[0].key.spki(), inputs.logs[0].spki);
+        }
+    }
+
+    #[test]
+    fn a_log_key_without_a_name_in_the_protobufs_is_not_published() {
+        for bits in [2049, 2056, 4095, 8192] {
+            let error = trusted_root(&with_rsa_log(bits)).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!(
+                    "the key of the log \"https://ca.example/log\" is RSA of {bits} bits, \
+                     a trusted root can name only 2048, 3072 and 4096"
+                )
+            );
+        }
+    }
+
+    #[test]
+    fn a_log_key_that_is_none_is_not_published() {
         let mut other = inputs();
         other.logs[0].spki[22] ^= 1;
+        let error = trusted_root(&other).unwrap_err();
         assert!(matches!(
-            trusted_root(&other),
-            Err(Error::LogKeyKind { .. })
+            error,
+            Error::LogKey {
+                source: KeyError::Unsupported,
+                ..
+            }
         ));
     }
 }

@@ -6,18 +6,12 @@ use serde::{Deserialize, Serialize};
 use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 
 use super::{AuthorityEntry, Error, LogEntry, TrustInputs, Window, certificate};
-use crate::ct::LogKey;
+use crate::ct::{KeyKind, LogKey};
 use crate::time::UnixSeconds;
 
 pub(super) const TRUSTED_ROOT: &str = "application/vnd.dev.sigstore.trustedroot+json;version=0.1";
 const SIGNING_CONFIG: &str = "application/vnd.dev.sigstore.signingconfig.v0.2+json";
 const CLIENT_TRUST_CONFIG: &str = "application/vnd.dev.sigstore.clienttrustconfig.v0.1+json";
-
-/// How every SubjectPublicKeyInfo of a P-256 key begins.
-const P256_SPKI: &[u8] = &[
-    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a,
-    0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07,
-];
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -187,10 +181,6 @@ impl Subject {
 impl TransparencyLog {
     pub(super) fn of(entry: &LogEntry) -> Result<Self, Error> {
         let log = || entry.base_url.clone();
-        // The key's kind must be told; ours is P-256, the one kind every client takes.
-        if !entry.spki.starts_with(P256_SPKI) {
-            return Err(Error::LogKeyKind { log: log() });
-        }
         let key = LogKey::from_spki_der(&entry.spki)
             .map_err(|source| Error::LogKey { log: log(), source })?;
         Ok(Self {
@@ -198,7 +188,7 @@ impl TransparencyLog {
             hash_algorithm: "SHA2_256".into(),
             public_key: PublicKey {
                 raw_bytes: BASE64.encode(&entry.spki),
-                key_details: "PKIX_ECDSA_P256_SHA_256".into(),
+                key_details: key_details(key.kind(), &entry.base_url)?.into(),
                 // sigstore-go refuses a log without a start.
                 valid_for: ValidFor::new(entry.valid_from, None),
             },
@@ -206,6 +196,21 @@ impl TransparencyLog {
                 key_id: BASE64.encode(key.id().0),
             },
         })
+    }
+}
+
+/// `PublicKeyDetails` of Sigstore's protobufs. The number in an RSA name is the exact length of the
+/// modulus; those marked deprecated there are of no fixed length, and nothing is written with them.
+fn key_details(kind: KeyKind, log: &str) -> Result<&'static str, Error> {
+    match kind {
+        KeyKind::EcdsaP256 => Ok("PKIX_ECDSA_P256_SHA_256"),
+        KeyKind::Rsa { bits: 2048 } => Ok("PKIX_RSA_PKCS1V15_2048_SHA256"),
+        KeyKind::Rsa { bits: 3072 } => Ok("PKIX_RSA_PKCS1V15_3072_SHA256"),
+        KeyKind::Rsa { bits: 4096 } => Ok("PKIX_RSA_PKCS1V15_4096_SHA256"),
+        KeyKind::Rsa { bits } => Err(Error::LogKeyLength {
+            log: log.to_owned(),
+            bits,
+        }),
     }
 }
 

@@ -1,7 +1,11 @@
 //! `config check` and `config show`.
 
+use std::os::unix::fs::PermissionsExt;
+
 use serde_json::Value;
 
+use crate::ca::init;
+use crate::issuer::Issuer;
 use crate::program::{PASSPHRASE, Place};
 
 /// The least that can be used.
@@ -13,7 +17,7 @@ fn the_shipped_configuration_can_be_used() {
     let place = Place::new();
     let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/config/shortleaf.toml");
     let ended = place
-        .run(&["config", "check", "--config", shipped])
+        .run(&["config", "check", "--no-files", "--config", shipped])
         .exits(0);
     assert_eq!(ended.stdout, "ok 1 issuer(s), 0 warning(s)\n");
     assert_eq!(ended.stderr, "");
@@ -26,6 +30,7 @@ fn a_warning_is_told_and_is_no_failure() {
     let words = [
         "config",
         "check",
+        "--no-files",
         "--set",
         "server.listen=0.0.0.0:0",
         "--set",
@@ -37,6 +42,170 @@ fn a_warning_is_told_and_is_no_failure() {
     let ended = place.run(&words).exits(0);
     assert_eq!(ended.json()["warnings"].as_array().map(Vec::len), Some(1));
     assert!(ended.stderr.starts_with("{\"v\":1,\"warning\":"), "{ended}");
+}
+
+/// A place where everything that the file names is there and fits; nothing listens anywhere.
+fn whole() -> Place {
+    let place = Place::new();
+    init(&place, &[]);
+    let private = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(place.path("passphrase"), private).unwrap();
+    place.write("roots.pem", &place.read("ca/root.pem"));
+    let issuer = Issuer::new("https://issuer.example");
+    place.write("jwks.json", &issuer.jwks());
+    place.write(
+        "shortleaf.toml",
+        "[ca]\npassphrase_file = \"passphrase\"\n\
+         [[ct.log]]\nkind = \"rfc6962\"\nname = \"log\"\nurl = \"https://127.0.0.1:1\"\nkey = \"ca/log.pub.pem\"\nca_file = \"roots.pem\"\n\
+         [[issuer]]\nurl = \"https://issuer.example\"\ntype = \"email\"\naudiences = [\"https://ca.example\"]\njwks_file = \"jwks.json\"\n\
+         [[issuer]]\nurl = \"https://127.0.0.1:1\"\ntype = \"email\"\naudiences = [\"https://ca.example\"]\nca_file = \"roots.pem\"\n",
+    );
+    place
+}
+
+#[test]
+fn a_configuration_whose_files_all_fit_passes_and_nothing_is_made() {
+    let place = whole();
+    let ended = place.run(&["config", "check"]).exits(0);
+    assert_eq!(ended.stdout, "ok 2 issuer(s), 0 warning(s)\n");
+    assert_eq!(ended.stderr, "");
+    assert!(!place.path("state").exists());
+}
+
+#[test]
+fn each_file_that_cannot_be_used_is_told_by_its_name() {
+    let another = Place::new();
+    init(&another, &[]);
+    // (the file, what stands in it instead, what is told)
+    let key_for_another = another.read("ca/chain.pem");
+    let table: [(&str, Option<&str>, &str); 10] = [
+        (
+            "ca/chain.pem",
+            None,
+            "cannot read \"./ca/chain.pem\": No such file",
+        ),
+        ("ca/chain.pem", Some("x"), "the chain file is not PEM"),
+        (
+            "ca/chain.pem",
+            Some(&key_for_another),
+            "the CA key does not belong to the issuing certificate",
+        ),
+        ("ca/issuing.key.pem", Some("x"), "the key file is not PEM"),
+        (
+            "passphrase",
+            None,
+            "cannot read \"passphrase\": No such file",
+        ),
+        (
+            "passphrase",
+            Some("wrong"),
+            "the passphrase does not open the key file",
+        ),
+        (
+            "ca/log.pub.pem",
+            Some("x"),
+            "log log: no usable public key in \"ca/log.pub.pem\"",
+        ),
+        (
+            "jwks.json",
+            Some("{}"),
+            "static key set of https://issuer.example cannot be used",
+        ),
+        ("roots.pem", None, "cannot read \"roots.pem\": No such file"),
+        (
+            "roots.pem",
+            Some("x"),
+            "CA file of https://127.0.0.1:1 has no readable certificate",
+        ),
+    ];
+    let place = whole();
+    for (name, instead, told) in table {
+        let good = place.read(name);
+        match instead {
+            Some(text) => place.write(name, text),
+            None => {
+                std::fs::remove_file(place.path(name)).unwrap();
+                place.path(name)
+            }
+        };
+        place
+            .run(&["config", "check"])
+            .exits(3)
+            .says(told)
+            .says("FAIL 3  ");
+        place.write(name, &good);
+        place.run(&["config", "check"]).exits(0);
+    }
+}
+
+#[test]
+fn every_file_that_cannot_be_used_is_told_at_once() {
+    let place = whole();
+    for name in [
+        "ca/chain.pem",
+        "ca/issuing.key.pem",
+        "ca/log.pub.pem",
+        "jwks.json",
+    ] {
+        std::fs::remove_file(place.path(name)).unwrap();
+    }
+    place.write("roots.pem", "x");
+    let ended = place.run(&["config", "check"]).exits(3);
+    let told = ended
+        .stderr
+        .lines()
+        .filter(|line| line.starts_with("FAIL 3  "));
+    assert_eq!(told.count(), 5, "{ended}");
+    let ended = place.run(&["--json", "config", "check"]).exits(3);
+    assert_eq!(ended.stdout, "");
+    for line in ended.stderr.lines() {
+        let error: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(error["code"], "CONFIGURATION", "{line}");
+    }
+    assert_eq!(ended.stderr.lines().count(), 5);
+}
+
+#[test]
+fn a_key_whose_passphrase_is_not_at_hand_is_left_closed_and_said_so() {
+    let place = whole();
+    let without = place
+        .read("shortleaf.toml")
+        .replace("passphrase_file", "# passphrase_file");
+    place.write("shortleaf.toml", &without);
+    place
+        .run(&["config", "check"])
+        .exits(0)
+        .says("is encrypted");
+    // What can be seen without it is looked at all the same.
+    place.write("ca/chain.pem", &place.read("ca/root.pem").repeat(2));
+    place
+        .run(&["config", "check"])
+        .exits(3)
+        .says("do not make an issuing CA");
+    let wrong = place
+        .call(&["config", "check"])
+        .env("SHORTLEAF_CA_PASSPHRASE", "wrong")
+        .run();
+    wrong
+        .exits(3)
+        .says("the passphrase does not open the key file");
+}
+
+#[test]
+fn a_secret_that_every_user_can_read_is_a_warning() {
+    let place = whole();
+    let open = std::fs::Permissions::from_mode(0o644);
+    std::fs::set_permissions(place.path("ca/issuing.key.pem"), open).unwrap();
+    let ended = place.run(&["config", "check"]).exits(0);
+    assert!(ended.stderr.contains("issuing.key.pem"), "{ended}");
+}
+
+#[test]
+fn without_files_the_values_alone_are_judged() {
+    let place = Place::new();
+    place.write("shortleaf.toml", LEAST);
+    place.run(&["config", "check"]).exits(3);
+    place.run(&["config", "check", "--no-files"]).exits(0);
 }
 
 #[test]
@@ -180,7 +349,7 @@ fn a_slip_exits_3_and_names_the_nearest() {
             assert!(message.contains(part), "{part} in {message}");
         }
         file("");
-        place.run(&["config", "check"]).exits(0);
+        place.run(&["config", "check", "--no-files"]).exits(0);
     }
 }
 

@@ -10,7 +10,7 @@ use shortleaf::x509::pem;
 use crate::ca::init;
 use crate::issuer::{Identity, Issuer, Served, github_claims, wall_clock};
 use crate::log::Log;
-use crate::parts;
+use crate::parts::{self, free_port};
 use crate::program::{Beside, PASSPHRASE, Place};
 
 const MEMORY_LOG: &str = "[[ct.log]]\nkind = \"memory\"\nname = \"here\"\n";
@@ -186,6 +186,38 @@ fn with_its_switch_it_warns_answers_and_ends_cleanly() {
         .exits(0)
         .stdout;
     assert_eq!(chain, place.read("ca/chain.pem"));
+}
+
+#[test]
+fn an_issuer_that_is_away_shows_to_operators_and_keeps_nobody_from_being_ready() {
+    let place = Place::new();
+    init(&place, &[]);
+    let away = format!("http://127.0.0.1:{}", free_port());
+    configure(
+        &place,
+        &format!(
+            "[ct]\ninsecure_memory_log = true\n{MEMORY_LOG}{ISSUER}\
+             [[issuer]]\nurl = {away:?}\ntype = \"email\"\naudiences = [\"https://ca.example\"]\n\
+             insecure_loopback_http = true\n"
+        ),
+    );
+    let mut serve = place.start(&["serve"]);
+    serve.ready();
+    let operators = serve.operators();
+    let get = |path: &str| parts::http("GET", &format!("{operators}{path}"), None).unwrap();
+    let (status, ready) = get("/readyz");
+    assert_eq!(
+        (status, ready),
+        (200, format!("[!]issuer {away}: no usable keys\nready\n"))
+    );
+    let (_, metrics) = get("/metrics");
+    for line in [
+        r#"shortleaf_jwks_age_seconds{issuer="https://issuer.example"} 0"#,
+        &format!("shortleaf_jwks_age_seconds{{issuer={away:?}}} inf"),
+    ] {
+        assert!(metrics.lines().any(|l| l == line), "{line}\n{metrics}");
+    }
+    serve.stop("TERM");
 }
 
 #[test]

@@ -12,8 +12,8 @@ use aws_lc_rs::signature::{
 use shortleaf::ct::memory::MemoryLog;
 use shortleaf::ct::rfc6962::{ATTEMPTS_MAX, Rfc6962Config, Rfc6962Log};
 use shortleaf::ct::{
-    ANSWER_LEN_MAX, CertificateLog, LogId, LogKey, PreEntry, Sct, SubmitError, VerifiedSct,
-    signed_entry,
+    ANSWER_LEN_MAX, CertificateLog, LogId, LogKey, PreEntry, SCT_LEN_MAX, Sct, SubmitError,
+    VerifiedSct, signed_entry,
 };
 use shortleaf::time::{UnixMillis, UnixSeconds};
 
@@ -234,6 +234,18 @@ async fn extensions_the_log_did_not_sign_are_not_believed() {
         ..peer.sct("one", NOW).await
     };
     refused_and_got_over(&peer, ok(sct.add_chain_json()), "signature").await;
+}
+
+#[tokio::test]
+async fn an_sct_that_no_certificate_has_room_for_is_not_taken() {
+    let peer = Peer::new();
+    let sct = peer.sct("one", NOW).await;
+    let padding = SCT_LEN_MAX + 1 - sct.encode().len();
+    let sct = Sct {
+        extensions: vec![0; padding],
+        ..sct
+    };
+    refused_and_got_over(&peer, ok(sct.add_chain_json()), "too_long").await;
 }
 
 #[tokio::test]

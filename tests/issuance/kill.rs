@@ -24,8 +24,7 @@ use shortleaf::issuance::{
 };
 use shortleaf::keys::{EphemeralSigner, PrivateKey, init};
 use shortleaf::possession::{AlgorithmList, WeakKeys};
-use shortleaf::store::audit_file::AuditFile;
-use shortleaf::store::redb::RedbStore;
+use shortleaf::store::{self, redb::RedbStore};
 use shortleaf::system::SystemEntropy;
 use shortleaf::time::UnixSeconds;
 use shortleaf::x509::{Certificate, SignatureAlgorithm};
@@ -195,9 +194,8 @@ impl Process {
         let key = PrivateKey::from_pkcs8(&read("issuing.key")).unwrap();
         let chain = ["issuing.der", "root.der"];
         let chain = chain.map(|name| Certificate::from_der(read(name)).unwrap());
-        let audit = Arc::new(AuditFile::open(&dir.join("audit.jsonl"), now()).unwrap());
-        let path = dir.join("issuance.redb");
-        let store = RedbStore::open(&path, &SystemEntropy, Some(audit.clone())).unwrap();
+        let (path, audit) = (dir.join("issuance.redb"), dir.join("audit.jsonl"));
+        let (store, audit) = store::open(&path, &audit, &SystemEntropy, now()).unwrap();
         let store = Arc::new(store);
         let log = Rfc6962Log::new(Rfc6962Config {
             name: "log".into(),
@@ -206,12 +204,14 @@ impl Process {
             host: None,
             ca_pem: None,
         });
+        let authority = Authority::new(chain.to_vec(), key.spki(), NOW).unwrap();
+        let profile = LeafProfile::new("test-1", 600, 0, None).unwrap();
         let service = Service::new(Parts {
             issuers: vec![trusted(1)],
             keys: Arc::new(Keys::of(&Issuer::new(ISSUER))),
-            authority: Arc::new(Authority::new(chain.to_vec(), key.spki(), NOW).unwrap()),
+            authority: Arc::new(authority.with_profile(&profile)),
             signer: Arc::new(EphemeralSigner::new(&key).unwrap()),
-            profile: Arc::new(LeafProfile::new("test-1", 600, 0, None).unwrap()),
+            profile: Arc::new(profile),
             ct: CtMode::Required {
                 logs: vec![Arc::new(log.unwrap())],
                 deadline: Duration::from_secs(4),

@@ -14,6 +14,7 @@ mod kill;
 mod log_server;
 mod samples;
 mod service;
+mod store_audit;
 mod store_contract;
 mod store_faults;
 mod store_journal;

@@ -55,18 +55,22 @@ async fn a_good_request_gets_a_certificate_that_is_recorded_and_logged() {
 async fn the_audit_lines_around_a_signature_hold_what_was_signed() {
     let world = World::new();
     let issued = world.one().await.unwrap();
-    let events = world.audit.events();
+    let lines = world.audit.lines();
     let field = |line: usize, name| {
-        let fields = &events[line].fields;
+        let fields = &lines[line].fields;
         let found = fields.iter().find(|(field, _)| *field == name);
         found.map(|(_, value)| value.clone()).unwrap()
     };
-    assert_eq!(field(3, "der"), hex::encode(&issued.leaf_der));
-    assert!(
-        field(3, "der").contains(&field(2, "der")),
-        "the TBS is part of the certificate"
-    );
-    assert!(field(1, "der").contains(&field(0, "der")));
+    // The lines before and after are the certificate: its first part and its last.
+    let record = world.records().await.pop().unwrap();
+    let precert = record.submission.unwrap().precert_der;
+    for (line, der) in [(0, &precert[..]), (2, &issued.leaf_der[..])] {
+        let der = hex::encode(der);
+        let (tbs, signature) = (field(line, "tbs"), field(line + 1, "signature"));
+        // SEQUENCE and three octets of length, algorithm, BIT STRING without unused bits.
+        assert_eq!(der.find(&tbs), Some(2 * 4), "line {line}");
+        assert!(der.ends_with(&format!("00{signature}")), "line {line}");
+    }
     assert!((0..5).all(|line| field(line, "serial") == issued.serial.to_string()));
     let summary = audit::verify(world.audit.text().as_slice()).unwrap();
     assert_eq!((summary.signing, summary.signed), (2, 2));
@@ -105,6 +109,31 @@ async fn the_same_token_and_key_get_the_stored_certificate() {
     assert_eq!((again.repeated, again.sct_embedded), (true, true));
     assert_eq!(world.signer.count(), 2);
     assert_eq!(world.audit.kinds().len(), WHOLE.len() + 1);
+}
+
+#[tokio::test]
+async fn a_stored_certificate_without_an_sct_is_not_given_once_logs_are_required() {
+    let mut world = World::new();
+    let required = std::mem::replace(&mut world.parts.ct, CtMode::Off);
+    let (token, key) = (world.token(), key());
+    let ask = async |world: &World, id| {
+        let request = request(&token, &key, id);
+        world.service().issue(request, now()).await.unwrap()
+    };
+    let unlogged = ask(&world, "r-1").await;
+    assert!(!unlogged.sct_embedded);
+    // As long as nothing is required it is the answer.
+    assert_eq!(ask(&world, "r-2").await.serial, unlogged.serial);
+
+    world.parts.ct = required;
+    let logged = ask(&world, "r-3").await;
+    assert_eq!((logged.sct_embedded, logged.repeated), (true, false));
+    assert_ne!(logged.serial, unlogged.serial);
+    // The token was good for one key and still is: no second use was spent.
+    let again = ask(&world, "r-4").await;
+    assert_eq!(again.leaf_der, logged.leaf_der);
+    assert_eq!((again.sct_embedded, again.repeated), (true, true));
+    assert_eq!(world.log.inner.size(), 1);
 }
 
 #[tokio::test]
@@ -276,8 +305,8 @@ async fn a_refusal_by_the_token_writes_its_reason_and_nothing_else() {
         ("claim", "exp".into()),
     ];
     assert_eq!(refused.metadata(), named);
-    let events = world.audit.events();
-    assert_eq!(events[0].fields, [("reason", "TOKEN_EXPIRED".to_owned())]);
+    let lines = world.audit.lines();
+    assert_eq!(lines[0].fields, [("reason", "TOKEN_EXPIRED".to_owned())]);
 }
 
 #[tokio::test]

@@ -44,7 +44,7 @@ impl Harness for Redb {
     fn reopen(&mut self) {
         self.store = None;
         let path = self.dir.path().join("issuance.redb");
-        let store = RedbStore::open(&path, &Chance::new(1), None).unwrap();
+        let store = RedbStore::open(&path, &Chance::new(1)).unwrap();
         self.store = Some(Arc::new(store));
     }
 }

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
 use shortleaf::issuance::store::{Begun, IssuanceStore, Selector, StoreError};
-use shortleaf::store::BeforeCommit;
-use shortleaf::store::redb::{OpenError, RedbStore};
+use shortleaf::store::Carried;
+use shortleaf::store::redb::{OpenError, Recovered, RedbStore};
 
 use crate::disk::Disk;
 use crate::samples::{Chance, NOW, intent, leaf, serial, submission, uses};
@@ -38,8 +38,12 @@ impl Gate {
     }
 }
 
-impl BeforeCommit for Gate {
-    fn before_commit(&self) -> io::Result<()> {
+impl Carried for Gate {
+    fn written(&self) -> io::Result<u64> {
+        Ok(0)
+    }
+
+    fn read(&self, _: u64, _: u64) -> io::Result<Vec<u8>> {
         self.arrived.fetch_add(1, Ordering::SeqCst);
         let passes = self.passes.lock().unwrap();
         *self
@@ -47,15 +51,19 @@ impl BeforeCommit for Gate {
             .wait_while(passes, |passes| *passes == 0)
             .unwrap() -= 1;
         if self.refuse.load(Ordering::SeqCst) {
-            return Err(io::Error::other("the audit log does not sync"));
+            return Err(io::Error::other("the audit log cannot be read"));
         }
+        Ok(Vec::new())
+    }
+
+    fn sync(&self) -> io::Result<()> {
         Ok(())
     }
 }
 
 fn store_on(disk: &Disk, gate: Option<Arc<Gate>>) -> Result<RedbStore, OpenError> {
-    let gate = gate.map(|gate| gate as Arc<dyn BeforeCommit>);
-    RedbStore::with_backends(disk.tables(), disk.journal(), &Chance::new(1), gate)
+    let store = Recovered::with_backends(disk.tables(), disk.journal(), &Chance::new(1), None)?;
+    store.start(gate.map(|gate| gate as Arc<dyn Carried>))
 }
 
 type Answer = Result<Begun, StoreError>;
@@ -270,9 +278,9 @@ async fn a_disk_that_failed_to_sync_is_not_trusted_again() {
 fn two_processes_cannot_open_one_store() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("issuance.redb");
-    let _first = RedbStore::open(&path, &Chance::new(1), None).unwrap();
+    let _first = RedbStore::open(&path, &Chance::new(1)).unwrap();
     assert!(matches!(
-        RedbStore::open(&path, &Chance::new(1), None),
+        RedbStore::open(&path, &Chance::new(1)),
         Err(OpenError::File(_))
     ));
 }
@@ -282,7 +290,7 @@ fn a_store_keeps_its_name_and_another_has_another() {
     let dir = tempfile::tempdir().unwrap();
     let chance = Chance::new(1);
     let open = |name| {
-        RedbStore::open(&dir.path().join(name), &chance, None)
+        RedbStore::open(&dir.path().join(name), &chance)
             .unwrap()
             .uuid()
     };
@@ -295,7 +303,7 @@ fn a_store_keeps_its_name_and_another_has_another() {
 fn a_file_of_a_newer_version_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("issuance.redb");
-    drop(RedbStore::open(&path, &Chance::new(1), None).unwrap());
+    drop(RedbStore::open(&path, &Chance::new(1)).unwrap());
     let database = redb::Database::open(&path).unwrap();
     let txn = database.begin_write().unwrap();
     let meta = redb::TableDefinition::<&str, &[u8]>::new("meta");
@@ -306,7 +314,7 @@ fn a_file_of_a_newer_version_is_refused() {
         .unwrap();
     txn.commit().unwrap();
     drop(database);
-    let refused = RedbStore::open(&path, &Chance::new(1), None).err().unwrap();
+    let refused = RedbStore::open(&path, &Chance::new(1)).err().unwrap();
     assert!(
         matches!(
             refused,
@@ -334,7 +342,7 @@ fn a_file_of_a_newer_version_is_refused() {
 async fn a_closed_store_can_be_inspected() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("issuance.redb");
-    let store = RedbStore::open(&path, &Chance::new(1), None).unwrap();
+    let store = RedbStore::open(&path, &Chance::new(1)).unwrap();
     store.put_intent(intent(1, 1, 1), uses(1)).await.unwrap();
     drop(store);
     let inspection = RedbStore::inspect(&path).unwrap();

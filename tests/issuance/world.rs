@@ -49,6 +49,7 @@ impl World {
     pub(crate) fn new() -> Self {
         let ca = DevelopmentCa::new(SignatureAlgorithm::EcdsaP256Sha256, NOW, &SystemEntropy);
         let ca = ca.unwrap();
+        let profile = LeafProfile::new("test-1", 600, 0, None).unwrap();
         let issuer = Issuer::new(ISSUER);
         let signer = Arc::new(CountingSigner::new(Arc::new(ca.signer)));
         let log = Arc::new(FaultyLog::new("first"));
@@ -57,9 +58,9 @@ impl World {
         let parts = Parts {
             issuers: vec![trusted(1)],
             keys: Arc::new(Keys::of(&issuer)),
-            authority: Arc::new(ca.authority),
+            authority: Arc::new(ca.authority.with_profile(&profile)),
             signer: signer.clone(),
-            profile: Arc::new(LeafProfile::new("test-1", 600, 0, None).unwrap()),
+            profile: Arc::new(profile),
             ct: CtMode::Required {
                 logs: vec![log.clone()],
                 deadline: Duration::from_secs(4),
@@ -384,42 +385,59 @@ impl IssuanceStore for FaultyStore {
 /// An audit trail in memory whose writes can fail from some line on.
 #[derive(Default)]
 pub(crate) struct Trail {
-    lines: Mutex<Vec<Event>>,
+    lines: Mutex<Vec<Line>>,
     /// Lines that may still be written; none = all.
     pub(crate) room_for: Mutex<Option<usize>>,
 }
 
+/// One line of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Line {
+    pub(crate) kind: &'static str,
+    pub(crate) fields: Vec<(&'static str, String)>,
+    /// As it would stand in a file.
+    text: Vec<u8>,
+    end: Chain,
+}
+
 impl Trail {
     pub(crate) fn kinds(&self) -> Vec<&'static str> {
-        self.events().iter().map(|event| event.kind).collect()
+        self.lines().iter().map(|line| line.kind).collect()
     }
 
-    pub(crate) fn events(&self) -> Vec<Event> {
+    pub(crate) fn lines(&self) -> Vec<Line> {
         self.lines.lock().unwrap().clone()
     }
 
     /// The lines as they would stand in a file.
     pub(crate) fn text(&self) -> Vec<u8> {
-        let mut chain = Chain::START;
-        let mut text = Vec::new();
-        for event in self.events() {
-            let (line, next) = chain.line(&event);
-            text.extend(line);
-            chain = next;
-        }
-        text
+        self.lines()
+            .into_iter()
+            .flat_map(|line| line.text)
+            .collect()
     }
 }
 
 impl AuditLog for Trail {
-    fn append(&self, event: &Event) -> Result<(), audit::Error> {
+    fn append(&self, event: &Event<'_>) -> Result<(), audit::Error> {
         let mut room = self.room_for.lock().unwrap();
         match room.as_mut() {
             Some(0) => return Err(audit::Error::Poisoned),
             Some(left) => *left -= 1,
             None => {}
         }
-        self.lines.lock().unwrap().push(event.clone());
+        let mut lines = self.lines.lock().unwrap();
+        let mut text = Vec::new();
+        let chain = lines.last().map_or(Chain::START, |line| line.end);
+        let fields = event.fields.iter();
+        lines.push(Line {
+            kind: event.kind,
+            fields: fields
+                .map(|(name, value)| (*name, value.to_string()))
+                .collect(),
+            end: chain.line(event, &mut text),
+            text,
+        });
         Ok(())
     }
 }

@@ -347,7 +347,7 @@ pub(crate) fn crldp(url: &str) -> Vec<u8> {
     tlv(0x30, &tlv(0x30, &tlv(0xa0, &full_name)))
 }
 
-/// An SCT that no log signed; `algorithm` 3 is ECDSA, 1 RSA.
+/// An SCT that no log signed; `algorithm` 3 is ECDSA, 1 RSA, 2 DSA.
 pub(crate) fn sct(algorithm: u8) -> Vec<u8> {
     let mut out = vec![0];
     out.extend([0x10; 32]);

@@ -111,7 +111,7 @@ const REFUSALS: &[Pair] = &[
     ("c17", Fixture::leaf, |f| f.insert_before(SCT_LIST, Extension::critical(POISON, [5, 0]))),
     ("c17", Fixture::leaf, |f| f.remove(SCT_LIST)),
     ("c17", Fixture::leaf, |f| f.at(SCT_LIST).value = sct_list(&[])),
-    ("c17", Fixture::leaf, |f| f.at(SCT_LIST).value = sct_list(&[sct(1)])),
+    ("c17", Fixture::leaf, |f| f.at(SCT_LIST).value = sct_list(&[sct(2)])),
     ("c17", Fixture::leaf, |f| f.at(SCT_LIST).value.push(0)),
     ("c17", Fixture::leaf, |f| f.at(SCT_LIST).critical = vec![1, 1, 0xff]),
     ("c17", Fixture::leaf, |f| f.plan.kind = Kind::LeafWithoutLog),
@@ -167,6 +167,14 @@ fn a_leaf_without_log_has_neither_poison_nor_sct() {
     let leaf = with(Fixture::leaf(), |f| {
         f.plan.kind = Kind::LeafWithoutLog;
         f.remove(SCT_LIST);
+    });
+    assert_eq!(broken(&leaf), "");
+}
+
+#[test]
+fn the_sct_of_a_log_with_an_rsa_key_is_one_too() {
+    let leaf = with(Fixture::leaf(), |f| {
+        f.at(SCT_LIST).value = sct_list(&[sct(1)]);
     });
     assert_eq!(broken(&leaf), "");
 }

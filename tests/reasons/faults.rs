@@ -249,7 +249,7 @@ impl IssuanceStore for Faulty<dyn IssuanceStore> {
 }
 
 impl AuditLog for Faulty<dyn AuditLog> {
-    fn append(&self, event: &Event) -> Result<(), audit::Error> {
+    fn append(&self, event: &Event<'_>) -> Result<(), audit::Error> {
         match self.faults.now() {
             Some(Fault::AuditAway(kind)) if kind == event.kind => {
                 Err(audit::Error::Write(inside()))

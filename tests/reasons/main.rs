@@ -12,6 +12,7 @@ mod faults;
 mod house;
 mod retries;
 mod table;
+mod tls;
 #[path = "../world/mod.rs"]
 mod world;
 

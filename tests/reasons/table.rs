@@ -166,6 +166,9 @@ fn rows() -> Vec<Row> {
         bad(Reason::ClaimInvalid, "There was an error processing the identity token: claim \"email\" of https://issuer.example/email, needed for Subject Alternative Name, is not one email address in printable ASCII", &[("claim", "email"), ("extension", "Subject Alternative Name"), ("issuer", EMAIL)],
             |house| vec![house.with_claims(Identity::Email, json!({ "email": "jane@example.com, joe@example.com" }))],
             |house| house.with_claims(Identity::Email, json!({ "email": "jane@example.com" }))),
+        bad(Reason::ClaimInvalid, "There was an error processing the identity token: the claims together make a certificate of up to 17607 octets, at most 16384 fit", &[],
+            |house| vec![house.with_claims(Identity::Github, long_claims(900))],
+            |house| house.with_claims(Identity::Github, long_claims(600))),
         bad(Reason::EmailUnverified, "There was an error processing the identity token: https://issuer.example/email does not say that it verified the email address", &[("claim", "email_verified"), ("extension", "Subject Alternative Name"), ("issuer", EMAIL)],
             |house| vec![house.with_claims(Identity::Email, json!({ "email_verified": "true" }))],
             |house| house.with_claims(Identity::Email, json!({ "email_verified": true }))),
@@ -236,6 +239,25 @@ fn rows() -> Vec<Row> {
             "the issuing task ended without an answer".to_owned(),
             |house| failing(house, Fault::Panic)),
     ]
+}
+
+/// Claims that are legal one by one; several stand in the certificate more than once.
+fn long_claims(octets: usize) -> Value {
+    let claims = [
+        "environment",
+        "event_name",
+        "job_workflow_ref",
+        "ref",
+        "repository",
+        "repository_owner",
+        "runner_environment",
+        "sha",
+        "workflow",
+        "workflow_ref",
+        "workflow_sha",
+    ];
+    let claims = claims.map(|name| (name.to_owned(), json!("x".repeat(octets))));
+    Value::Object(claims.into_iter().collect())
 }
 
 #[test]

@@ -69,6 +69,7 @@ pub(crate) struct Script {
     pub(crate) times: Mutex<Vec<UnixMillis>>,
     pub(crate) fitness: Mutex<Vec<Fitness>>,
     pub(crate) probes: Mutex<u32>,
+    pub(crate) key_ages: Mutex<Vec<(String, Option<Duration>)>>,
     /// When set, each request takes a permit before it is answered.
     pub(crate) gate: Mutex<Option<Arc<Semaphore>>>,
     pub(crate) panics: Mutex<bool>,
@@ -190,6 +191,10 @@ impl House {
             issuance: script.clone(),
             clock: Arc::new(Fixed),
             metrics: metrics.clone(),
+            key_ages: {
+                let script = script.clone();
+                Arc::new(move || script.key_ages.lock().unwrap().clone())
+            },
             readiness_age: Duration::from_secs(1),
         });
         let stop = CancellationToken::new();

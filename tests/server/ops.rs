@@ -67,6 +67,30 @@ async fn readyz_is_503_and_names_the_part_that_is_not() {
 }
 
 #[tokio::test]
+async fn an_issuer_without_keys_is_named_and_leaves_the_instance_ready() {
+    let house = House::open().await;
+    let ages = |away| {
+        vec![
+            (ISSUER.to_owned(), Some(Duration::from_millis(1_500))),
+            ("https://away.example".to_owned(), away),
+        ]
+    };
+    *house.script.key_ages.lock().unwrap() = ages(None);
+    let answer = get(&house, "/readyz").await;
+    let named = "[!]issuer https://away.example: no usable keys\nready\n";
+    assert_eq!((answer.status, answer.body.as_str()), (200, named));
+    let away = r#"shortleaf_jwks_age_seconds{issuer="https://away.example"}"#;
+    let text = metrics(&house).await;
+    let known = format!(r#"shortleaf_jwks_age_seconds{{issuer="{ISSUER}"}} 1.5"#);
+    has_line(&text, &known);
+    has_line(&text, &format!("{away} inf"));
+
+    *house.script.key_ages.lock().unwrap() = ages(Some(Duration::ZERO));
+    assert_eq!(get(&house, "/readyz").await.body, "ready\n");
+    has_line(&metrics(&house).await, &format!("{away} 0"));
+}
+
+#[tokio::test]
 async fn readiness_is_asked_again_only_when_the_answer_is_old() {
     let house = House::open().await;
     let probes = || *house.script.probes.lock().unwrap();

@@ -1,12 +1,14 @@
 //! From plan to sealed leaf.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use super::world::{
     Draft, ISSUER, Key, NOON, World, block_on, email_principal, rdn, subject_key,
     workflow_principal,
 };
-use crate::ca::{Error, Plan, SignError, Signer};
+use crate::ca::{Error, LeafProfile, Plan, SignError, Signer};
 use crate::der::{self, tag};
 use crate::fault::Reason;
 use crate::identity::{Extension, Principal, San};
@@ -269,6 +271,17 @@ fn exactly_one_sct_seals() {
 }
 
 #[test]
+fn whatever_sct_is_believed_fits_the_final() {
+    let world = p256_world();
+    let precert = world.precertificate();
+    let longest = world.longest_sct(&precert.entry());
+    let tbs = precert.seal(vec![longest]).unwrap();
+    let leaf = read(world.sign(tbs).der());
+    let list = leaf.extension(oid::SCT_LIST).unwrap();
+    assert!((1022..=1024).contains(&list.len()), "{}", list.len());
+}
+
+#[test]
 fn without_a_log_the_final_has_neither_poison_nor_list() {
     let world = p256_world();
     let leaf = world.sign(world.precertificate().seal_without_log().unwrap());
@@ -367,6 +380,37 @@ fn claims_that_cannot_stand_in_a_certificate_are_the_tokens_fault() {
 }
 
 #[test]
+fn claims_too_long_together_are_the_tokens_fault_before_anything_is_signed() {
+    // The longest signature there is.
+    let world = World::new(SignatureAlgorithm::EcdsaP384Sha384);
+    let precert = |last: usize| {
+        let full = (9..=21).map(|arc| (arc, "x".repeat(1020)));
+        let last = [(22, "x".repeat(300)), (23, "x".repeat(last))];
+        let issuer = [(1, ISSUER.to_owned()), (8, ISSUER.to_owned())];
+        let list = issuer.into_iter().chain(full).chain(last);
+        let list = list.map(|(arc, value)| Extension { arc, value }).collect();
+        let san = San::Uri("https://example.com/a".into());
+        let principal = Principal::for_test(san, ISSUER, list);
+        let plan = world.plan_for(principal, subject_key(7), NOON).unwrap();
+        plan.precertificate()
+    };
+    let longest = (256..=1020).rev().find(|last| precert(*last).is_ok());
+    let longest = longest.unwrap();
+    let error = precert(longest + 1).err().unwrap();
+    assert_eq!(
+        error.to_string(),
+        "the claims together make a certificate of up to 16385 octets, at most 16384 fit"
+    );
+    assert_eq!(error.reason(), Reason::ClaimInvalid);
+
+    // With the longest SCT as well the final is linted, and as long as it may be.
+    let precert = world.sign(precert(longest).unwrap());
+    let sct = world.longest_sct(&precert.entry());
+    let leaf = world.sign(precert.seal(vec![sct]).unwrap());
+    assert!((16_376..=16_384).contains(&leaf.der().len()));
+}
+
+#[test]
 fn the_longest_name_still_passes_the_lint() {
     let world = p256_world();
     let longest = format!("https://example.com/{}", "x".repeat(1016 - 20));
@@ -392,4 +436,19 @@ fn extensions_out_of_order_stop_at_the_lint() {
     let error = plan.precertificate().err().unwrap();
     assert!(matches!(&error, Error::Lint(findings) if findings.0[0].rule == "c13"));
     assert_eq!(error.reason(), Reason::Internal);
+}
+
+#[test]
+fn a_profile_the_ca_was_not_configured_with_stops_at_the_lint() {
+    let mut world = p256_world();
+    // The same name, a second more: not the profile that was configured under it.
+    let changed = LeafProfile::new("leaf", 601, 0, None).unwrap();
+    world.profile = Arc::new(changed.clone());
+    let error = world.plan().precertificate().err().unwrap();
+    let found = "lint refused the certificate: c20 profile \"leaf\" is not known";
+    assert_eq!(error.to_string(), found);
+    assert_eq!(error.reason(), Reason::Internal);
+    let authority = Arc::unwrap_or_clone(world.authority);
+    world.authority = Arc::new(authority.with_profile(&changed));
+    assert!(world.plan().precertificate().is_ok());
 }

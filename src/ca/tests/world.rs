@@ -9,7 +9,7 @@ use p256::ecdsa::signature::Signer as _;
 use crate::ca::{
     Authority, InstanceId, Leaf, LeafProfile, Plan, Precert, Serial, SignError, Signed, Signer, Tbs,
 };
-use crate::ct::{LogId, LogKey, PreEntry, Sct, VerifiedSct, signed_entry, verify_sct};
+use crate::ct::{LogId, LogKey, PreEntry, Sct, SctError, VerifiedSct, signed_entry, verify_sct};
 use crate::der::{self, tag};
 use crate::entropy::Entropy;
 use crate::identity::{Extension, Principal, San};
@@ -281,10 +281,11 @@ impl World {
     }
     pub(super) fn of(chain: Vec<Certificate>, signer: Key) -> Self {
         let authority = Authority::new(chain, signer.spki(), NOON).unwrap();
+        let profile = LeafProfile::new("leaf", 600, 0, None).unwrap();
         Self {
-            authority: Arc::new(authority),
+            authority: Arc::new(authority.with_profile(&profile)),
             signer,
-            profile: Arc::new(LeafProfile::new("leaf", 600, 0, None).unwrap()),
+            profile: Arc::new(profile),
             log: Key::p256(0x63),
         }
     }
@@ -295,6 +296,8 @@ impl World {
         url: Option<&str>,
     ) -> Self {
         let profile = LeafProfile::new("leaf", lifetime_s, backdate_s, url).unwrap();
+        let authority = Arc::unwrap_or_clone(self.authority);
+        self.authority = Arc::new(authority.with_profile(&profile));
         self.profile = Arc::new(profile);
         self
     }
@@ -326,11 +329,15 @@ impl World {
     }
     /// What a log answers for the entry.
     pub(super) fn sct(&self, entry: &PreEntry) -> VerifiedSct {
+        self.extended_sct(entry, Vec::new()).unwrap()
+    }
+    /// What a log answers that has something to add.
+    fn extended_sct(&self, entry: &PreEntry, extensions: Vec<u8>) -> Result<VerifiedSct, SctError> {
         let key = LogKey::from_spki_der(self.log.spki()).unwrap();
         let mut sct = Sct {
             log_id: LogId(key.id().0),
             timestamp: UnixMillis::from(NOON),
-            extensions: Vec::new(),
+            extensions,
             signature: Vec::new(),
         };
         let message = signed_entry(&sct, entry.issuer_key_hash(), entry.tbs());
@@ -341,7 +348,14 @@ impl World {
             &signature,
         ]
         .concat();
-        verify_sct(sct, &key, entry, UnixMillis::from(NOON)).unwrap()
+        verify_sct(sct, &key, entry, UnixMillis::from(NOON))
+    }
+    /// The longest answer that is believed. Its signature's length depends on what it signs, so it
+    /// is searched for.
+    pub(super) fn longest_sct(&self, entry: &PreEntry) -> VerifiedSct {
+        let mut lengths = (0..=1024).rev();
+        let longest = lengths.find_map(|octets| self.extended_sct(entry, vec![0; octets]).ok());
+        longest.unwrap()
     }
     pub(super) fn seal(&self, precert: Signed<Precert>) -> Signed<Leaf> {
         let sct = self.sct(&precert.entry());

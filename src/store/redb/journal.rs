@@ -8,10 +8,12 @@
 //!
 //! with the first 8 octets of SHA-256(uuid ‖ sequence number ‖ payload) as the checksum. Numbers
 //! go up by one. One write and one fdatasync make a batch durable. When the tables are durable up
-//! to the last record, the file is cut back to its header.
+//! to the last record, writing begins again behind the header, over records that nobody needs:
+//! blocks that a file has already are made durable without its metadata. Their numbers tell old
+//! records from new ones. When there is nothing to do the file is cut back to its header.
 //!
 //! Each record is durable before the next is written, so a crash can tear only the last one; it
-//! was never acknowledged and is cut off. Damage with a whole record after it is no crash, and
+//! was never acknowledged and is cut off. Damage with a later record after it is no crash, and
 //! stops the start. The checksum finds torn writes, not an attacker with a hand on the disk.
 
 use std::io;
@@ -19,11 +21,11 @@ use std::io;
 use ::redb::StorageBackend as _;
 
 use super::backend::Watched;
-use super::op::{self, Op};
+use super::op::{self, Batch, Lines, Op};
 use crate::hash::sha256;
 
 /// Magic and version.
-const MAGIC: &[u8; 8] = b"slfjrnl\x01";
+const MAGIC: &[u8; 8] = b"slfjrnl\x02";
 const HEADER: usize = MAGIC.len() + 16;
 
 const CHECKSUM: usize = 8;
@@ -61,6 +63,12 @@ pub enum JournalError {
         /// The first one in the journal.
         first: u64,
     },
+    /// It holds the end of an audit log, and was opened without one.
+    #[error("it holds the end of an audit log: open the two together")]
+    CarriesLines,
+    /// The audit log could not be brought to where the journal has it.
+    #[error("could not restore the end of the audit log")]
+    Restore(#[source] io::Error),
     /// Read-only: it holds batches that only an opening applies.
     #[error("it holds acknowledged batches that are not in the store: open the store once")]
     NotApplied,
@@ -73,6 +81,8 @@ pub(super) struct Journal {
     uuid: [u8; 16],
     /// Where the next record goes.
     end: u64,
+    /// Of the file: up to here there may be records that nobody needs.
+    length: u64,
     next: u64,
     /// Since the last checkpoint.
     operations: usize,
@@ -93,7 +103,7 @@ impl Journal {
         file: Watched,
         uuid: [u8; 16],
         applied: u64,
-    ) -> Result<(Self, Vec<Vec<Op>>), JournalError> {
+    ) -> Result<(Self, Vec<Batch>), JournalError> {
         let length = file.len()?;
         let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
         file.read(0, &mut bytes)?;
@@ -118,6 +128,7 @@ impl Journal {
             file,
             uuid,
             end,
+            length: end,
             next: found.last.max(applied) + 1,
             operations: 0,
         };
@@ -132,10 +143,11 @@ impl Journal {
     /// The next batch as a record. Fails only where it is too long.
     pub(super) fn frame<'a>(
         &self,
-        batch: impl ExactSizeIterator<Item = &'a Op>,
+        lines: &Lines,
+        ops: impl ExactSizeIterator<Item = &'a Op> + Clone,
     ) -> io::Result<Framed> {
-        let operations = batch.len();
-        let payload = op::encode_batch(batch);
+        let operations = ops.len();
+        let payload = op::encode_batch(lines, ops);
         let length = u32::try_from(payload.len())
             .ok()
             .filter(|_| payload.len() <= MAX_PAYLOAD_BYTES)
@@ -154,12 +166,13 @@ impl Journal {
         self.file.write(self.end, &batch.bytes)?;
         self.file.sync_data()?;
         self.end += batch.bytes.len() as u64;
+        self.length = self.length.max(self.end);
         self.next += 1;
         self.operations += batch.operations;
         Ok(())
     }
 
-    /// Whether nothing is to be cut back.
+    /// Whether it holds nothing that may not be durable in the tables.
     pub(super) fn is_empty(&self) -> bool {
         self.end == HEADER as u64
     }
@@ -169,13 +182,21 @@ impl Journal {
         self.operations >= CHECKPOINT_OPERATIONS || self.end >= CHECKPOINT_BYTES
     }
 
-    /// Cuts the file back to its header, durably, before anything new is written: a record must
-    /// not stand before the rest of an older one. All it held must be durable in the tables.
-    pub(super) fn clear(&mut self) -> io::Result<()> {
-        self.file.set_len(HEADER as u64)?;
-        self.file.sync_data()?;
+    /// The next record goes behind the header again. All that was written before must be durable
+    /// in the tables.
+    pub(super) fn rewind(&mut self) {
         self.end = HEADER as u64;
         self.operations = 0;
+    }
+
+    /// Rewinds, and cuts the file back to its header, durably.
+    pub(super) fn clear(&mut self) -> io::Result<()> {
+        self.rewind();
+        if self.length > self.end {
+            self.file.set_len(self.end)?;
+            self.file.sync_data()?;
+            self.length = self.end;
+        }
         Ok(())
     }
 }
@@ -193,7 +214,7 @@ struct Found {
     /// The last whole record's number, applied or not; `applied` if there is none.
     last: u64,
     /// Those not yet applied.
-    batches: Vec<Vec<Op>>,
+    batches: Vec<Batch>,
 }
 
 impl Found {
@@ -211,7 +232,7 @@ impl Found {
                 at: (bytes.len() - rest.len()) as u64,
             };
             let Some(record) = Whole::at_start(rest, uuid) else {
-                // Torn, unless something whole was written after it.
+                // Torn, or the rest of an older one, unless something was written after it.
                 let before = last.unwrap_or(applied);
                 let mut behind = (1..rest.len()).map(|at| &rest[at..]);
                 if behind.any(|from| Whole::after(before, from, uuid)) {
@@ -219,8 +240,11 @@ impl Found {
                 }
                 break;
             };
-            if last.is_some_and(|last| record.sequence != last + 1) {
-                return Err(damaged);
+            match last {
+                // What was there before the last rewinding.
+                Some(last) if record.sequence <= last => break,
+                Some(last) if record.sequence > last + 1 => return Err(damaged),
+                Some(_) | None => {}
             }
             if last.is_none() && record.sequence > applied + 1 {
                 return Err(JournalError::Gap {
@@ -311,8 +335,11 @@ mod tests {
         }
         fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
             let mut bytes = self.0.lock().unwrap();
-            assert_eq!(bytes.len() as u64, offset, "nothing is written over");
-            bytes.extend_from_slice(data);
+            let offset = usize::try_from(offset).unwrap();
+            assert!(offset <= bytes.len(), "no hole");
+            let end = bytes.len().max(offset + data.len());
+            bytes.resize(end, 0);
+            bytes[offset..offset + data.len()].copy_from_slice(data);
             Ok(())
         }
     }
@@ -333,7 +360,7 @@ mod tests {
     /// Which batches come back, each known by the time in its only operation.
     fn replayed(bytes: &[u8], applied: u64) -> Result<Vec<i64>, JournalError> {
         let (_, batches) = Journal::open(file(bytes), UUID, applied)?;
-        let times = batches.iter().map(|batch| match batch[..] {
+        let times = batches.iter().map(|batch| match batch.ops[..] {
             [Op::Expire { now }] => now,
             _ => panic!("{batch:?}"),
         });
@@ -341,8 +368,8 @@ mod tests {
     }
 
     fn append(journal: &mut Journal, now: i64) {
-        let framed = journal.frame([Op::Expire { now }].iter()).unwrap();
-        journal.append(&framed).unwrap();
+        let framed = journal.frame(&Lines::default(), [Op::Expire { now }].iter());
+        journal.append(&framed.unwrap()).unwrap();
     }
 
     /// Batches 11, 12 … under the numbers after `applied`.
@@ -404,6 +431,40 @@ mod tests {
                 matches!(refused, JournalError::Damaged { at } if at == begins),
                 "{octet}: {refused:?}"
             );
+        }
+    }
+
+    /// Batches 11, 12, 13 and, over the first of them and a part of the second, one of `operations`.
+    fn written_over(operations: usize) -> (Vec<u8>, Vec<u8>) {
+        let mut journal = journal_of(0, 3);
+        let before = bytes_of(&journal);
+        journal.rewind();
+        assert!(journal.is_empty());
+        let batch: Vec<Op> = (0..operations).map(|_| Op::Expire { now: 14 }).collect();
+        let framed = journal.frame(&Lines::default(), batch.iter()).unwrap();
+        journal.append(&framed).unwrap();
+        (before, bytes_of(&journal))
+    }
+
+    #[test]
+    fn what_was_written_before_a_rewinding_is_not_read_behind_what_came_after() {
+        for operations in 1..=3 {
+            let (before, after) = written_over(operations);
+            let (journal, batches) = Journal::open(file(&after), UUID, 3).unwrap();
+            assert_eq!((batches.len(), journal.next()), (1, 5), "{operations}");
+            assert_eq!(batches[0].ops.len(), operations);
+            assert_eq!(before.len(), after.len());
+        }
+    }
+
+    #[test]
+    fn a_first_record_torn_over_older_ones_is_cut_off() {
+        let (before, after) = written_over(2);
+        for torn in HEADER..after.len() {
+            let bytes = [&after[..torn], &before[torn..]].concat();
+            let whole = bytes == after;
+            let (_, batches) = Journal::open(file(&bytes), UUID, 3).unwrap();
+            assert_eq!(batches.len(), usize::from(whole), "torn at {torn}");
         }
     }
 

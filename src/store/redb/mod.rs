@@ -18,9 +18,9 @@ mod writer;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use ::redb::backends::FileBackend;
@@ -34,10 +34,10 @@ use tokio::sync::oneshot;
 use self::backend::Watched;
 use self::journal::Journal;
 pub use self::journal::JournalError;
-use self::op::{Done, Op};
+use self::op::{Done, Op, TokenAndKey};
 use self::tables::{APPLIED, META, ReadError, Tables};
-use self::writer::{Shared, Waiting, Writer, unavailable};
-use super::{BeforeCommit, sync_directory_of};
+use self::writer::{Asked, Shared, Waiting, Writer, unavailable};
+use super::{Carried, Restore, sync_directory_of};
 use crate::ca::Serial;
 use crate::entropy::Entropy;
 use crate::issuance::store::{
@@ -60,7 +60,7 @@ const CACHE_BYTES: usize = 32 << 20;
 /// An open store. Dropping it waits for what is queued.
 pub struct RedbStore {
     shared: Arc<Shared>,
-    queue: Option<SyncSender<Waiting>>,
+    queue: Option<SyncSender<Asked>>,
     writer: Option<JoinHandle<()>>,
     uuid: [u8; 16],
 }
@@ -124,20 +124,28 @@ fn file_backends(path: PathBuf) -> Backends {
     })
 }
 
-impl RedbStore {
+/// A store with all that its journal held, which nobody writes to yet.
+pub struct Recovered {
+    database: Database,
+    journal: Journal,
+    storage: Storage,
+    uuid: [u8; 16],
+}
+
+impl Recovered {
     /// Opens or creates the file and its journal beside it (`issuance.journal` for
-    /// `issuance.redb`; mode 0600) for this process alone. `entropy` names a new store;
-    /// `before_commit` is the audit log that has to be durable no later than each batch.
+    /// `issuance.redb`; mode 0600) for this process alone. `entropy` names a new store. What the
+    /// journal carried of the audit log is put back into `audit`.
     pub fn open(
         path: &Path,
         entropy: &dyn Entropy,
-        before_commit: Option<Arc<dyn BeforeCommit>>,
+        audit: Option<&dyn Restore>,
     ) -> Result<Self, OpenError> {
         let tables = file_backends(path.to_owned());
         let journal = file_backends(journal_of(path));
-        let store = Self::with_backends(tables, journal, entropy, before_commit)?;
+        let recovered = Self::with_backends(tables, journal, entropy, audit)?;
         sync_directory_of(path)?;
-        Ok(store)
+        Ok(recovered)
     }
 
     /// The same over any storage: tests cut its power.
@@ -145,45 +153,64 @@ impl RedbStore {
         tables: Backends,
         journal: Backends,
         entropy: &dyn Entropy,
-        before_commit: Option<Arc<dyn BeforeCommit>>,
+        audit: Option<&dyn Restore>,
     ) -> Result<Self, OpenError> {
-        let sync_failed = Arc::new(AtomicBool::new(false));
         let storage = Storage {
             tables,
             journal,
-            sync_failed: Arc::clone(&sync_failed),
+            sync_failed: Arc::default(),
         };
         let database = storage.database()?;
         let uuid = prepare(&database, entropy)?;
-        let journal = storage.recover(&database)?;
+        let journal = storage.recover(&database, Some(audit))?;
+        Ok(Self {
+            database,
+            journal,
+            storage,
+            uuid,
+        })
+    }
 
-        let shared = Arc::new(Shared {
-            database: Mutex::new(Some(Arc::new(database))),
-            commits: AtomicU64::new(0),
-            sync_failed,
-        });
+    /// Begins to write. From here on each batch carries along what comes to the `audit` log.
+    pub fn start(self, audit: Option<Arc<dyn Carried>>) -> Result<RedbStore, OpenError> {
+        if let Some(audit) = &audit {
+            audit.sync().map_err(Error::from)?;
+        }
+        let audited = audit.as_ref().map_or(Ok(0), |audit| audit.written());
+        let sync_failed = Arc::clone(&self.storage.sync_failed);
+        let shared = Arc::new(Shared::new(self.database, sync_failed));
         let (queue, receiver) = sync_channel(QUEUE);
         let writer = Writer {
             shared: Arc::clone(&shared),
             queue: receiver,
-            before_commit,
-            storage,
-            journal: Some(journal),
+            audit,
+            audited: audited.map_err(Error::from)?,
+            storage: self.storage,
+            journal: Some(self.journal),
+            batch: Vec::new(),
+            readers: Vec::new(),
         };
         let writer = std::thread::Builder::new()
             .name("store".into())
             .spawn(move || writer.run())
             .map_err(OpenError::Thread)?;
-        Ok(Self {
+        Ok(RedbStore {
             shared,
             queue: Some(queue),
             writer: Some(writer),
-            uuid,
+            uuid: self.uuid,
         })
+    }
+}
+
+impl RedbStore {
+    /// A store without an audit log: [`Recovered::open`] and [`Recovered::start`].
+    pub fn open(path: &Path, entropy: &dyn Entropy) -> Result<Self, OpenError> {
+        Recovered::open(path, entropy, None)?.start(None)
     }
 
     /// Opens a file that no process is writing to, to look and change nothing. Files that a
-    /// crash left behind have to be opened by [`RedbStore::open`] once before.
+    /// crash left behind have to be opened by [`Recovered::open`] once before.
     pub fn inspect(path: &Path) -> Result<Inspection, OpenError> {
         let database = ReadOnlyDatabase::open(path)?;
         let meta = database.begin_read()?.open_table(META)?;
@@ -208,10 +235,10 @@ impl RedbStore {
         self.shared.commits.load(Ordering::Relaxed)
     }
 
-    fn enqueue(&self, waiting: Waiting) -> Result<(), StoreError> {
+    fn enqueue(&self, asked: Asked) -> Result<(), StoreError> {
         let sent = match &self.queue {
-            Some(queue) => queue.try_send(waiting),
-            None => Err(TrySendError::Disconnected(waiting)),
+            Some(queue) => queue.try_send(asked),
+            None => Err(TrySendError::Disconnected(asked)),
         };
         sent.map_err(|error| match error {
             TrySendError::Full(_) => unavailable(Stopped::QueueFull),
@@ -221,12 +248,17 @@ impl RedbStore {
 
     async fn write(&self, op: Op) -> Result<Done, StoreError> {
         let (reply, answer) = oneshot::channel();
-        self.enqueue(Waiting {
-            op,
-            reply: Some(reply),
-        })?;
+        let reply = Some(reply);
+        self.enqueue(Asked::Write(Waiting { op, reply }))?;
         // The writer drops a reply only by dying, and nobody saw how far it got.
         answer.await.unwrap_or(Err(StoreError::OutcomeUnknown))
+    }
+
+    /// Waits until readers see all that was answered up to now.
+    async fn publish(&self) -> Result<(), StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.enqueue(Asked::Publish(reply))?;
+        answer.await.map_err(|_| unavailable(Stopped::NoWriter))
     }
 
     fn read<T>(
@@ -282,8 +314,12 @@ impl Storage {
     }
 
     /// Brings the tables up to the journal's end, durably, in one transaction: a crash in it
-    /// leaves all to be done again.
-    fn recover(&self, database: &Database) -> Result<Journal, OpenError> {
+    /// leaves all to be done again. First the audit log, unless nothing of it can be lost.
+    fn recover(
+        &self,
+        database: &Database,
+        audit: Option<Option<&dyn Restore>>,
+    ) -> Result<Journal, OpenError> {
         let (uuid, applied) = {
             let meta = database.begin_read()?.open_table(META)?;
             let uuid = meta_octets(&meta, "uuid")?.unwrap_or_default();
@@ -291,12 +327,21 @@ impl Storage {
         };
         let file = self.watched(&self.journal).map_err(JournalError::Io)?;
         let (mut journal, batches) = Journal::open(file, uuid, applied)?;
+        if let Some(audit) = audit {
+            for lines in batches.iter().map(|batch| &batch.lines) {
+                if !lines.octets.is_empty() {
+                    let audit = audit.ok_or(JournalError::CarriesLines)?;
+                    let restored = audit.restore(lines.at, &lines.octets);
+                    restored.map_err(JournalError::Restore)?;
+                }
+            }
+        }
         if !journal.is_empty() {
             let mut txn = database.begin_write()?;
             txn.set_durability(Durability::Immediate)?;
             {
                 let mut tables = Tables::open(&txn)?;
-                for op in batches.iter().flatten() {
+                for op in batches.iter().flat_map(|batch| &batch.ops) {
                     // What was refused then is refused again, for the same reason.
                     let _ = tables.apply(op)?;
                 }
@@ -399,8 +444,14 @@ impl IssuanceStore for RedbStore {
         spki_hash: &[u8; 32],
         now: UnixSeconds,
     ) -> Result<Option<Record>, StoreError> {
+        let mut token_and_key: TokenAndKey = [0; 64];
+        token_and_key[..32].copy_from_slice(token.octets());
+        token_and_key[32..].copy_from_slice(spki_hash);
+        if self.shared.is_behind_for(&token_and_key) {
+            self.publish().await?;
+        }
         // One look into a small tree that is in memory: cheaper than a change of threads.
-        self.read(|txn| tables::find_retry(txn, token, spki_hash, now))
+        self.read(|txn| tables::find_retry(txn, &token_and_key, now))
     }
 
     async fn put_intent(&self, intent: Intent, token_use: TokenUse) -> Result<Begun, StoreError> {
@@ -409,10 +460,8 @@ impl IssuanceStore for RedbStore {
     }
 
     async fn put_submission(&self, submission: Submission) -> Result<(), StoreError> {
-        self.enqueue(Waiting {
-            op: Op::submission(&submission),
-            reply: None,
-        })
+        let op = Op::submission(&submission);
+        self.enqueue(Asked::Write(Waiting { op, reply: None }))
     }
 
     async fn put_final(&self, leaf: Final) -> Result<(), StoreError> {
@@ -426,6 +475,9 @@ impl IssuanceStore for RedbStore {
         to: UnixSeconds,
         limit: usize,
     ) -> Result<Vec<Record>, StoreError> {
+        if self.shared.is_behind() {
+            self.publish().await?;
+        }
         // A window may be long: not on a thread that serves requests.
         let database = self.shared.database();
         let database = database.ok_or_else(|| unavailable(Stopped::Reopening))?;
@@ -440,6 +492,9 @@ impl IssuanceStore for RedbStore {
     }
 
     async fn orphans(&self, before: UnixSeconds, limit: usize) -> Result<Vec<Record>, StoreError> {
+        if self.shared.is_behind() {
+            self.publish().await?;
+        }
         self.read(|txn| tables::orphans(txn, before, limit))
     }
 
@@ -453,7 +508,7 @@ impl IssuanceStore for RedbStore {
     async fn expire(&self, now: UnixSeconds) -> Result<usize, StoreError> {
         match self.write(Op::Expire { now: now.0 }).await? {
             Done::Expired(gone) => Ok(gone),
-            Done::Written | Done::Exhausted => Ok(0),
+            Done::Written | Done::Finished(_) | Done::Exhausted => Ok(0),
         }
     }
 

@@ -5,7 +5,7 @@ use crate::issuance::store::{Begun, Final, Intent, Submission, TokenUse};
 use crate::store::record::{self, Reader, Writer};
 
 /// The layout of a batch in the journal. A later one gets another octet and its own reader.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 const INTENT: u8 = 1;
 const SUBMISSION: u8 = 2;
@@ -14,22 +14,47 @@ const ABANDON: u8 = 4;
 const EXPIRE: u8 = 5;
 const PROBE: u8 = 6;
 
-/// A batch as the journal's payload: version, count, operations in their order.
-pub(super) fn encode_batch<'a>(batch: impl ExactSizeIterator<Item = &'a Op>) -> Vec<u8> {
-    let mut out = Writer::new(VERSION, 2048 * batch.len());
-    out.count(batch.len());
-    batch.for_each(|op| op.encode(&mut out));
+/// What was written to the audit log since the batch before.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    /// Where in its file.
+    pub(super) at: u64,
+    pub(super) octets: Vec<u8>,
+}
+
+/// A batch as it comes back.
+#[derive(Debug)]
+pub(super) struct Batch {
+    pub(super) lines: Lines,
+    pub(super) ops: Vec<Op>,
+}
+
+/// A batch as the journal's payload: version, audit lines, count, operations in their order.
+pub(super) fn encode_batch<'a>(
+    lines: &Lines,
+    ops: impl ExactSizeIterator<Item = &'a Op> + Clone,
+) -> Vec<u8> {
+    let room = ops.clone().map(Op::room).sum::<usize>() + lines.octets.len() + 64;
+    let mut out = Writer::new(VERSION, room);
+    out.fixed(&lines.at.to_be_bytes());
+    out.bytes(&lines.octets);
+    out.count(ops.len());
+    ops.for_each(|op| op.encode(&mut out));
     out.into_bytes()
 }
 
 /// All of `bytes`, or nothing.
-pub(super) fn decode_batch(bytes: &[u8]) -> Option<Vec<Op>> {
+pub(super) fn decode_batch(bytes: &[u8]) -> Option<Batch> {
     let mut from = Reader::new(bytes);
     from.fixed().filter(|version| *version == [VERSION])?;
-    let batch = (0..from.count()?)
+    let lines = Lines {
+        at: from.fixed().map(u64::from_be_bytes)?,
+        octets: from.bytes()?.to_vec(),
+    };
+    let ops = (0..from.count()?)
         .map(|_| Op::decode(&mut from))
         .collect::<Option<_>>()?;
-    from.is_empty().then_some(batch)
+    from.is_empty().then_some(Batch { lines, ops })
 }
 
 /// One thing to be written, encoded by the caller's thread.
@@ -62,10 +87,15 @@ pub(super) enum Op {
     Probe,
 }
 
+/// Token id and SPKI hash, one after the other.
+pub(super) type TokenAndKey = [u8; 64];
+
 /// What an operation did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Done {
     Written,
+    /// Written: the final of this token and key.
+    Finished(TokenAndKey),
     Exhausted,
     Expired(usize),
 }
@@ -175,6 +205,16 @@ impl Op {
         }
     }
 
+    /// About how many octets it takes in the journal.
+    fn room(&self) -> usize {
+        match self {
+            Self::Intent { encoded, .. } => encoded.len() + 160,
+            Self::Submission { encoded, .. } | Self::Final { encoded, .. } => encoded.len() + 32,
+            Self::Abandon { serials, .. } => 24 * serials.len() + 16,
+            Self::Expire { .. } | Self::Probe => 16,
+        }
+    }
+
     /// Whether this alone is reason enough to commit.
     pub(super) fn wants_commit(&self) -> bool {
         !matches!(self, Self::Submission { .. })
@@ -185,7 +225,7 @@ impl From<Done> for Begun {
     fn from(done: Done) -> Self {
         match done {
             Done::Exhausted => Self::Exhausted,
-            Done::Written | Done::Expired(_) => Self::Recorded,
+            Done::Written | Done::Finished(_) | Done::Expired(_) => Self::Recorded,
         }
     }
 }
@@ -226,16 +266,25 @@ mod tests {
         ]
     }
 
+    fn lines() -> Lines {
+        let octets = b"{}\n".to_vec();
+        Lines {
+            at: u64::MAX,
+            octets,
+        }
+    }
+
     #[test]
     fn what_is_written_reads_back_equal() {
-        let batch = one_of_each();
-        let read = decode_batch(&encode_batch(batch.iter())).unwrap();
-        assert_eq!(format!("{read:?}"), format!("{batch:?}"));
+        let ops = one_of_each();
+        let read = decode_batch(&encode_batch(&lines(), ops.iter())).unwrap();
+        assert_eq!(format!("{:?}", read.ops), format!("{ops:?}"));
+        assert_eq!(format!("{:?}", read.lines), format!("{:?}", lines()));
     }
 
     #[test]
     fn every_cut_and_every_extra_octet_is_refused() {
-        let mut bytes = encode_batch(one_of_each().iter());
+        let mut bytes = encode_batch(&lines(), one_of_each().iter());
         for length in 0..bytes.len() {
             assert!(decode_batch(&bytes[..length]).is_none(), "cut at {length}");
         }
@@ -245,7 +294,7 @@ mod tests {
 
     #[test]
     fn neither_another_version_nor_an_unknown_operation_is_read() {
-        let bytes = encode_batch([Op::Probe].iter());
+        let bytes = encode_batch(&Lines::default(), [Op::Probe].iter());
         assert!(decode_batch(&bytes).is_some());
         let changed = |at: usize, octet| {
             let mut bytes = bytes.clone();
@@ -253,6 +302,6 @@ mod tests {
             decode_batch(&bytes)
         };
         assert!(changed(0, VERSION + 1).is_none());
-        assert!(changed(5, PROBE + 1).is_none());
+        assert!(changed(bytes.len() - 1, PROBE + 1).is_none());
     }
 }

@@ -8,12 +8,11 @@ use ::redb::{
     Error, ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction,
 };
 
-use super::op::{Done, Op};
+use super::op::{Done, Op, TokenAndKey};
 use crate::ca::Serial;
 use crate::issuance::store::{Intent, Record, Selector, StoreError, TokenUse};
 use crate::store::record;
 use crate::time::UnixSeconds;
-use crate::token::TokenId;
 
 /// (intent's time, serial)
 type Key = (i64, &'static [u8; 19]);
@@ -193,7 +192,7 @@ impl<'t> Tables<'t> {
             .insert(&token_and_key, (not_after, at, serial.octets()))?;
         self.expiries
             .insert((not_after, token_and_key.as_slice()), ())?;
-        Ok(Ok(Done::Written))
+        Ok(Ok(Done::Finished(token_and_key)))
     }
 
     fn expire(&mut self, now: i64) -> Result<usize, Error> {
@@ -281,15 +280,11 @@ impl From<StoreError> for ReadError {
 
 pub(super) fn find_retry(
     txn: &ReadTransaction,
-    token: &TokenId,
-    spki_hash: &[u8; 32],
+    token_and_key: &TokenAndKey,
     now: UnixSeconds,
 ) -> Result<Option<Record>, ReadError> {
-    let mut token_and_key = [0; 64];
-    token_and_key[..32].copy_from_slice(token.octets());
-    token_and_key[32..].copy_from_slice(spki_hash);
     let retry = txn.open_table(RETRY)?;
-    let Some(row) = retry.get(&token_and_key)? else {
+    let Some(row) = retry.get(token_and_key)? else {
         return Ok(None);
     };
     let (not_after, at, serial) = row.value();

@@ -1,29 +1,44 @@
 //! The one thread that writes: it takes all that waits, makes one batch of it durable in the
-//! journal and visible in the tables, and answers; now and then it makes the tables durable too.
+//! journal, and answers. The tables follow: one transaction takes in many batches, and ends when
+//! it has grown enough, when a reader wants to see it, or when nothing is left to do.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ::redb::{Database, Durability};
 use tokio::sync::oneshot;
 
 use super::journal::Journal;
-use super::op::{Done, Op};
+use super::op::{Done, Lines, Op, TokenAndKey};
 use super::tables::Tables;
 use super::{OpenError, Storage};
 use crate::issuance::store::StoreError;
-use crate::store::BeforeCommit;
+use crate::store::Carried;
 
 /// Most operations in one batch. What waits beyond it is in the next one.
 const MAX_BATCH: usize = 1024;
 
-/// How long a submission may wait for a commit that something else asks for.
+/// Most octets of the audit log that a batch carries. Where there are more, because of refusals
+/// that brought nothing to store, the log is synced itself.
+const MAX_CARRIED: u64 = 1 << 20;
+
+/// How long a submission may wait for a batch that something else asks for.
 const SUBMISSIONS_WAIT: Duration = Duration::from_millis(250);
 
 /// After so long without an operation the tables are made durable and the journal emptied.
 const IDLE: Duration = Duration::from_secs(1);
+
+/// What the writer is asked for.
+#[derive(Debug)]
+pub(super) enum Asked {
+    /// To make this durable.
+    Write(Waiting),
+    /// To let readers see all that was answered before this.
+    Publish(oneshot::Sender<()>),
+}
 
 /// An operation and who waits for it; nobody waits for a submission.
 #[derive(Debug)]
@@ -35,15 +50,49 @@ pub(super) struct Waiting {
 /// What the writer and the readers share.
 pub(super) struct Shared {
     /// Absent between a failed batch and the reopening.
-    pub(super) database: Mutex<Option<Arc<Database>>>,
+    database: Mutex<Option<Arc<Database>>>,
+    unpublished: Mutex<Unpublished>,
     pub(super) commits: AtomicU64,
     pub(super) sync_failed: Arc<AtomicBool>,
 }
 
+/// What was answered and no reader sees yet.
+#[derive(Default)]
+struct Unpublished {
+    any: bool,
+    /// Who got a final.
+    finals: HashSet<TokenAndKey>,
+}
+
 impl Shared {
+    pub(super) fn new(database: Database, sync_failed: Arc<AtomicBool>) -> Self {
+        Self {
+            database: Mutex::new(Some(Arc::new(database))),
+            unpublished: Mutex::default(),
+            commits: AtomicU64::new(0),
+            sync_failed,
+        }
+    }
+
     pub(super) fn database(&self) -> Option<Arc<Database>> {
         let guard = self.database.lock();
         guard.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether there is something that a reader would have to have published first.
+    pub(super) fn is_behind(&self) -> bool {
+        self.unpublished().any
+    }
+
+    /// The same for the final of this token and key.
+    pub(super) fn is_behind_for(&self, token_and_key: &TokenAndKey) -> bool {
+        self.unpublished().finals.contains(token_and_key)
+    }
+
+    fn unpublished(&self) -> MutexGuard<'_, Unpublished> {
+        self.unpublished
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn set_database(&self, database: Option<Arc<Database>>) {
@@ -54,11 +103,28 @@ impl Shared {
 
 pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
-    pub(super) queue: Receiver<Waiting>,
-    pub(super) before_commit: Option<Arc<dyn BeforeCommit>>,
+    pub(super) queue: Receiver<Asked>,
+    pub(super) audit: Option<Arc<dyn Carried>>,
+    /// Up to here the audit log is durable, in its file or in the journal.
+    pub(super) audited: u64,
     pub(super) storage: Storage,
     /// Absent between a failed batch and the reopening.
     pub(super) journal: Option<Journal>,
+    /// Taken from the queue and not yet written.
+    pub(super) batch: Vec<Waiting>,
+    /// They wait to see what was answered.
+    pub(super) readers: Vec<oneshot::Sender<()>>,
+}
+
+/// What is to be done next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// What is in the batch, and what the readers wait for.
+    Work,
+    /// Nothing, for a while.
+    Rest,
+    /// The last of it: nobody is left to ask.
+    Close,
 }
 
 /// How far a failed batch got.
@@ -74,136 +140,239 @@ enum Failure {
 impl Writer {
     /// Runs until every sender is gone and the queue is empty.
     pub(super) fn run(mut self) {
-        let mut batch = Vec::new();
+        loop {
+            let next = self.next();
+            let ended = match next {
+                Next::Work => self.transaction(next),
+                // No transaction is open, and the journal may hold what a failed one had.
+                Next::Rest | Next::Close if !self.batch.is_empty() || self.has_records() => {
+                    self.transaction(next)
+                }
+                Next::Rest | Next::Close => Ok(next),
+            };
+            let ended = ended.unwrap_or_else(|failure| {
+                self.failed(&failure);
+                next
+            });
+            if ended == Next::Close {
+                return;
+            }
+        }
+    }
+
+    /// Waits for something to do, and takes all there is of it.
+    fn next(&mut self) -> Next {
         loop {
             // Submissions alone are no reason for a batch of their own: the final that follows
             // within a millisecond would have to wait for it.
-            let more = if !batch.is_empty() {
+            let more = if !self.batch.is_empty() {
                 self.queue.recv_timeout(SUBMISSIONS_WAIT)
-            } else if self.journal.as_ref().is_some_and(|it| !it.is_empty()) {
+            } else if self.has_records() {
                 self.queue.recv_timeout(IDLE)
             } else {
                 self.queue.recv().map_err(RecvTimeoutError::from)
             };
             match more {
-                Ok(waiting) => batch.push(waiting),
-                Err(RecvTimeoutError::Timeout) if batch.is_empty() => {
-                    self.checkpoint();
-                    continue;
-                }
-                Err(RecvTimeoutError::Timeout) => {
-                    self.commit(&mut batch);
-                    continue;
-                }
-                Err(RecvTimeoutError::Disconnected) => {
-                    self.commit(&mut batch);
-                    self.checkpoint();
-                    return;
-                }
+                Ok(asked) => self.take(asked),
+                Err(RecvTimeoutError::Timeout) if self.batch.is_empty() => return Next::Rest,
+                Err(RecvTimeoutError::Timeout) => return Next::Work,
+                Err(RecvTimeoutError::Disconnected) => return Next::Close,
             }
-            self.gather(&mut batch);
-            if batch.len() >= MAX_BATCH || batch.iter().any(|waiting| waiting.op.wants_commit()) {
-                self.commit(&mut batch);
+            self.gather();
+            if self.batch.len() >= MAX_BATCH
+                || !self.readers.is_empty()
+                || self.batch.iter().any(|waiting| waiting.op.wants_commit())
+            {
+                return Next::Work;
             }
+        }
+    }
+
+    fn take(&mut self, asked: Asked) {
+        match asked {
+            Asked::Write(waiting) => self.batch.push(waiting),
+            Asked::Publish(reader) => self.readers.push(reader),
         }
     }
 
     /// Takes what waits, and once more what the others on this core had ready, as long as that
     /// brings more: each batch costs the same, however small. On an idle machine the first look is
     /// the last. No timer: nobody waits for somebody who may not come.
-    fn gather(&self, batch: &mut Vec<Waiting>) {
+    fn gather(&mut self) {
         loop {
             std::thread::yield_now();
-            let had = batch.len();
-            while batch.len() < MAX_BATCH
-                && let Ok(waiting) = self.queue.try_recv()
+            let had = self.batch.len();
+            while self.batch.len() < MAX_BATCH
+                && let Ok(asked) = self.queue.try_recv()
             {
-                batch.push(waiting);
+                self.take(asked);
             }
-            if batch.len() == had || batch.len() >= MAX_BATCH {
+            if self.batch.len() == had || self.batch.len() >= MAX_BATCH {
                 return;
             }
         }
     }
 
-    /// One batch of everything in `batch`, then the answers.
-    fn commit(&mut self, batch: &mut Vec<Waiting>) {
-        if batch.is_empty() {
-            return;
-        }
-        let results = self.write(batch);
-        if matches!(results, Err(Failure::Before(_) | Failure::During)) {
-            self.close();
-        }
-        match results {
-            Ok(results) => {
-                self.shared.commits.fetch_add(1, Ordering::Relaxed);
-                // Durable from here on: only now may anyone act upon it.
-                answer(batch.drain(..).zip(results));
-            }
-            Err(Failure::Aside(error) | Failure::Before(error)) => tell_all(batch, &error),
-            Err(Failure::During) => tell_all(batch, &StoreError::OutcomeUnknown),
-        }
-        if self.journal.as_ref().is_some_and(Journal::is_due) {
-            self.checkpoint();
-        }
+    fn has_records(&self) -> bool {
+        self.journal.as_ref().is_some_and(|it| !it.is_empty())
     }
 
-    fn write(&mut self, batch: &[Waiting]) -> Result<Vec<Result<Done, StoreError>>, Failure> {
-        let before = |error: ::redb::Error| Failure::Before(unavailable(error));
+    /// One transaction of the tables: batch after batch, beginning with the one at hand, until
+    /// there is a reason to end it. What ended it.
+    fn transaction(&mut self, mut next: Next) -> Result<Next, Failure> {
         let database = self.opened()?;
-        let journal = self.journal.as_mut();
-        // They are closed and opened together.
-        let journal = journal.ok_or_else(|| closed("without a journal"))?;
+        let before = |error: ::redb::Error| Failure::Before(unavailable(error));
         let mut txn = database.begin_write().map_err(|e| before(e.into()))?;
-        // The journal makes it durable; until the next checkpoint the tables need not be.
-        txn.set_durability(Durability::None)
-            .map_err(|e| before(e.into()))?;
-        let mut results = Vec::with_capacity(batch.len());
         {
             let mut tables = Tables::open(&txn).map_err(before)?;
-            for waiting in batch {
-                results.push(tables.apply(&waiting.op).map_err(before)?);
+            loop {
+                match self.write(&mut tables) {
+                    Err(failure @ Failure::Aside(_)) => self.tell_all(&failure),
+                    written => written?,
+                }
+                if next != Next::Work || !self.readers.is_empty() || self.is_due() {
+                    break;
+                }
+                next = self.next();
             }
-            tables.applied(journal.next()).map_err(before)?;
+            // The batches up to this one are in the tables, in the same transaction as they.
+            let applied = self.journal()?.next() - 1;
+            tables.applied(applied).map_err(before)?;
+        }
+        let rest = next != Next::Work;
+        let durable = rest || self.is_due();
+        if durable {
+            self.sync_audit()?;
+        }
+        // The journal makes each batch durable; only before it is written over must tables and
+        // audit log be.
+        let durability = match durable {
+            true => Durability::Immediate,
+            false => Durability::None,
+        };
+        let ended = txn.set_durability(durability).map_err(::redb::Error::from);
+        let ended = ended.and_then(|()| Ok(txn.commit()?));
+        // Whoever waited was answered, and the journal has it all.
+        ended.map_err(before)?;
+        drop(database);
+        self.published();
+        if durable {
+            let journal = self.journal()?;
+            journal.rewind();
+            if rest {
+                journal.clear().map_err(|_| Failure::During)?;
+            }
+        }
+        Ok(next)
+    }
+
+    /// One batch of everything in hand, then the answers.
+    fn write(&mut self, tables: &mut Tables<'_>) -> Result<(), Failure> {
+        if self.batch.is_empty() {
+            return Ok(());
         }
         let aside = |error| Failure::Aside(unavailable(error));
-        let record = journal
-            .frame(batch.iter().map(|waiting| &waiting.op))
-            .map_err(aside)?;
-        // Every audit line these operations depend on was written before they were queued; it
-        // must not be less durable than they are.
-        if let Some(audit) = &self.before_commit {
-            audit.before_commit().map_err(aside)?;
+        let lines = self.lines().map_err(aside)?;
+        let audited = lines.at + lines.octets.len() as u64;
+        // They are closed and opened together.
+        let journal = self.journal.as_mut();
+        let journal = journal.ok_or_else(|| closed("without a journal"))?;
+        let ops = self.batch.iter().map(|waiting| &waiting.op);
+        let record = journal.frame(&lines, ops).map_err(aside)?;
+        let mut results = Vec::with_capacity(self.batch.len());
+        for waiting in &self.batch {
+            let result = tables.apply(&waiting.op);
+            results.push(result.map_err(|error| Failure::Before(unavailable(error)))?);
         }
         journal.append(&record).map_err(|_| Failure::During)?;
-        // Readers see it only now that it is durable.
-        txn.commit().map_err(|_| Failure::During)?;
-        Ok(results)
+        self.audited = audited;
+        self.shared.commits.fetch_add(1, Ordering::Relaxed);
+        let mut unpublished = self.shared.unpublished();
+        unpublished.any = true;
+        for result in &results {
+            if let Ok(Done::Finished(token_and_key)) = result {
+                unpublished.finals.insert(*token_and_key);
+            }
+        }
+        drop(unpublished);
+        // Durable from here on: only now may anyone act upon it.
+        answer(self.batch.drain(..).zip(results));
+        Ok(())
     }
 
-    /// Makes the tables durable, then empties the journal. Where that fails nothing is lost: what
-    /// the journal holds is applied again when both are opened for the next batch.
-    fn checkpoint(&mut self) {
-        let database = self.shared.database();
-        let Some((database, journal)) = database.zip(self.journal.as_mut()) else {
-            return;
+    /// What has come to the audit log since the last batch. Every line that an operation depends
+    /// on was written before it was queued, and must not be less durable than it is.
+    fn lines(&self) -> std::io::Result<Lines> {
+        let at = self.audited;
+        let Some(audit) = &self.audit else {
+            return Ok(Lines::default());
         };
-        if journal.is_empty() {
-            return;
+        let written = audit.written()?;
+        if written.saturating_sub(at) <= MAX_CARRIED {
+            let octets = audit.read(at, written)?;
+            return Ok(Lines { at, octets });
         }
-        let made = make_durable(&database).is_ok() && journal.clear().is_ok();
-        drop(database);
-        if !made {
-            self.close();
+        audit.sync()?;
+        Ok(Lines {
+            at: written,
+            octets: Vec::new(),
+        })
+    }
+
+    /// Makes the audit log durable in its own file.
+    fn sync_audit(&mut self) -> Result<(), Failure> {
+        let Some(audit) = &self.audit else {
+            return Ok(());
+        };
+        let unavailable = |error| Failure::Before(unavailable(error));
+        let written = audit.written().map_err(unavailable)?;
+        audit.sync().map_err(unavailable)?;
+        self.audited = written;
+        Ok(())
+    }
+
+    fn is_due(&self) -> bool {
+        self.journal.as_ref().is_some_and(Journal::is_due)
+    }
+
+    fn journal(&mut self) -> Result<&mut Journal, Failure> {
+        let journal = self.journal.as_mut();
+        journal.ok_or_else(|| closed("without a journal"))
+    }
+
+    /// Readers see all that was answered.
+    fn published(&mut self) {
+        let mut unpublished = self.shared.unpublished();
+        unpublished.any = false;
+        unpublished.finals.clear();
+        drop(unpublished);
+        for reader in self.readers.drain(..) {
+            let _ = reader.send(()); // he may have gone
         }
     }
 
-    /// redb refuses writes after a failed one until it is opened again, which also settles what a
-    /// batch of unknown outcome came to: the journal has it or not.
-    fn close(&mut self) {
+    /// The transaction is gone with all that was not committed: the journal has it. redb refuses
+    /// writes after a failed one until it is opened again, which also settles what a batch of
+    /// unknown outcome came to: the journal has it or not.
+    fn failed(&mut self, failure: &Failure) {
+        self.tell_all(failure);
         self.shared.set_database(None);
         self.journal = None;
+        // Nothing is read before the reopening, and everything is seen after it.
+        self.published();
+    }
+
+    /// Tells everyone who waits. Nobody waits for a submission, so it stays for the next batch:
+    /// writing it twice is harmless, and a final must not become durable without it.
+    fn tell_all(&mut self, failure: &Failure) {
+        let error = match failure {
+            Failure::Aside(error) | Failure::Before(error) => error,
+            Failure::During => &StoreError::OutcomeUnknown,
+        };
+        let told = self
+            .batch
+            .extract_if(.., |waiting| waiting.op.wants_commit());
+        answer(told.map(|waiting| (waiting, Err(error.clone()))));
     }
 
     /// The database, both files being opened again if the last batch failed.
@@ -218,29 +387,19 @@ impl Writer {
         let unavailable = |error| Failure::Before(unavailable(error));
         let database = self.storage.database();
         let database = database.map_err(|error| unavailable(OpenError::from(error)))?;
-        self.journal = Some(self.storage.recover(&database).map_err(unavailable)?);
+        // In this process nothing of the audit log was lost; what a failed batch should have carried
+        // becomes durable here.
+        self.sync_audit()?;
+        let journal = self.storage.recover(&database, None);
+        self.journal = Some(journal.map_err(unavailable)?);
         let database = Arc::new(database);
         self.shared.set_database(Some(Arc::clone(&database)));
         Ok(database)
     }
 }
 
-/// A durable commit takes along all that were not durable before it.
-fn make_durable(database: &Database) -> Result<(), ::redb::Error> {
-    let mut txn = database.begin_write()?;
-    txn.set_durability(Durability::Immediate)?;
-    Ok(txn.commit()?)
-}
-
 fn closed(why: &'static str) -> Failure {
     Failure::Before(unavailable(std::io::Error::other(why)))
-}
-
-/// Tells everyone who waits. Nobody waits for a submission, so it stays for the next commit: writing
-/// it twice is harmless, and a final must not become durable without it.
-fn tell_all(batch: &mut Vec<Waiting>, error: &StoreError) {
-    let told = batch.extract_if(.., |waiting| waiting.op.wants_commit());
-    answer(told.map(|waiting| (waiting, Err(error.clone()))));
 }
 
 fn answer(results: impl Iterator<Item = (Waiting, Result<Done, StoreError>)>) {

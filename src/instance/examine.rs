@@ -1,0 +1,140 @@
+//! Whether everything the settings name is there and fits: each file is opened and read as `serve`
+//! would read it. Nobody is contacted and nothing is made, and all problems are found, not the
+//! first.
+
+use std::slice;
+
+use super::parts::{
+    Error, keys, log_client, log_key, open_secrets, passphrase, read_optional, read_text, weak_keys,
+};
+use super::{PublishedLog, trust_files};
+use crate::ca::{Authority, Signer};
+use crate::config::{CaSettings, CtLogSettings, CtSettings, IssuerSettings, Settings};
+use crate::ct::rfc6962::Rfc6962Config;
+use crate::keys::file::{self as keyfile, FileSigner, KeyFileError, OpenError};
+use crate::time::UnixSeconds;
+use crate::x509::Certificate;
+
+/// What was found; a configuration without problems starts.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// What `serve` would stop at.
+    pub problems: Vec<Error>,
+    /// What it would start with, and should not.
+    pub warnings: Vec<String>,
+}
+
+/// Reads every file the settings name.
+pub fn examine(settings: &Settings, now: UnixSeconds) -> Found {
+    let mut found = Found::default();
+    let chain = found.authority(&settings.ca, now);
+    found.note(weak_keys(settings.ca.weak_keys.as_deref()));
+    let logs = found.logs(&settings.ct);
+    if let (Some(chain), Some(logs)) = (chain, logs) {
+        let ders = chain.iter().map(|c| c.der().to_vec()).collect();
+        let files = trust_files(&settings.server.public_url, ders, now, &logs);
+        found.note(files.map_err(Error::from));
+    }
+    for issuer in &settings.issuers {
+        found.issuer(issuer);
+    }
+    found
+}
+
+impl Found {
+    /// The value, or a problem more.
+    fn note<T>(&mut self, result: Result<T, Error>) -> Option<T> {
+        result.map_err(|problem| self.problems.push(problem)).ok()
+    }
+
+    /// Chain and key, each by itself and then together.
+    fn authority(&mut self, ca: &CaSettings, now: UnixSeconds) -> Option<Vec<Certificate>> {
+        let wrong = |source: OpenError| Error::Authority {
+            chain: ca.chain.clone(),
+            key: ca.key.clone(),
+            source,
+        };
+        for path in open_secrets(ca) {
+            let warning = format!("{path:?}: every user of this machine can get at this secret");
+            self.warnings.push(warning);
+        }
+        let chain = read_text(&ca.chain).and_then(|text| keyfile::chain(&text).map_err(wrong));
+        let chain = self.note(chain);
+        let spki = self.key(ca, &wrong);
+        let chain = chain?;
+        // Without the key the chain can still be held against everything but the key.
+        let spki = spki.or_else(|| Some(chain.first()?.spki().to_vec()));
+        let authority = Authority::new(chain.clone(), &spki.unwrap_or_default(), now);
+        self.note(authority.map_err(|error| wrong(error.into())));
+        Some(chain)
+    }
+
+    /// The CA key's public half, if the key opens.
+    fn key(&mut self, ca: &CaSettings, wrong: &dyn Fn(OpenError) -> Error) -> Option<Vec<u8>> {
+        let passphrase = self.note(passphrase(ca));
+        let text = zeroize::Zeroizing::new(self.note(read_text(&ca.key))?);
+        match FileSigner::from_pem(&text, passphrase?.as_ref()) {
+            Ok(signer) => Some(signer.spki().to_vec()),
+            // Whoever looks over a configuration need not be let in on its secrets.
+            Err(KeyFileError::PassphraseMissing) => {
+                let warning = format!(
+                    "{:?} is encrypted and no passphrase is configured: it was not opened, and `serve` would stop here",
+                    ca.key
+                );
+                self.warnings.push(warning);
+                None
+            }
+            Err(error) => {
+                self.problems.push(wrong(error.into()));
+                None
+            }
+        }
+    }
+
+    /// The logs as the trust files list them, if all of them can be used.
+    fn logs(&mut self, ct: &CtSettings) -> Option<Vec<PublishedLog>> {
+        let CtSettings::Required { logs, .. } = ct else {
+            return Some(Vec::new());
+        };
+        let before = self.problems.len();
+        let published = logs.iter().filter_map(|log| self.log(log)).collect();
+        (self.problems.len() == before).then_some(published)
+    }
+
+    fn log(&mut self, log: &CtLogSettings) -> Option<PublishedLog> {
+        let CtLogSettings::Rfc6962 {
+            name,
+            url,
+            key,
+            host,
+            ca_file,
+        } = log
+        else {
+            return None; // its key is made when it starts
+        };
+        let key = self.note(log_key(name, key));
+        let ca_pem = self.note(read_optional(ca_file.as_deref()))?;
+        let key = key?;
+        let published = PublishedLog {
+            base_url: Some(url.clone()),
+            spki: key.spki().to_vec(),
+            valid_from: UnixSeconds(0),
+        };
+        let client = log_client(Rfc6962Config {
+            name: name.clone(),
+            url: url.clone(),
+            key,
+            host: host.clone(),
+            ca_pem,
+        });
+        self.note(client).map(|_| published)
+    }
+
+    fn issuer(&mut self, issuer: &IssuerSettings) {
+        let files = [&issuer.jwks_file, &issuer.ca_file];
+        let read = files.map(|path| self.note(read_optional(path.as_deref())));
+        if read.iter().all(Option::is_some) {
+            self.note(keys(slice::from_ref(issuer)));
+        }
+    }
+}
