@@ -16,7 +16,7 @@ use tokio::sync::{OwnedMutexGuard, Semaphore};
 use tokio::time::Instant;
 
 use super::fetch::{FetchError, Fetched, Fetcher};
-use super::{key_error, report_skipped};
+use super::{causes, key_error, report_skipped};
 use crate::token::jwks::{KeySet, NotFound};
 use crate::token::{Algorithm, IssuerUrl, KeyError, VerificationKey};
 
@@ -266,8 +266,8 @@ impl Kept {
             Some(_) => "kept",
             None => "none",
         };
-        let error = error as &dyn std::error::Error;
-        tracing::warn!(%issuer, error, in_a_row, keys, "could not fetch issuer keys");
+        let cause = causes(error);
+        tracing::warn!(%issuer, cause, in_a_row, keys, "could not fetch issuer keys");
     }
 
     fn breaker_is_open(&self, state: &State) -> bool {

@@ -21,7 +21,7 @@ use url::Url;
 use super::address::{AddressRefused, Reach};
 use super::file::{Look, Watched};
 use super::resolve::{Checked, Resolve};
-use super::{ConfigError, FETCH_BUDGET, FetchError, IssuerKeysConfig};
+use super::{ConfigError, FETCH_BUDGET, FetchError, IssuerKeysConfig, causes};
 use crate::token::IssuerUrl;
 use crate::token::error::excerpt;
 
@@ -191,12 +191,12 @@ impl Documents for Http {
                     tracing::info!(%issuer, ?path, "took over new certificate authorities");
                 }
                 Err(error) => {
-                    let error = &error as &dyn StdError;
-                    tracing::warn!(%issuer, ?path, error, "kept the certificate authorities there were");
+                    let cause = causes(&error);
+                    tracing::warn!(%issuer, ?path, cause, "kept the certificate authorities there were");
                 }
             },
             Look::Unreadable(error) => {
-                tracing::warn!(%issuer, ?path, %error, "kept the certificate authorities there were");
+                tracing::warn!(%issuer, ?path, cause = %error, "kept the certificate authorities there were");
             }
         }
     }

@@ -344,12 +344,12 @@ impl StaticKeys {
                     tracing::info!(%issuer, ?path, "took over a new static key set");
                 }
                 Err(error) => {
-                    let error = &error as &dyn std::error::Error;
-                    tracing::warn!(%issuer, ?path, error, "kept the static keys there were");
+                    let cause = causes(&error);
+                    tracing::warn!(%issuer, ?path, cause, "kept the static keys there were");
                 }
             },
             Look::Unreadable(error) => {
-                tracing::warn!(%issuer, ?path, %error, "kept the static keys there were");
+                tracing::warn!(%issuer, ?path, cause = %error, "kept the static keys there were");
             }
         }
     }
@@ -366,6 +366,18 @@ fn static_keys(issuer: &IssuerUrl, bytes: &[u8]) -> Result<KeySet, ConfigError> 
         return Err(ConfigError::StaticJwksEmpty { issuer });
     }
     Ok(keys)
+}
+
+/// An error and what led to it, outermost first: the log's JSON form shows an error's own text only.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }
 
 /// Keys left out of a set are an operator's business: someone's tokens will fail for it. A secret

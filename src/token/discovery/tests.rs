@@ -6,6 +6,7 @@ mod files;
 mod hostile;
 mod provider;
 mod reach;
+mod told;
 
 use serde_json::{Value as Json, json};
 
@@ -29,6 +30,26 @@ const PACE: Pace = Pace {
 
 fn with_pace(issuers: Vec<IssuerKeysConfig>, pace: Pace) -> Result<HttpKeys, ConfigError> {
     HttpKeys::with_pace(issuers, Arc::new(SystemResolver), pace)
+}
+
+/// Whether this process runs the test `name` of this module and no other. If not, one that does
+/// is started, with this environment, and has to succeed: for what a process has one of, such as
+/// its environment and its log.
+fn is_alone(name: &str, environment: &[(&str, &str)]) -> bool {
+    const ALONE: &str = "SHORTLEAF_TEST_IS_ALONE";
+    if std::env::var_os(ALONE).is_some() {
+        return true;
+    }
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    child.args([&format!("token::discovery::tests::{name}"), "--exact"]);
+    child.env(ALONE, "1").envs(environment.iter().copied());
+    let ended = child.output().unwrap();
+    let told = String::from_utf8_lossy(&ended.stdout);
+    assert!(
+        ended.status.success() && told.contains("1 passed"),
+        "{ended:?}"
+    );
+    false
 }
 
 fn jwk(kid: &str) -> Json {

@@ -333,6 +333,39 @@ async fn only_so_many_wait_for_one_fetch() {
     assert_eq!(stage.fetches().len(), 1);
 }
 
+/// Made-up key ids hold at most so many seats, and none once the breaker is open.
+#[tokio::test(start_paused = true)]
+async fn a_flood_at_a_provider_that_hangs_keeps_no_good_token_waiting() {
+    let key = Signed::new("k1");
+    let stage = Stage::new(json!([key.jwk()]));
+    let keys = stage.keys();
+    assert!(present(&keys, &key).await.is_ok());
+    stage.mood(Mood::Hanging);
+    sleep(PAUSE).await;
+    let waiting = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let made_up = Signed::new("made-up");
+    let mut most = [0, 0];
+    for second in 0..200 {
+        for _ in 0..100 {
+            let (keys, made_up, waiting) = (keys.clone(), made_up.clone(), waiting.clone());
+            waiting.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            tokio::spawn(async move {
+                away(present(&keys, &made_up).await);
+                waiting.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+            });
+        }
+        sleep(secs(1)).await;
+        let asked = Instant::now();
+        assert!(present(&keys, &key).await.is_ok());
+        assert_eq!(asked.elapsed(), Duration::ZERO);
+        let now = waiting.load(std::sync::atomic::Ordering::SeqCst);
+        let phase = usize::from(second > 100);
+        most[phase] = most[phase].max(now);
+    }
+    // Three fetches, thirty seconds apart, and then nobody waits for the next.
+    assert_eq!(most, [Pace::DEFAULT.waiters, 0]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn somebody_looks_after_keys_that_nobody_asks_for() {
     let stage = Stage::new(json!([Signed::new("k1").jwk()]));

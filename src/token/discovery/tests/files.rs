@@ -79,45 +79,6 @@ async fn a_static_key_set_is_taken_over_when_it_changes_and_kept_when_the_new_on
     assert!(ask(&keys, "k2").await.is_ok());
 }
 
-/// Everything logged, as text.
-#[derive(Clone, Default)]
-struct Told(Arc<std::sync::Mutex<Vec<u8>>>);
-
-impl std::io::Write for Told {
-    fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(text);
-        Ok(text.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-#[test]
-fn a_key_that_is_left_out_is_told_and_a_published_secret_is_an_alarm() {
-    let told = Told::default();
-    let writer = told.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .finish();
-    let mut private = jwk("private");
-    private["d"] = json!("c2VjcmV0LWV4cG9uZW50");
-    let mut other = jwk(&"x".repeat(10_000));
-    other["use"] = json!("enc");
-    let file = file(&json!([jwk("good"), private, other]));
-    tracing::subscriber::with_default(subscriber, || {
-        HttpKeys::new(vec![config(&file)]).unwrap();
-    });
-    let told = String::from_utf8(told.0.lock().unwrap().clone()).unwrap();
-    let line = |word: &str| told.lines().find(|line| line.contains(word)).unwrap();
-    assert!(line("private").contains("ERROR") && line("private").contains("ALARM"));
-    assert!(line("is not a JWK").contains("WARN"), "{told}");
-    assert_eq!(told.lines().count(), 2, "{told}");
-    assert!(!told.contains("c2VjcmV0") && told.len() < 1_000, "{told}");
-}
-
 #[tokio::test(start_paused = true)]
 async fn files_are_looked_at_without_being_asked_to() {
     let file = file(&json!([jwk("k1")]));

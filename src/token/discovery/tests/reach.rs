@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::dns::Names;
 use super::provider::Provider;
-use super::{KEYS, METADATA, PACE, failure, jwk};
+use super::{KEYS, METADATA, PACE, failure, is_alone, jwk};
 use crate::token::discovery::*;
 
 const HOST: &str = "issuer.example";
@@ -186,12 +186,24 @@ async fn a_provider_proves_its_name_to_authorities_we_trust() {
     assert!(ask(&keys, &provider).await.is_ok());
 }
 
-/// The same test again in a process of its own, whose environment names a proxy for everything.
 #[test]
 fn the_environments_proxies_are_not_asked() {
-    const BEHIND: &str = "SHORTLEAF_TEST_BEHIND_A_PROXY";
-    let name = "token::discovery::tests::reach::the_environments_proxies_are_not_asked";
-    if std::env::var_os(BEHIND).is_some() {
+    let proxy = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    proxy.set_nonblocking(true).unwrap();
+    let url = format!("http://{}", proxy.local_addr().unwrap());
+    let variables = [
+        "http_proxy",
+        "https_proxy",
+        "all_proxy",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+    ];
+    let environment = variables.map(|variable| (variable, url.as_str()));
+    if is_alone(
+        "reach::the_environments_proxies_are_not_asked",
+        &environment,
+    ) {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         return runtime.block_on(async {
             let provider = Provider::start_tls(HOST, json!([jwk("k1")])).await;
@@ -201,18 +213,6 @@ fn the_environments_proxies_are_not_asked() {
             assert!(ask(&provider.keys(PACE), &provider).await.is_ok());
         });
     }
-    let proxy = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    proxy.set_nonblocking(true).unwrap();
-    let url = format!("http://{}", proxy.local_addr().unwrap());
-    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
-    child.args([name, "--exact"]).env(BEHIND, "1");
-    for variable in ["http_proxy", "https_proxy", "all_proxy"] {
-        child.env(variable, &url);
-        child.env(variable.to_uppercase(), &url);
-    }
-    let ended = child.output().unwrap();
-    assert!(ended.status.success(), "{ended:?}");
-    assert!(String::from_utf8_lossy(&ended.stdout).contains("1 passed"));
     let came = proxy.accept().map_err(|error| error.kind());
     assert_eq!(came.err(), Some(std::io::ErrorKind::WouldBlock));
 }
