@@ -15,7 +15,7 @@
 //! | `places` | which URLs a key set may have |
 //! | `resolve`, `address` | which addresses are connected to |
 //! | `http` | what is taken as an answer |
-//! | `file` | when a file has changed |
+//! | `file`, `static_keys` | when a file has changed, and what that changes |
 
 mod address;
 mod cache;
@@ -24,23 +24,25 @@ mod file;
 mod http;
 mod places;
 mod resolve;
+mod static_keys;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 
 use super::error::excerpt;
-use super::jwks::{JwksError, KeySet, MAX_JWKS_BYTES, NotFound, Unfit};
+use super::jwks::{JwksError, KeySet, NotFound, Unfit};
 use super::{Algorithm, IssuerUrl, KeyError, KeySource, VerificationKey};
 
 use cache::{Kept, Pace};
-use file::{Look, Watched};
+use static_keys::StaticKeys;
 
 pub use address::{AddressKind, AddressRefused};
 pub use fetch::{FETCH_BUDGET, FetchError};
@@ -224,12 +226,15 @@ impl HttpKeys {
         tokio::spawn(async move {
             let mut turns = tokio::time::interval(ATTEND_EVERY);
             turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let mut reading: Option<JoinHandle<()>> = None;
             loop {
                 turns.tick().await;
                 let Some(keys) = keys.upgrade() else { return };
                 keys.prefetch();
-                // A file system may hang; requests must not.
-                let _ = tokio::task::spawn_blocking(move || keys.reread()).await;
+                // A file system may hang; what depends on none must not.
+                if reading.as_ref().is_none_or(JoinHandle::is_finished) {
+                    reading = Some(tokio::task::spawn_blocking(move || keys.reread()));
+                }
             }
         });
     }
@@ -310,62 +315,6 @@ impl KeySource for FixedKeys {
     ) -> Result<Arc<VerificationKey>, KeyError> {
         fixed(issuer, self.0.get(issuer), kid, algorithm)
     }
-}
-
-/// The keys of a file, as they were when it last had usable ones.
-struct StaticKeys {
-    file: Watched,
-    keys: RwLock<Arc<KeySet>>,
-}
-
-impl StaticKeys {
-    fn open(issuer: &IssuerUrl, path: &std::path::Path) -> Result<Self, ConfigError> {
-        let opened = Watched::open(path, MAX_JWKS_BYTES as u64);
-        let (file, bytes) = opened.map_err(|source| ConfigError::Unreadable {
-            issuer: issuer.clone(),
-            path: path.to_owned(),
-            source,
-        })?;
-        let keys = RwLock::new(Arc::new(static_keys(issuer, &bytes)?));
-        Ok(Self { file, keys })
-    }
-
-    fn now(&self) -> Arc<KeySet> {
-        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn reread(&self, issuer: &IssuerUrl) {
-        let path = self.file.path();
-        match self.file.look() {
-            Look::Same => {}
-            Look::Changed(bytes) => match static_keys(issuer, &bytes) {
-                Ok(keys) => {
-                    *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
-                    tracing::info!(%issuer, ?path, "took over a new static key set");
-                }
-                Err(error) => {
-                    let cause = causes(&error);
-                    tracing::warn!(%issuer, ?path, cause, "kept the static keys there were");
-                }
-            },
-            Look::Unreadable(error) => {
-                tracing::warn!(%issuer, ?path, cause = %error, "kept the static keys there were");
-            }
-        }
-    }
-}
-
-fn static_keys(issuer: &IssuerUrl, bytes: &[u8]) -> Result<KeySet, ConfigError> {
-    let keys = KeySet::parse_standalone(bytes).map_err(|source| ConfigError::StaticJwks {
-        issuer: issuer.clone(),
-        source,
-    })?;
-    report_skipped(issuer, &keys);
-    if keys.is_empty() {
-        let issuer = issuer.clone();
-        return Err(ConfigError::StaticJwksEmpty { issuer });
-    }
-    Ok(keys)
 }
 
 /// An error and what led to it, outermost first: the log's JSON form shows an error's own text only.
