@@ -36,6 +36,21 @@ fn every_kept_input_keeps_every_promise() {
 }
 
 #[test]
+fn an_input_that_takes_too_long_is_a_finding() {
+    // Computes a millisecond for each octet.
+    let slow = targets::Target {
+        name: "slow",
+        run: |input| {
+            let started = targets::thread_time();
+            while (targets::thread_time() - started).as_millis() < input.len() as u128 {}
+        },
+    };
+    targets::judge(&slow, &[0; 20]);
+    let found = std::panic::catch_unwind(|| targets::judge(&slow, &[0; 60]));
+    assert!(found.is_err());
+}
+
+#[test]
 fn each_target_has_a_small_corpus_and_each_corpus_a_target() {
     for target in targets::TARGETS {
         let sizes = inputs(target.name)

@@ -16,7 +16,7 @@ pub(crate) struct Target {
     /// Its word on the command line, and its corpus' folder.
     pub(crate) name: &'static str,
     /// Panics if the input breaks a promise.
-    run: fn(&[u8]),
+    pub(crate) run: fn(&[u8]),
 }
 
 /// All of them.
@@ -51,7 +51,7 @@ pub(crate) fn judge(target: &Target, input: &[u8]) {
 }
 
 /// What this thread has computed so far: two cores and many tests say nothing about an input.
-fn thread_time() -> Duration {
+pub(crate) fn thread_time() -> Duration {
     let now = clock_gettime(ClockId::ThreadCPUTime);
     let seconds = u64::try_from(now.tv_sec).unwrap_or_default();
     Duration::new(seconds, u32::try_from(now.tv_nsec).unwrap_or_default())
