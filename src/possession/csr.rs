@@ -81,6 +81,8 @@ pub(super) struct Request<'a> {
     pub(super) info: &'a [u8],
     /// Content octets of the signature's AlgorithmIdentifier.
     pub(super) signature_algorithm: &'a [u8],
+    /// Content octets of the object identifier in it.
+    signature_oid: &'a [u8],
     /// The octets of the signature.
     pub(super) signature: &'a [u8],
     /// SubjectPublicKeyInfo with its header.
@@ -93,6 +95,7 @@ impl<'a> Request<'a> {
         let mut fields = Reader::new(der::single(der, tag::SEQUENCE)?.content);
         let info = fields.expect(tag::SEQUENCE)?;
         let signature_algorithm = fields.expect(tag::SEQUENCE)?.content;
+        let (signature_oid, _) = spki::algorithm(signature_algorithm)?;
         let signature = spki::whole_octets(fields.expect(tag::BIT_STRING)?.content)?;
         fields.end()?;
 
@@ -110,6 +113,7 @@ impl<'a> Request<'a> {
         Ok(Self {
             info: info.whole,
             signature_algorithm,
+            signature_oid,
             signature,
             spki,
         })
@@ -122,9 +126,7 @@ impl<'a> Request<'a> {
 
     /// The signature's algorithm for people: an object identifier in dots.
     pub(super) fn signature_algorithm_name(&self) -> String {
-        let mut identifier = Reader::new(self.signature_algorithm);
-        let oid = identifier.expect(tag::OID);
-        spki::shown(oid.map_or(&[], |oid| oid.content))
+        spki::shown(self.signature_oid)
     }
 }
 

@@ -199,6 +199,9 @@ fn ec(spki: &Spki<'_>) -> Result<KeyKind, KeyError> {
         oid::P256 => (KeyKind::EcdsaP256, 32),
         oid::P384 => (KeyKind::EcdsaP384, 48),
         oid::P521 => (KeyKind::EcdsaP521, 66),
+        other if oid::arcs(other).is_none() => {
+            return Err(KeyError::Parameters { algorithm: "ECDSA" });
+        }
         other => {
             return Err(Insecure::Curve {
                 oid: spki::shown(other),

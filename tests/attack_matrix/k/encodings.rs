@@ -65,6 +65,15 @@ fn wrong_der(kit: &Kit) -> Vec<Case> {
             spki(&[material::EC, &nested(2500)].concat(), &point),
         ),
         ("only zeros", vec![0; 91]),
+        (
+            "an endless identifier",
+            spki(&tlv(0x06, &[0x81; 9]), &point),
+        ),
+        ("an empty identifier", spki(&tlv(0x06, &[]), &point)),
+        (
+            "a curve that is no identifier",
+            spki(&[material::EC, &tlv(0x06, &[0x80, 1])].concat(), &point),
+        ),
     ]
     .into_iter()
     .map(|(what, der)| kit.malformed(what, &der, key))
@@ -170,6 +179,7 @@ fn wrong_pem(kit: &Kit) -> Vec<Case> {
         ),
         ("a NUL inside", good.replacen('M', "\0", 1)),
         ("a blank inside", good.replacen("MF", "M F", 1)),
+        ("an empty line inside", good.replacen("\nM", "\n\nM", 1)),
         ("an empty block", pem("PUBLIC KEY", &[])),
         ("a byte order mark", format!("\u{feff}{good}")),
         ("no key at all", String::new()),

@@ -144,7 +144,7 @@ pub(super) fn other_kinds(kit: &Kit) -> Vec<Case> {
             tlv(0x06, b"\x60\x86\x48\x01\x65\x03\x04\x03\x12"),
             1952,
         ),
-        ("an endless identifier", tlv(0x06, &[0x81; 100]), 32),
+        ("an identifier of 100 octets", tlv(0x06, &[1; 100]), 32),
     ];
     let key = kit.p256();
     let case = |(what, identifier, octets): (&str, Vec<u8>, usize)| {

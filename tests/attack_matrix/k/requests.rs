@@ -121,6 +121,21 @@ fn wrong_requests(kit: &Kit) -> Vec<Case> {
     ] {
         cases.push(kit.csr_der(what, &der, key, Reason::CsrMalformed));
     }
+    for (what, algorithm) in [
+        ("an endless algorithm", &b"\x06\x02\x2a\x86"[..]),
+        (
+            "an algorithm with two parameters",
+            b"\x06\x03\x2b\x65\x71\x05\x00\x05\x00",
+        ),
+        ("no algorithm", b""),
+    ] {
+        let algorithm = algorithm.to_vec();
+        let request = SigningRequest {
+            algorithm,
+            ..plain()
+        };
+        cases.push(kit.csr_der(what, &request.signed_by(key), key, Reason::CsrMalformed));
+    }
     let armoured = pem(CSR, &good);
     for (what, text) in [
         ("two requests", armoured.repeat(2)),
