@@ -8,6 +8,7 @@
 pub mod der;
 pub mod entropy;
 pub mod fault;
+pub mod fixed_key;
 pub mod hash;
 pub mod hex;
 pub mod json;

@@ -124,6 +124,11 @@ fn each_refused_value_has_a_twin_that_is_accepted() {
             full("[server]\ninsecure_plain_http = true"),
         ),
         (
+            "crypto.fixed_key_tables",
+            full("[crypto]\nfixed_key_tables = \"off\""),
+            full("[crypto]\nfixed_key_tables = false"),
+        ),
+        (
             "state.store",
             full("[state]\nstore = \"memory\""),
             full("[state]\nstore = \"memory\"\ninsecure_memory_store = true"),

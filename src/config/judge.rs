@@ -45,6 +45,7 @@ impl Settings {
             store,
             ca,
             ct,
+            fixed_key_tables: raw.crypto.fixed_key_tables,
             issuers,
             log_format,
             log_level: raw.log.level,

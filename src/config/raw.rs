@@ -11,6 +11,7 @@ pub(super) struct Raw {
     pub(super) state: State,
     pub(super) ca: Ca,
     pub(super) ct: Ct,
+    pub(super) crypto: Crypto,
     #[serde(default)]
     pub(super) issuer: Vec<Issuer>,
     pub(super) log: Log,
@@ -68,6 +69,12 @@ pub(super) struct CtLog {
     pub(super) key: Option<PathBuf>,
     pub(super) host: Option<String>,
     pub(super) ca_file: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Crypto {
+    pub(super) fixed_key_tables: bool,
 }
 
 #[derive(Deserialize)]

@@ -73,6 +73,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("ct.mode", Kind::Text, Some("\"required\"")),
     setting("ct.deadline", Kind::Text, Some("\"4s\"")),
     setting("ct.insecure_memory_log", Kind::Bool, Some("false")),
+    setting("crypto.fixed_key_tables", Kind::Bool, Some("true")),
     setting("log.format", Kind::Text, Some("\"json\"")),
     setting("log.level", Kind::Text, Some("\"info\"")),
 ];

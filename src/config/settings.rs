@@ -22,6 +22,8 @@ pub struct Settings {
     pub ca: CaSettings,
     /// Certificate transparency.
     pub ct: CtSettings,
+    /// Whether keys known beforehand are prepared for faster verification.
+    pub fixed_key_tables: bool,
     /// Whom we believe.
     pub issuers: Vec<IssuerSettings>,
     /// The log's shape.

@@ -5,6 +5,7 @@
 
 pub mod examine;
 pub mod parts;
+mod prepare;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use secrecy::SecretString;
 
+use super::prepare::{self, PreparingKeys};
 use super::{Blueprint, PublishedLog, trust_files};
 use crate::ca::InstanceId;
 use crate::config::{
@@ -29,7 +30,7 @@ use crate::store::{self, redb};
 use crate::system::{SystemClock, SystemEntropy};
 use crate::time::{Clock, UnixMillis, UnixSeconds};
 use crate::token::discovery::{HttpKeys, IssuerKeysConfig, KeysFrom};
-use crate::token::{IssuerPolicy, IssuerUrl};
+use crate::token::{IssuerPolicy, IssuerUrl, KeySource};
 use crate::trust;
 use crate::x509::pem;
 
@@ -216,14 +217,28 @@ pub fn blueprint(settings: Settings) -> Result<Blueprint, Error> {
     let started = Instant::now();
     let (authority, signer) = open_authority(&settings.ca, now.seconds())?;
     let weak_keys = weak_keys(settings.ca.weak_keys.as_deref())?;
-    let issuer_keys = Arc::new(keys(&settings.issuers)?);
+    let http_keys = Arc::new(keys(&settings.issuers)?);
     // Start-up does not wait for anybody; the first request usually finds the keys there.
-    issuer_keys.attend();
-    let (ct, logs) = open_logs(&settings.ct, authority.issuing().not_before())?;
+    http_keys.attend();
+    let key_ages = key_ages(&http_keys);
+    let issuer_keys: Arc<dyn KeySource> = match settings.fixed_key_tables {
+        true => Arc::new(PreparingKeys::new(http_keys)),
+        false => http_keys,
+    };
+    let Logs {
+        mode: ct,
+        published: logs,
+        keys: log_keys,
+    } = open_logs(&settings.ct, authority.issuing().not_before())?;
     make_private(&settings.state_dir)?;
     let (store, audit) = open_records(&settings.state_dir, settings.store, now)?;
+    if settings.fixed_key_tables
+        && let Err(error) = prepare::log_keys(log_keys)
+    {
+        tracing::warn!(%error, "log keys are not prepared; SCTs take longer to verify");
+    }
     Ok(Blueprint {
-        key_ages: key_ages(&issuer_keys),
+        key_ages,
         public_url: Some(settings.server.public_url),
         drain: settings.server.drain,
         issuance: issuance::Parts {
@@ -279,7 +294,7 @@ pub fn published(settings: &Settings) -> Result<Published, Error> {
     };
     let chain = keyfile::chain(&read_text(&settings.ca.chain)?).map_err(wrong)?;
     let valid_from = chain.first().map_or(UnixSeconds(0), |c| c.not_before());
-    let (_, logs) = open_logs(&settings.ct, valid_from)?;
+    let logs = open_logs(&settings.ct, valid_from)?.published;
     let ders: Vec<Vec<u8>> = chain.iter().map(|c| c.der().to_vec()).collect();
     Ok(Published {
         chain_pem: ders
@@ -349,15 +364,24 @@ fn is_open_to_everybody(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o007 != 0)
 }
 
-fn open_logs(
-    ct: &CtSettings,
-    valid_from: UnixSeconds,
-) -> Result<(CtMode, Vec<PublishedLog>), Error> {
+/// The logs, as the pipeline asks them and as verifiers are told of them.
+struct Logs {
+    mode: CtMode,
+    published: Vec<PublishedLog>,
+    keys: Vec<LogKey>,
+}
+
+fn open_logs(ct: &CtSettings, valid_from: UnixSeconds) -> Result<Logs, Error> {
     let CtSettings::Required { deadline, logs } = ct else {
-        return Ok((CtMode::Off, Vec::new()));
+        return Ok(Logs {
+            mode: CtMode::Off,
+            published: Vec::new(),
+            keys: Vec::new(),
+        });
     };
     let mut opened: Vec<Arc<dyn CertificateLog>> = Vec::new();
     let mut published = Vec::new();
+    let mut keys = Vec::new();
     for log in logs {
         match log {
             CtLogSettings::Memory { name } => {
@@ -370,6 +394,7 @@ fn open_logs(
                     spki: log.spki().to_vec(),
                     valid_from,
                 });
+                keys.push(log.key().clone());
                 opened.push(Arc::new(log));
             }
             CtLogSettings::Rfc6962 {
@@ -385,6 +410,7 @@ fn open_logs(
                     spki: key.spki().to_vec(),
                     valid_from,
                 });
+                keys.push(key.clone());
                 opened.push(Arc::new(log_client(Rfc6962Config {
                     name: name.clone(),
                     url: url.clone(),
@@ -395,13 +421,14 @@ fn open_logs(
             }
         }
     }
-    Ok((
-        CtMode::Required {
+    Ok(Logs {
+        mode: CtMode::Required {
             logs: opened,
             deadline: *deadline,
         },
         published,
-    ))
+        keys,
+    })
 }
 
 /// A log's client; it connects to nothing yet.

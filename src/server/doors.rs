@@ -19,7 +19,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use super::layers::{self, RequestId};
 use super::request::{self, Asked, Reader};
-use super::response::{self, OidcIssuer};
+use super::response::{self, OidcIssuer, WrittenChain};
 use super::{Issuance, Metrics, Problem};
 use crate::entropy::Entropy;
 use crate::fault::Reason;
@@ -86,6 +86,7 @@ pub struct Public {
     pub(super) entropy: Arc<dyn Entropy>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) limits: RequestLimits,
+    active: WrittenChain,
     trust_bundle: Bytes,
     root_cert: Bytes,
     configuration: Bytes,
@@ -98,6 +99,7 @@ impl Public {
     /// Renders what does not change.
     pub fn new(parts: PublicParts) -> Self {
         Self {
+            active: WrittenChain::new(parts.chains.first().map_or(&[], Vec::as_slice)),
             trust_bundle: response::trust_bundle(&parts.chains),
             root_cert: response::root_cert(&parts.chains),
             configuration: response::configuration(parts.issuers),
@@ -135,8 +137,8 @@ pub fn public_router(public: Public) -> Router {
 }
 
 async fn signing_cert_v2(State(public): State<Arc<Public>>, request: Request) -> Response<Body> {
-    match public.sign(request::v2, request).await {
-        Ok(issued) => response::v2(&issued),
+    match public.clone().sign(request::v2, request).await {
+        Ok(issued) => response::v2(&issued, &public.active),
         Err(problem) => problem.into_response(),
     }
 }

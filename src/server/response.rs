@@ -9,6 +9,8 @@ use serde::Serialize;
 use crate::issuance::Issued;
 use crate::x509::pem;
 
+const CERTIFICATE: &str = "CERTIFICATE";
+
 /// What `/healthz` says while the process lives. It is no statement about being able to issue.
 pub(super) const SERVING: &str = r#"{"status":"SERVING"}"#;
 
@@ -45,19 +47,6 @@ pub enum IssuerName {
 }
 
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-enum SigningCertificate {
-    SignedCertificateDetachedSct {
-        chain: CertificateChain,
-        #[serde(rename = "signedCertificateTimestamp")]
-        timestamp: &'static str,
-    },
-    SignedCertificateEmbeddedSct {
-        chain: CertificateChain,
-    },
-}
-
-#[derive(Serialize)]
 struct CertificateChain {
     certificates: Vec<String>,
 }
@@ -72,21 +61,48 @@ struct Configuration {
     issuers: Vec<OidcIssuer>,
 }
 
-/// `SigningCertificate` of v2: leaf, its issuer, …, root.
-pub(super) fn v2(issued: &Issued) -> Response<Body> {
-    let chain = CertificateChain {
-        certificates: certificates(issued),
-    };
-    let certificate = if issued.sct_embedded {
-        SigningCertificate::SignedCertificateEmbeddedSct { chain }
-    } else {
-        // Certificate logging is off: there is no timestamp, and Fulcio writes the empty scalar.
-        SigningCertificate::SignedCertificateDetachedSct {
-            chain,
-            timestamp: "",
+/// A CA's chain as it stands in every answer, written once.
+pub(super) struct WrittenChain {
+    certificates: Vec<Vec<u8>>,
+    /// JSON strings, each after a comma.
+    json: String,
+}
+
+impl WrittenChain {
+    pub(super) fn new(certificates: &[Vec<u8>]) -> Self {
+        let mut json = String::new();
+        for der in certificates {
+            json.push(',');
+            put_armoured(&mut json, der);
         }
+        let certificates = certificates.to_vec();
+        Self { certificates, json }
+    }
+}
+
+/// `SigningCertificate` of v2: leaf, its issuer, …, root. Written by hand: there is nothing in it
+/// that would have to be escaped but the ends of lines.
+pub(super) fn v2(issued: &Issued, active: &WrittenChain) -> Response<Body> {
+    let (kind, rest) = match issued.sct_embedded {
+        true => ("signedCertificateEmbeddedSct", "]}}}"),
+        // Certificate logging is off: there is no timestamp, and Fulcio writes the empty scalar.
+        false => (
+            "signedCertificateDetachedSct",
+            r#"]},"signedCertificateTimestamp":""}}"#,
+        ),
     };
-    json(encode(&certificate))
+    let mut body = String::with_capacity(2 * issued.leaf_der.len() + active.json.len() + 256);
+    for part in ["{\"", kind, r#"":{"chain":{"certificates":["#] {
+        body.push_str(part);
+    }
+    put_armoured(&mut body, &issued.leaf_der);
+    if *issued.chain == active.certificates {
+        body.push_str(&active.json);
+    } else {
+        body.push_str(&WrittenChain::new(&issued.chain).json);
+    }
+    body.push_str(rest);
+    json(body.into())
 }
 
 /// The certificates of v1: PEM, a blank line between. Status 201 is all the Go client takes.
@@ -146,7 +162,14 @@ fn certificates(issued: &Issued) -> Vec<String> {
 }
 
 fn armoured(der: &[u8]) -> String {
-    pem::encode("CERTIFICATE", der)
+    pem::encode(CERTIFICATE, der)
+}
+
+/// The same as a JSON string.
+fn put_armoured(out: &mut String, der: &[u8]) {
+    out.push('"');
+    pem::append(out, CERTIFICATE, der, "\\n");
+    out.push('"');
 }
 
 /// Each text already ends its line.

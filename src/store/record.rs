@@ -127,7 +127,10 @@ pub(super) struct Writer(Vec<u8>);
 
 impl Writer {
     pub(super) fn new(version: u8, capacity: usize) -> Self {
-        let mut out = Vec::with_capacity(capacity);
+        Self::after(Vec::with_capacity(capacity), version)
+    }
+    /// Goes on behind what is there.
+    pub(super) fn after(mut out: Vec<u8>, version: u8) -> Self {
         out.push(version);
         Self(out)
     }

@@ -245,8 +245,12 @@ fn material(jwk: &Object) -> Result<Material, Unfit> {
     let curve = optional_text(jwk, "crv")?;
     match (kind, curve) {
         ("RSA", _) => rsa(&octets(jwk, "n")?, &octets(jwk, "e")?),
-        ("EC", Some("P-256")) => point(jwk, 32, &ECDSA_P256_SHA256_FIXED)
-            .map(|p| Material::P256(DecodingKey::from_ec_der(&p))),
+        ("EC", Some("P-256")) => {
+            point(jwk, 32, &ECDSA_P256_SHA256_FIXED).map(|point| Material::P256 {
+                key: DecodingKey::from_ec_der(&point),
+                point,
+            })
+        }
         ("EC", Some("P-384")) => point(jwk, 48, &ECDSA_P384_SHA384_FIXED)
             .map(|p| Material::P384(DecodingKey::from_ec_der(&p))),
         ("EC", Some("P-521")) => point(jwk, 66, &ECDSA_P521_SHA512_FIXED).map(Material::P521),

@@ -38,7 +38,7 @@ use crate::time::UnixSeconds;
 pub use algorithm::Algorithm;
 pub use error::{Error, Part};
 pub use issuer::{IssuerUrl, IssuerUrlError, MAX_ISSUER_BYTES};
-pub use key::VerificationKey;
+pub use key::{VerificationKey, WORTH_PREPARING};
 pub use raw::{MAX_KID_BYTES, MAX_TOKEN_BYTES, RawToken};
 pub use verify::{MAX_LEEWAY_S, verify};
 

@@ -18,6 +18,8 @@ const END: &str = "-----END ";
 const DASHES: &str = "-----";
 /// Base64 characters in a line we write (RFC 7468 §2).
 const LINE: usize = 64;
+/// The octets that make such a line.
+const LINE_OCTETS: usize = LINE / 4 * 3;
 
 /// One armoured block.
 #[derive(Clone, PartialEq, Eq)]
@@ -137,16 +139,28 @@ pub fn decode(text: &str) -> Result<Vec<Block>, Error> {
 
 /// Writes one block: lines of 64 characters, each ended by LF.
 pub fn encode(label: &str, der: &[u8]) -> String {
-    let mut body = STANDARD.encode(der);
-    let mut out = String::with_capacity(body.len() + body.len() / LINE + 2 * label.len() + 40);
-    out.push_str(&format!("{BEGIN}{label}{DASHES}\n"));
-    for at in (0..body.len()).step_by(LINE) {
-        out.push_str(&body[at..body.len().min(at + LINE)]);
-        out.push('\n');
-    }
-    out.push_str(&format!("{END}{label}{DASHES}\n"));
-    body.zeroize();
+    let mut out = String::new();
+    append(&mut out, label, der, "\n");
     out
+}
+
+/// The same to the end of `out`, with `end` after each line: `\n` in a JSON string has two characters.
+pub fn append(out: &mut String, label: &str, der: &[u8], end: &str) {
+    let lines = der.len().div_ceil(LINE_OCTETS);
+    // Room for all of it at once: no copy of a private key is left behind.
+    out.reserve(
+        lines * (LINE + end.len()) + 2 * (label.len() + BEGIN.len() + DASHES.len() + end.len()),
+    );
+    for part in [BEGIN, label, DASHES, end] {
+        out.push_str(part);
+    }
+    for line in der.chunks(LINE_OCTETS) {
+        STANDARD.encode_string(line, out);
+        out.push_str(end);
+    }
+    for part in [END, label, DASHES, end] {
+        out.push_str(part);
+    }
 }
 
 /// The label of a boundary line.

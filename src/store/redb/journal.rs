@@ -6,7 +6,7 @@
 //! u32 length of the payload ‖ checksum ‖ u64 sequence number ‖ payload
 //! ```
 //!
-//! with the first 8 octets of SHA-256(uuid ‖ sequence number ‖ payload) as the checksum. Numbers
+//! with XXH3-64 of uuid ‖ sequence number ‖ payload as the checksum. Numbers
 //! go up by one. One write and one fdatasync make a batch durable. When the tables are durable up
 //! to the last record, writing begins again behind the header, over records that nobody needs:
 //! blocks that a file has already are made durable without its metadata. Their numbers tell old
@@ -19,10 +19,10 @@
 use std::io;
 
 use ::redb::StorageBackend as _;
+use xxhash_rust::xxh3::Xxh3Default;
 
 use super::backend::Watched;
 use super::op::{self, Batch, Lines, Op};
-use crate::hash::sha256;
 
 /// Magic and version.
 const MAGIC: &[u8; 8] = b"slfjrnl\x02";
@@ -36,8 +36,8 @@ const RECORD_HEADER: usize = 4 + CHECKSUM + 8;
 const MAX_PAYLOAD_BYTES: usize = 256 << 20;
 
 /// A checkpoint is due after so many operations or octets: it bounds what a start has to replay.
-const CHECKPOINT_OPERATIONS: usize = 1024;
-const CHECKPOINT_BYTES: u64 = 8 << 20;
+const CHECKPOINT_OPERATIONS: usize = 4096;
+const CHECKPOINT_BYTES: u64 = 16 << 20;
 
 /// Why a journal cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -147,16 +147,17 @@ impl Journal {
         ops: impl ExactSizeIterator<Item = &'a Op> + Clone,
     ) -> io::Result<Framed> {
         let operations = ops.len();
-        let payload = op::encode_batch(lines, ops);
+        let mut bytes = op::encode_batch(vec![0; RECORD_HEADER], lines, ops);
+        let (header, payload) = bytes.split_at_mut(RECORD_HEADER);
         let length = u32::try_from(payload.len())
             .ok()
             .filter(|_| payload.len() <= MAX_PAYLOAD_BYTES)
             .ok_or_else(|| io::Error::other("the batch is too long for the journal"))?;
-        let mut bytes = Vec::with_capacity(RECORD_HEADER + payload.len());
-        bytes.extend_from_slice(&length.to_be_bytes());
-        bytes.extend_from_slice(&checksum(&self.uuid, self.next, &payload));
-        bytes.extend_from_slice(&self.next.to_be_bytes());
-        bytes.extend_from_slice(&payload);
+        let sum = checksum(&self.uuid, self.next, payload);
+        let (front, number) = header.split_at_mut(4 + CHECKSUM);
+        front[..4].copy_from_slice(&length.to_be_bytes());
+        front[4..].copy_from_slice(&sum);
+        number.copy_from_slice(&self.next.to_be_bytes());
         Ok(Framed { bytes, operations })
     }
 
@@ -296,10 +297,11 @@ impl<'a> Whole<'a> {
 }
 
 fn checksum(uuid: &[u8; 16], sequence: u64, payload: &[u8]) -> [u8; CHECKSUM] {
-    let hash = sha256(&[uuid, &sequence.to_be_bytes(), payload]);
-    let mut sum = [0; CHECKSUM];
-    sum.copy_from_slice(&hash[..CHECKSUM]);
-    sum
+    let mut hash = Xxh3Default::new();
+    hash.update(uuid);
+    hash.update(&sequence.to_be_bytes());
+    hash.update(payload);
+    hash.digest().to_be_bytes()
 }
 
 #[cfg(test)]

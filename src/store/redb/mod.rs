@@ -345,7 +345,7 @@ impl Storage {
                     // What was refused then is refused again, for the same reason.
                     let _ = tables.apply(op)?;
                 }
-                tables.applied(journal.next() - 1)?;
+                tables.finish(journal.next() - 1)?;
             }
             txn.commit()?;
             journal.clear().map_err(JournalError::Io)?;
@@ -369,7 +369,7 @@ fn prepare(database: &Database, entropy: &dyn Entropy) -> Result<[u8; 16], OpenE
         meta.insert("schema", SCHEMA.to_be_bytes().as_slice())?;
     }
     // Every table exists from the start, so that reading need not ask.
-    Tables::open(&txn)?;
+    drop(Tables::open(&txn)?);
     txn.commit()?;
     Ok(uuid)
 }

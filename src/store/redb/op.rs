@@ -29,13 +29,15 @@ pub(super) struct Batch {
     pub(super) ops: Vec<Op>,
 }
 
-/// A batch as the journal's payload: version, audit lines, count, operations in their order.
+/// A batch as the journal's payload, behind what is in `out`: version, audit lines, count,
+/// operations in their order.
 pub(super) fn encode_batch<'a>(
+    mut out: Vec<u8>,
     lines: &Lines,
     ops: impl ExactSizeIterator<Item = &'a Op> + Clone,
 ) -> Vec<u8> {
-    let room = ops.clone().map(Op::room).sum::<usize>() + lines.octets.len() + 64;
-    let mut out = Writer::new(VERSION, room);
+    out.reserve(ops.clone().map(Op::room).sum::<usize>() + lines.octets.len() + 64);
+    let mut out = Writer::after(out, VERSION);
     out.fixed(&lines.at.to_be_bytes());
     out.bytes(&lines.octets);
     out.count(ops.len());
@@ -274,17 +276,21 @@ mod tests {
         }
     }
 
+    fn encoded(lines: &Lines, ops: &[Op]) -> Vec<u8> {
+        encode_batch(Vec::new(), lines, ops.iter())
+    }
+
     #[test]
     fn what_is_written_reads_back_equal() {
         let ops = one_of_each();
-        let read = decode_batch(&encode_batch(&lines(), ops.iter())).unwrap();
+        let read = decode_batch(&encoded(&lines(), &ops)).unwrap();
         assert_eq!(format!("{:?}", read.ops), format!("{ops:?}"));
         assert_eq!(format!("{:?}", read.lines), format!("{:?}", lines()));
     }
 
     #[test]
     fn every_cut_and_every_extra_octet_is_refused() {
-        let mut bytes = encode_batch(&lines(), one_of_each().iter());
+        let mut bytes = encoded(&lines(), &one_of_each());
         for length in 0..bytes.len() {
             assert!(decode_batch(&bytes[..length]).is_none(), "cut at {length}");
         }
@@ -294,7 +300,7 @@ mod tests {
 
     #[test]
     fn neither_another_version_nor_an_unknown_operation_is_read() {
-        let bytes = encode_batch(&Lines::default(), [Op::Probe].iter());
+        let bytes = encoded(&Lines::default(), &[Op::Probe]);
         assert!(decode_batch(&bytes).is_some());
         let changed = |at: usize, octet| {
             let mut bytes = bytes.clone();

@@ -4,6 +4,8 @@
 //! right edge of their tree and a time window is one range. Only `serials` and the two
 //! token tables are keyed by random octets; their rows are small.
 
+use std::collections::HashMap;
+
 use ::redb::{
     Error, ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction,
 };
@@ -37,8 +39,16 @@ const RETRY: TableDefinition<'_, &[u8; 64], (i64, i64, &[u8; 19])> = TableDefini
 /// (when it may go, token id or token id and SPKI hash)
 const EXPIRIES: TableDefinition<'_, (i64, &[u8]), ()> = TableDefinition::new("expiries");
 
+/// An intent of this transaction, and what it puts into `open` if the transaction ends before
+/// its final comes: most finals come within milliseconds.
+struct Fresh {
+    at: i64,
+    open: Option<[u8; 72]>,
+}
+
 /// Every table, open for writing.
 pub(super) struct Tables<'t> {
+    fresh: HashMap<Serial, Fresh>,
     meta: Table<'t, &'static str, &'static [u8]>,
     intents: Table<'t, Key, &'static [u8]>,
     submissions: Table<'t, Key, &'static [u8]>,
@@ -55,6 +65,7 @@ impl<'t> Tables<'t> {
     /// Opens all of them, creating those that do not exist.
     pub(super) fn open(txn: &'t WriteTransaction) -> Result<Self, Error> {
         Ok(Self {
+            fresh: HashMap::new(),
             meta: txn.open_table(META)?,
             intents: txn.open_table(INTENTS)?,
             submissions: txn.open_table(SUBMISSIONS)?,
@@ -97,7 +108,8 @@ impl<'t> Tables<'t> {
                 open[64..].copy_from_slice(&not_after.to_be_bytes());
                 self.intents.insert(key, encoded.as_slice())?;
                 self.serials.insert(serial.octets(), at)?;
-                self.open.insert(key, &open)?;
+                let open = Some(open);
+                self.fresh.insert(*serial, Fresh { at: *at, open });
                 Ok(Ok(Done::Written))
             }
             Op::Submission { serial, encoded } => {
@@ -107,14 +119,13 @@ impl<'t> Tables<'t> {
                 }
                 Ok(Ok(Done::Written))
             }
-            Op::Final { serial, encoded } => self.finish(serial, encoded),
+            Op::Final { serial, encoded } => self.put_final(serial, encoded),
             Op::Abandon { serials, at } => {
                 for serial in serials {
-                    if let Some(since) = self.at(serial)? {
-                        let key = (since, serial.octets());
-                        if self.open.remove(key)?.is_some() {
-                            self.abandoned.insert(key, at)?;
-                        }
+                    if let Some(since) = self.at(serial)?
+                        && self.close(since, serial)?.is_some()
+                    {
+                        self.abandoned.insert((since, serial.octets()), at)?;
                     }
                 }
                 Ok(Ok(Done::Written))
@@ -127,15 +138,33 @@ impl<'t> Tables<'t> {
         }
     }
 
-    /// Notes, within the same transaction, that the journal's batches up to this one are in it.
-    pub(super) fn applied(&mut self, sequence: u64) -> Result<(), Error> {
+    /// The last of the transaction: what is still open, and that the journal's batches up to
+    /// this one are in it.
+    pub(super) fn finish(mut self, sequence: u64) -> Result<(), Error> {
+        for (serial, fresh) in &self.fresh {
+            if let Some(open) = &fresh.open {
+                self.open.insert((fresh.at, serial.octets()), open)?;
+            }
+        }
         let sequence = sequence.to_be_bytes();
         self.meta.insert(APPLIED, sequence.as_slice())?;
         Ok(())
     }
 
     fn at(&self, serial: &Serial) -> Result<Option<i64>, Error> {
+        if let Some(fresh) = self.fresh.get(serial) {
+            return Ok(Some(fresh.at));
+        }
         Ok(self.serials.get(serial.octets())?.map(|at| at.value()))
+    }
+
+    /// Takes the intent off those that may still get a final; what was noted of it, if it was one.
+    fn close(&mut self, at: i64, serial: &Serial) -> Result<Option<[u8; 72]>, Error> {
+        if let Some(fresh) = self.fresh.get_mut(serial) {
+            return Ok(fresh.open.take());
+        }
+        let open = self.open.remove((at, serial.octets()))?;
+        Ok(open.map(|open| *open.value()))
     }
 
     /// Counts the key against the token; false if no use is left for it.
@@ -165,7 +194,7 @@ impl<'t> Tables<'t> {
         Ok(true)
     }
 
-    fn finish(
+    fn put_final(
         &mut self,
         serial: &Serial,
         encoded: &[u8],
@@ -175,7 +204,7 @@ impl<'t> Tables<'t> {
             return conflict;
         };
         let key: KeyOf<'_> = (at, serial.octets());
-        let Some(open) = self.open.remove(key)?.map(|open| *open.value()) else {
+        let Some(open) = self.close(at, serial)? else {
             let known = self.finals.get(key)?;
             return match known.is_some_and(|known| known.value() == encoded) {
                 true => Ok(Ok(Done::Written)),

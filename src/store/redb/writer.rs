@@ -237,7 +237,7 @@ impl Writer {
             }
             // The batches up to this one are in the tables, in the same transaction as they.
             let applied = self.journal()?.next() - 1;
-            tables.applied(applied).map_err(before)?;
+            tables.finish(applied).map_err(before)?;
         }
         let rest = next != Next::Work;
         let durable = rest || self.is_due();
