@@ -52,7 +52,7 @@ const HOUSE: &[Room] = &[
     room("fixed_key", Vocabulary, &["der"]),
     room("x509", Vocabulary, &["der", "hex", "time"]),
 
-    room("token", Decisions, &["fault", "fixed_key", "hash", "hex", "json", "time"]),
+    room("token", Decisions, &["fault", "fixed_key", "hash", "hex", "json", "possession", "time"]),
     room("identity", Decisions, &["fault", "json", "token"]),
     room("possession", Decisions, &["der", "fault", "hash", "x509"]),
     room("lint", Decisions, &["hex", "time", "x509"]),
@@ -62,13 +62,13 @@ const HOUSE: &[Room] = &[
     room("trust", Decisions, &["ct", "time"]),
     room("verify", Decisions, &["ct", "der", "hash", "hex", "identity", "time", "trust", "x509"]),
 
-    room("issuance", Services, &["audit", "ca", "ct", "entropy", "fault", "hex", "identity", "possession", "time", "token"]),
+    room("issuance", Services, &["audit", "ca", "ct", "entropy", "fault", "hash", "identity", "possession", "time", "token"]),
 
     room("token::discovery", Adapters, &["token"]),
     room("ct::memory", Adapters, &["ct", "merkle", "time"]),
     room("ct::rfc6962", Adapters, &["ct", "time"]),
     room("keys", Adapters, &["ca", "der", "entropy", "time", "x509"]),
-    room("store", Adapters, &["audit", "ca", "entropy", "hash", "issuance", "time", "token"]),
+    room("store", Adapters, &["audit", "ca", "entropy", "issuance", "time", "token"]),
     room("client", Adapters, &["x509"]),
     room("system", Adapters, &["entropy", "time"]),
 
@@ -77,7 +77,7 @@ const HOUSE: &[Room] = &[
     room("server", Doors, &["entropy", "fault", "issuance", "json", "possession", "telemetry", "time", "x509"]),
     room("instance", Doors, &[
         "ca", "config", "ct", "ct::memory", "ct::rfc6962", "entropy", "identity", "issuance", "keys",
-        "server", "store", "system", "time", "token", "token::discovery", "trust", "x509",
+        "possession", "server", "store", "system", "time", "token", "token::discovery", "trust", "x509",
     ]),
     room("dev", Doors, &[
         "ca", "config", "ct", "ct::memory", "entropy", "hex", "instance", "issuance", "keys", "possession",

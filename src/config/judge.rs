@@ -186,6 +186,7 @@ fn judge_ca(raw: raw::Ca) -> Result<CaSettings, Error> {
         profile,
         algorithms,
         encoder,
+        weak_keys: raw.weak_keys,
     })
 }
 
@@ -379,6 +380,7 @@ fn judge_issuer(
         ca_file: raw.ca_file,
         jwks_hosts: raw.jwks_hosts,
         skip_email_verification: raw.skip_email_verification,
+        allow_private_network: raw.allow_private_network,
         insecure_loopback_http: raw.insecure_loopback_http,
     })
 }

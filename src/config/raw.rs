@@ -48,6 +48,7 @@ pub(super) struct Ca {
     pub(super) crl_url: Option<String>,
     pub(super) algorithms: Vec<String>,
     pub(super) encoder: String,
+    pub(super) weak_keys: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -95,6 +96,8 @@ pub(super) struct Issuer {
     pub(super) jwks_hosts: Vec<String>,
     #[serde(default)]
     pub(super) skip_email_verification: bool,
+    #[serde(default)]
+    pub(super) allow_private_network: bool,
     #[serde(default)]
     pub(super) insecure_loopback_http: bool,
 }

@@ -73,6 +73,8 @@ pub struct CaSettings {
     pub algorithms: AlgorithmList,
     /// Who writes the leaves.
     pub encoder: Encoder,
+    /// File of known weak keys, which are refused.
+    pub weak_keys: Option<PathBuf>,
 }
 
 /// Certificate transparency.
@@ -169,6 +171,8 @@ pub struct IssuerSettings {
     pub jwks_hosts: Vec<String>,
     /// Believe unverified addresses.
     pub skip_email_verification: bool,
+    /// Https to addresses that are not public.
+    pub allow_private_network: bool,
     /// Plain http to loopback.
     pub insecure_loopback_http: bool,
 }

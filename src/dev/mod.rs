@@ -24,7 +24,7 @@ use crate::entropy::Entropy;
 use crate::instance::{self, Blueprint, Listeners, PublishedLog, Running, parts};
 use crate::issuance::{self, CtMode};
 use crate::keys::ephemeral::{DevelopmentCa, DevelopmentError};
-use crate::possession::AlgorithmList;
+use crate::possession::{AlgorithmList, WeakKeys};
 use crate::server::{ConnectionLimits, serve};
 use crate::store;
 use crate::system::{SystemClock, SystemEntropy};
@@ -189,6 +189,7 @@ pub async fn start(options: Options) -> Result<Dev, Error> {
                 entropy: entropy.clone(),
                 instance: InstanceId::FIRST,
                 permitted: AlgorithmList::all(),
+                weak_keys: WeakKeys::default(),
                 monotonic: Some(Arc::new(move || started.elapsed())),
                 probe: issuance::no_probe(),
             },
@@ -264,6 +265,8 @@ fn believed(own: &DevIssuer, options: &Options, url: &str) -> Vec<IssuerSettings
             ca_file: None,
             jwks_hosts: Vec::new(),
             skip_email_verification: false,
+            // Whoever starts this has named them himself, and only this machine can send tokens.
+            allow_private_network: true,
             insecure_loopback_http: true,
         })
         .collect()

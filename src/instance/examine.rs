@@ -5,7 +5,7 @@
 use std::slice;
 
 use super::parts::{
-    Error, keys, log_client, log_key, open_secrets, passphrase, read_optional, read_text,
+    Error, keys, log_client, log_key, open_secrets, passphrase, read_optional, read_text, weak_keys,
 };
 use super::{PublishedLog, trust_files};
 use crate::ca::{Authority, Signer};
@@ -28,6 +28,7 @@ pub struct Found {
 pub fn examine(settings: &Settings, now: UnixSeconds) -> Found {
     let mut found = Found::default();
     let chain = found.authority(&settings.ca, now);
+    found.note(weak_keys(settings.ca.weak_keys.as_deref()));
     let logs = found.logs(&settings.ct);
     if let (Some(chain), Some(logs)) = (chain, logs) {
         let ders = chain.iter().map(|c| c.der().to_vec()).collect();

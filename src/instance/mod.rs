@@ -305,7 +305,7 @@ mod tests {
     use crate::ca::{Encoder, InstanceId, LeafProfile};
     use crate::issuance::CtMode;
     use crate::keys::DevelopmentCa;
-    use crate::possession::AlgorithmList;
+    use crate::possession::{AlgorithmList, WeakKeys};
     use crate::store::audit_file::AuditFile;
     use crate::store::memory::MemoryStore;
     use crate::system::{SystemClock, SystemEntropy};
@@ -333,6 +333,7 @@ mod tests {
                 entropy: Arc::new(SystemEntropy),
                 instance: InstanceId::FIRST,
                 permitted: AlgorithmList::all(),
+                weak_keys: WeakKeys::default(),
                 monotonic: None,
                 probe: issuance::no_probe(),
             },

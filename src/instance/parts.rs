@@ -22,6 +22,7 @@ use crate::identity::{Mapping, Provider};
 use crate::issuance::store::IssuanceStore;
 use crate::issuance::{self, CtMode, TrustedIssuer};
 use crate::keys::file as keyfile;
+use crate::possession::{WEAK_KEYS_BYTES_MAX, WeakKeys, WeakKeysError};
 use crate::server::{KeyAges, TrustFiles};
 use crate::store::audit_file::{self, AuditFile};
 use crate::store::memory::MemoryStore;
@@ -52,10 +53,21 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A file is larger than it can be.
-    #[error("{path:?} is larger than {MAX_FILE_BYTES} bytes")]
+    #[error("{path:?} is larger than {limit} bytes")]
     TooLarge {
         /// Which file.
         path: PathBuf,
+        /// The limit.
+        limit: u64,
+    },
+    /// The list of weak keys is not one.
+    #[error("{path:?} is not a list of weak keys")]
+    WeakKeys {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: WeakKeysError,
     },
     /// Chain and key do not make an issuing CA.
     #[error("{chain:?} and {key:?} do not make an issuing CA")]
@@ -153,6 +165,9 @@ impl Error {
             Self::LogKey { .. } => {
                 Some("the log's operator publishes its key; a PEM PUBLIC KEY is wanted")
             }
+            Self::WeakKeys { .. } => Some(
+                "one SHA-256 hash of a SubjectPublicKeyInfo per line; config/shortleaf.toml shows how to make one",
+            ),
             Self::TooLarge { .. }
             | Self::StateDirectory { .. }
             | Self::Store { .. }
@@ -201,9 +216,10 @@ pub fn blueprint(settings: Settings) -> Result<Blueprint, Error> {
     let now = clock.now();
     let started = Instant::now();
     let (authority, signer) = open_authority(&settings.ca, now.seconds())?;
+    let weak_keys = weak_keys(settings.ca.weak_keys.as_deref())?;
     let http_keys = Arc::new(keys(&settings.issuers)?);
     // Start-up does not wait for anybody; the first request usually finds the keys there.
-    http_keys.prefetch();
+    http_keys.attend();
     let key_ages = key_ages(&http_keys);
     let issuer_keys: Arc<dyn KeySource> = match settings.fixed_key_tables {
         true => Arc::new(PreparingKeys::new(http_keys)),
@@ -237,6 +253,7 @@ pub fn blueprint(settings: Settings) -> Result<Blueprint, Error> {
             entropy: Arc::new(SystemEntropy),
             instance: InstanceId::FIRST,
             permitted: settings.ca.algorithms,
+            weak_keys,
             monotonic: Some(Arc::new(move || started.elapsed())),
             probe: probe(),
         },
@@ -304,6 +321,18 @@ fn open_authority(
         source,
     })?;
     Ok((authority.with_encoder(ca.encoder), signer))
+}
+
+/// Read in full or not at all: a start without the list would certify what it refuses.
+pub fn weak_keys(path: Option<&Path>) -> Result<WeakKeys, Error> {
+    let Some(path) = path else {
+        return Ok(WeakKeys::default());
+    };
+    let text = read_at_most(path, WEAK_KEYS_BYTES_MAX)?;
+    WeakKeys::parse(&text).map_err(|source| Error::WeakKeys {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// The passphrase itself, or the first line of its file.
@@ -456,12 +485,13 @@ pub fn keys(issuers: &[IssuerSettings]) -> Result<HttpKeys, Error> {
             Ok(IssuerKeysConfig {
                 issuer: issuer_url(&issuer.url)?,
                 source: match &issuer.jwks_file {
-                    Some(path) => KeysFrom::StaticJwks(read(path)?),
+                    Some(path) => KeysFrom::JwksFile(path.clone()),
                     None => KeysFrom::Discovery,
                 },
+                allow_private_network: issuer.allow_private_network,
                 allow_insecure_http_loopback: issuer.insecure_loopback_http,
                 jwks_hosts: issuer.jwks_hosts.clone(),
-                ca_pem: read_optional(issuer.ca_file.as_deref())?,
+                ca_file: issuer.ca_file.clone(),
             })
         })
         .collect();
@@ -497,6 +527,10 @@ fn make_private(path: &Path) -> Result<(), Error> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    read_at_most(path, MAX_FILE_BYTES)
+}
+
+fn read_at_most(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
     let unreadable = |source| Error::Unreadable {
         path: path.to_owned(),
         source,
@@ -504,12 +538,13 @@ fn read(path: &Path) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     File::open(path)
         .map_err(unreadable)?
-        .take(MAX_FILE_BYTES + 1)
+        .take(limit + 1)
         .read_to_end(&mut bytes)
         .map_err(unreadable)?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
+    if bytes.len() as u64 > limit {
         return Err(Error::TooLarge {
             path: path.to_owned(),
+            limit,
         });
     }
     Ok(bytes)
@@ -531,6 +566,25 @@ mod tests {
     use std::fs::Permissions;
 
     use super::*;
+
+    #[test]
+    fn a_list_of_weak_keys_is_read_whole_or_not_at_all() {
+        assert!(weak_keys(None).unwrap().is_empty());
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path();
+        let hash = "0a".repeat(32);
+        std::fs::write(path, format!("# leaked\n{hash}\n")).unwrap();
+        assert_eq!(weak_keys(Some(path)).unwrap().len(), 1);
+
+        std::fs::write(path, format!("# leaked\n{hash}\n{hash}\n")).unwrap();
+        let Err(Error::WeakKeys { path: got, source }) = weak_keys(Some(path)) else {
+            panic!("a list with a slip was read");
+        };
+        assert_eq!(got, path);
+        assert_eq!(source, WeakKeysError::Repeated { line: 3 });
+        let absent = weak_keys(Some(Path::new("/nonexistent")));
+        assert!(matches!(absent, Err(Error::Unreadable { .. })));
+    }
 
     #[test]
     fn a_secret_that_every_user_can_read_is_noticed() {
@@ -570,6 +624,7 @@ mod tests {
                 profile: LeafProfile::new("leaf", 600, 0, None).unwrap(),
                 algorithms: AlgorithmList::all(),
                 encoder,
+                weak_keys: None,
             };
             let (authority, _) = open_authority(&settings, now).unwrap();
             assert_eq!(authority.encoder(), encoder);

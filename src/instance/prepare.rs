@@ -76,6 +76,10 @@ impl<K: KeySource> KeySource for PreparingKeys<K> {
     fn available(&self) -> bool {
         self.keys.available()
     }
+
+    fn did_not_verify(&self, issuer: &IssuerUrl) {
+        self.keys.did_not_verify(issuer);
+    }
 }
 
 #[cfg(test)]
@@ -136,6 +140,13 @@ mod tests {
         }
         assert!(find(&keys).await.is_prepared());
         assert!(pass().await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_doubt_about_an_issuers_keys_reaches_whoever_can_look_again() {
+        let keys = Arc::new(issuer().await.1);
+        PreparingKeys::new(keys.clone()).did_not_verify(&IssuerUrl::new(ISSUER).unwrap());
+        assert_eq!(keys.doubted.load(std::sync::atomic::Ordering::Relaxed), 1);
     }
 
     #[tokio::test]

@@ -159,10 +159,18 @@ impl Error {
     /// When trying again may help, where the failure itself says so; the usual advice for each
     /// reason is `server::problem`'s.
     pub fn retry_after(&self) -> Option<Duration> {
-        let Self::NotLogged { failures } = self else {
-            return None;
+        let asked = match self {
+            Self::NotLogged { failures } => failures.shortest_wait(),
+            Self::Token { source, .. } => source.retry_after(),
+            Self::Identity(_)
+            | Self::Possession(_)
+            | Self::Replayed { .. }
+            | Self::Ca(_)
+            | Self::Store(_)
+            | Self::Audit(_)
+            | Self::ClockJumped { .. }
+            | Self::Died => None,
         };
-        let asked = failures.shortest_wait();
         asked.map(|wait| wait.min(RETRY_AFTER_MAX))
     }
 }
@@ -359,6 +367,18 @@ mod tests {
         let wait = |failures| not_logged(failures).retry_after();
         assert_eq!(wait(vec![busy(90), busy(7)]), Some(Duration::from_secs(7)));
         assert_eq!(wait(vec![busy(86_400)]), Some(RETRY_AFTER_MAX));
+    }
+
+    #[test]
+    fn an_issuer_whose_keys_are_away_says_when_they_are_looked_for_again() {
+        let error = Error::from(token::Error::Key(token::KeyError::Unavailable {
+            issuer: IssuerUrl::new("https://issuer.example").unwrap(),
+            retry_after: Some(Duration::from_secs(23)),
+            source: Arc::new(std::io::Error::other("10.0.0.7 says no")),
+        }));
+        assert_eq!(error.reason(), Reason::IdentityProviderUnavailable);
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(23)));
+        assert!(!error.public_detail().contains("10.0"));
     }
 
     #[test]

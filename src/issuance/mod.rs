@@ -31,8 +31,9 @@ use crate::audit::AuditLog;
 use crate::ca::{Authority, InstanceId, LeafProfile, Serial, Signer};
 use crate::ct::CertificateLog;
 use crate::entropy::Entropy;
+use crate::hash::sha256;
 use crate::identity::Mapping;
-use crate::possession::AlgorithmList;
+use crate::possession::{AlgorithmList, KeyPolicy, WeakKeys};
 use crate::time::{UnixMillis, UnixSeconds};
 use crate::token::{IssuerPolicy, KeySource};
 
@@ -126,6 +127,8 @@ pub struct Parts {
     pub instance: InstanceId,
     /// Which keys may be certified.
     pub permitted: AlgorithmList,
+    /// Which of these are refused all the same, because others know them.
+    pub weak_keys: WeakKeys,
     /// A clock that nobody sets, to notice when the wall clock is; none = not watched.
     pub monotonic: Option<Monotonic>,
     /// Called at every point where a crash is interesting; [`no_probe`] outside tests.
@@ -224,8 +227,26 @@ struct Inner {
     /// By the exact `iss`.
     issuers: HashMap<String, TrustedIssuer>,
     chain: Arc<[Vec<u8>]>,
+    key_policy: KeyPolicy,
     flights: Flights,
     clock: ClockWatch,
+}
+
+/// What may be certified: never a key of the chain, of the signer or of a log.
+fn key_policy(parts: &Parts) -> KeyPolicy {
+    let chain = parts.authority.chain().iter();
+    let ours = chain.map(|ca| ca.spki()).chain([parts.signer.spki()]);
+    // A log's id is the hash of its key (RFC 6962 §3.2).
+    let logs = match &parts.ct {
+        CtMode::Required { logs, .. } => logs.as_slice(),
+        CtMode::Off => &[],
+    };
+    let logs = logs.iter().map(|log| log.id().0);
+    KeyPolicy::new(
+        parts.permitted.clone(),
+        parts.weak_keys.clone(),
+        ours.map(|spki| sha256(&[spki])).chain(logs),
+    )
 }
 
 impl Service {
@@ -239,6 +260,7 @@ impl Service {
             inner: Arc::new(Inner {
                 issuers: issuers.collect(),
                 chain: chain.collect(),
+                key_policy: key_policy(&parts),
                 flights: Flights::default(),
                 clock: ClockWatch::new(parts.monotonic.clone()),
                 parts,

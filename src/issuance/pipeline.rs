@@ -180,16 +180,16 @@ impl Inner {
     }
 
     fn possessed(&self, proof: Proof, principal: &Principal) -> Result<PossessedKey, Error> {
-        let permitted = &self.parts.permitted;
+        let policy = &self.key_policy;
         Ok(match proof {
             Proof::Signature {
                 public_key,
                 signature,
             } => {
                 let key = SubjectKey::from_bytes(&public_key).map_err(possession::Error::from)?;
-                possession::by_signature(key, principal.challenge(), &signature, permitted)?
+                possession::by_signature(key, principal.challenge(), &signature, policy)?
             }
-            Proof::Csr(csr) => possession::by_csr(&csr, permitted)?,
+            Proof::Csr(csr) => possession::by_csr(&csr, policy)?,
         })
     }
 

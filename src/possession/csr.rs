@@ -1,15 +1,13 @@
 //! PKCS#10 certification requests (RFC 2986), of which only key and signature are used.
 //!
-//! Our own reader finds the three parts and the exact bytes that were signed, and lets nothing
-//! follow them; x509-parser, which ignores such remains, then has to agree that subject and
-//! attributes are what they should be. Their content is not looked at.
+//! The reader finds the three parts and the exact bytes that were signed, and lets nothing follow
+//! them. Subject and attributes must have the structure the RFC gives them, with any value whatever
+//! in it; what they say is not looked at. Nothing recurses, so depth costs nothing.
 
 use super::key::{KeyError, SubjectKey};
 use super::spki::{self, SpkiError};
 use crate::der::{self, Reader, tag};
 use crate::x509::pem;
-use x509_parser::certification_request::X509CertificationRequest;
-use x509_parser::prelude::FromDer as _;
 
 /// The largest request text that is looked at.
 pub const CSR_BYTES_MAX: usize = 32 * 1024;
@@ -83,6 +81,8 @@ pub(super) struct Request<'a> {
     pub(super) info: &'a [u8],
     /// Content octets of the signature's AlgorithmIdentifier.
     pub(super) signature_algorithm: &'a [u8],
+    /// Content octets of the object identifier in it.
+    signature_oid: &'a [u8],
     /// The octets of the signature.
     pub(super) signature: &'a [u8],
     /// SubjectPublicKeyInfo with its header.
@@ -95,6 +95,7 @@ impl<'a> Request<'a> {
         let mut fields = Reader::new(der::single(der, tag::SEQUENCE)?.content);
         let info = fields.expect(tag::SEQUENCE)?;
         let signature_algorithm = fields.expect(tag::SEQUENCE)?.content;
+        let (signature_oid, _) = spki::algorithm(signature_algorithm)?;
         let signature = spki::whole_octets(fields.expect(tag::BIT_STRING)?.content)?;
         fields.end()?;
 
@@ -102,20 +103,20 @@ impl<'a> Request<'a> {
         if fields.expect(tag::INTEGER)?.content != [0] {
             return Err(CsrError::Version);
         }
-        fields.expect(tag::SEQUENCE)?; // subject
+        let subject = fields.expect(tag::SEQUENCE)?.content;
         let spki = fields.expect(tag::SEQUENCE)?.whole;
-        fields.expect(tag::context_constructed(0))?; // attributes, perhaps none
+        let wishes = fields.expect(tag::context_constructed(0))?.content; // perhaps none
         fields.end()?;
-
-        match X509CertificationRequest::from_der(der) {
-            Ok(([], _)) => Ok(Self {
-                info: info.whole,
-                signature_algorithm,
-                signature,
-                spki,
-            }),
-            Ok(_) | Err(_) => Err(CsrError::Noise),
-        }
+        name(subject)
+            .and_then(|()| attributes(wishes))
+            .map_err(|_| CsrError::Noise)?;
+        Ok(Self {
+            info: info.whole,
+            signature_algorithm,
+            signature_oid,
+            signature,
+            spki,
+        })
     }
 
     /// The key to certify.
@@ -125,8 +126,37 @@ impl<'a> Request<'a> {
 
     /// The signature's algorithm for people: an object identifier in dots.
     pub(super) fn signature_algorithm_name(&self) -> String {
-        let mut identifier = Reader::new(self.signature_algorithm);
-        let oid = identifier.expect(tag::OID);
-        spki::shown(oid.map_or(&[], |oid| oid.content))
+        spki::shown(self.signature_oid)
     }
+}
+
+/// Name (RFC 5280 §4.1.2.4): each part a SET of at least one type and value.
+fn name(content: &[u8]) -> Result<(), der::Error> {
+    let mut parts = Reader::new(content);
+    while !parts.is_empty() {
+        let mut pairs = Reader::new(parts.expect(tag::SET)?.content);
+        pair(&mut pairs)?;
+        while !pairs.is_empty() {
+            pair(&mut pairs)?;
+        }
+    }
+    Ok(())
+}
+
+/// Attributes (RFC 2986 §4.1): each a type and a SET of values.
+fn attributes(content: &[u8]) -> Result<(), der::Error> {
+    let mut pairs = Reader::new(content);
+    while !pairs.is_empty() {
+        der::single(pair(&mut pairs)?, tag::SET)?;
+    }
+    Ok(())
+}
+
+/// The value, whole, of a SEQUENCE of type and value.
+fn pair<'a>(from: &mut Reader<'a>) -> Result<&'a [u8], der::Error> {
+    let mut fields = Reader::new(from.expect(tag::SEQUENCE)?.content);
+    fields.expect(tag::OID)?;
+    let value = fields.any()?.whole;
+    fields.end()?;
+    Ok(value)
 }

@@ -11,6 +11,7 @@ use crate::der::{self, tag};
 use crate::fault::Reason;
 use crate::x509::{oid, pem};
 use aws_lc_rs::signature::ParsedPublicKey;
+use curve25519_dalek::edwards::CompressedEdwardsY;
 
 /// The largest key text that is looked at; an RSA-4096 key in PEM takes 800 bytes.
 pub const KEY_BYTES_MAX: usize = 16 * 1024;
@@ -198,6 +199,9 @@ fn ec(spki: &Spki<'_>) -> Result<KeyKind, KeyError> {
         oid::P256 => (KeyKind::EcdsaP256, 32),
         oid::P384 => (KeyKind::EcdsaP384, 48),
         oid::P521 => (KeyKind::EcdsaP521, 66),
+        other if oid::arcs(other).is_none() => {
+            return Err(KeyError::Parameters { algorithm: "ECDSA" });
+        }
         other => {
             return Err(Insecure::Curve {
                 oid: spki::shown(other),
@@ -230,7 +234,12 @@ fn ed25519(spki: &Spki<'_>) -> Result<KeyKind, KeyError> {
     if !is_below_p(point) {
         return Err(KeyError::Ed25519Encoding);
     }
-    Ok(policy::ed25519(point)?)
+    // aws-lc-rs looks at this only when it verifies, where it would be the proof's fault.
+    let Some(point) = CompressedEdwardsY(*point).decompress() else {
+        let kind = KeyKind::Ed25519;
+        return Err(KeyError::PointNotOnCurve { kind });
+    };
+    Ok(policy::ed25519(&point)?)
 }
 
 /// Whether the little-endian y, its sign bit aside, is below p = 2^255 - 19.

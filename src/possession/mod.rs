@@ -5,22 +5,28 @@
 //! ([`by_signature`]), or a PKCS#10 request around the key itself ([`by_csr`], RFC 2986). The
 //! signature is checked over the very bytes that were signed, never over a re-encoding.
 //!
-//! Deliberately not here: which identity the challenge belongs to (`identity`), whether a key is
-//! blocked or was seen before (`issuance`), and the search for weak primes, which has its place
-//! in `policy`.
+//! A key is judged in the order of cost: size of the text, structure, the numbers' own sizes, point
+//! on curve, weak primes, the instance's list of refused keys, and the signature at last.
+//!
+//! Deliberately not here: which identity the challenge belongs to (`identity`), and whether a key
+//! is blocked or was seen before (`issuance`).
 
 mod algorithm;
 mod csr;
 mod key;
 mod policy;
+mod refused;
 mod signature;
 mod spki;
+mod weak_primes;
 
 pub use algorithm::{AlgorithmList, Hash, KeyKind, Scheme, UnknownAlgorithm};
 pub use csr::{CSR_BYTES_MAX, CsrError};
 pub use key::{KEY_BYTES_MAX, KeyError, SubjectKey};
 pub use policy::Insecure;
+pub use refused::{KeyPolicy, WEAK_KEYS_BYTES_MAX, WEAK_KEYS_MAX, WeakKeys, WeakKeysError};
 pub use spki::SpkiError;
+pub(crate) use weak_primes::is_factorable;
 
 use crate::fault::Reason;
 use crate::hash::sha256;
@@ -38,7 +44,7 @@ impl PossessedKey {
     fn proven(key: SubjectKey) -> Self {
         Self {
             kind: key.kind(),
-            spki_hash: sha256(&[key.spki_der()]),
+            spki_hash: Self::hash_of(key.spki_der()),
             spki_der: key.into_spki_der(),
         }
     }
@@ -56,6 +62,10 @@ impl PossessedKey {
     /// SHA-256 of [`Self::spki_der`]: the name under which records and blocks know this key.
     pub fn spki_hash(&self) -> [u8; 32] {
         self.spki_hash
+    }
+
+    fn hash_of(spki_der: &[u8]) -> [u8; 32] {
+        sha256(&[spki_der])
     }
 }
 
@@ -122,12 +132,13 @@ pub fn by_signature(
     key: SubjectKey,
     challenge: impl AsRef<[u8]>,
     proof: &[u8],
-    permitted: &AlgorithmList,
+    policy: &KeyPolicy,
 ) -> Result<PossessedKey, Error> {
+    policy.admit(&key)?;
     let (kind, scheme) = (key.kind(), key.kind().scheme());
     signature::verify_proof(&key, challenge.as_ref(), proof)
         .map_err(|signature::Invalid| Error::ProofInvalid { key: kind, scheme })?;
-    if !permitted.permits(kind, scheme) {
+    if !policy.permits(kind, scheme) {
         return Err(Error::NotPermitted { key: kind, scheme });
     }
     Ok(PossessedKey::proven(key))
@@ -137,10 +148,11 @@ pub fn by_signature(
 ///
 /// Only key and signature count. Subject, alternative names and requested extensions are what
 /// clients happen to send; the identity comes from the token alone.
-pub fn by_csr(csr: &[u8], permitted: &AlgorithmList) -> Result<PossessedKey, Error> {
+pub fn by_csr(csr: &[u8], policy: &KeyPolicy) -> Result<PossessedKey, Error> {
     let der = csr::from_pem(csr)?;
     let request = csr::Request::from_der(&der)?;
     let key = request.key()?;
+    policy.admit(&key)?;
     let kind = key.kind();
     let scheme = Scheme::from_identifier(request.signature_algorithm).ok_or_else(|| {
         Error::Unrecognized {
@@ -149,7 +161,7 @@ pub fn by_csr(csr: &[u8], permitted: &AlgorithmList) -> Result<PossessedKey, Err
     })?;
     signature::verify(&key, scheme, request.info, request.signature)
         .map_err(|signature::Invalid| Error::CsrSignatureInvalid { key: kind, scheme })?;
-    if !permitted.permits(kind, scheme) {
+    if !policy.permits(kind, scheme) {
         return Err(Error::NotPermitted { key: kind, scheme });
     }
     Ok(PossessedKey::proven(key))

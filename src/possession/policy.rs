@@ -1,11 +1,14 @@
 //! The key policy: keys that parse, and are still not safe to certify.
 //!
-//! Curves and Ed25519 need no rule beyond their parser's. RSA does: size, exponent and parity
-//! here, each decided before any arithmetic on the number, so that a huge one costs nothing
-//! (CVE-2023-29409). The rules that look for weak primes (ROCA, small factors, primes close
-//! together) belong behind [`rsa`], on a modulus that has passed these.
+//! The NIST curves need no rule beyond their parser's: their groups have prime order. Ed25519 needs
+//! one, because its group does not. RSA needs several: size, exponent and parity
+//! first, each decided before any arithmetic on the number, so that a huge one costs nothing
+//! (CVE-2023-29409); then, on a modulus of a known size, the search for weak primes, whose cost
+//! is bounded by that size (`weak_primes`). What only an operator can know, keys that leaked and
+//! keys that are ours, is `refused`'s.
 
-use super::KeyKind;
+use super::{KeyKind, weak_primes};
+use curve25519_dalek::edwards::EdwardsPoint;
 
 /// Why a well-formed key is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,6 +26,25 @@ pub enum Insecure {
     /// Two is a factor.
     #[error("the RSA modulus is even")]
     RsaEvenModulus,
+    /// A prime that trial division finds: chance or a broken generator.
+    #[error("the RSA modulus is divisible by {prime}")]
+    RsaSmallFactor {
+        /// The smallest one.
+        prime: u32,
+    },
+    /// Both primes are powers of 65537 modulo a product of small primes (CVE-2017-15361): the
+    /// factors can be computed.
+    #[error("the RSA modulus has the structure of CVE-2017-15361 (ROCA)")]
+    RsaRoca,
+    /// The primes lie so close together that Fermat's method finds them (CVE-2022-26320).
+    #[error("the primes of the RSA modulus lie too close together")]
+    RsaClosePrimes,
+    /// On the operator's list.
+    #[error("the key is on this instance's list of known weak keys")]
+    KnownWeak,
+    /// A certificate for it would vouch for the CA or the log as if it were a workload.
+    #[error("the key is one of this instance's own")]
+    Ours,
     /// A curve we do not certify.
     #[error("the curve {oid} is not P-256, P-384 or P-521")]
     Curve {
@@ -38,6 +60,10 @@ pub enum Insecure {
     /// A point that generates a handful of elements: one signature fits every message.
     #[error("the Ed25519 point has small order")]
     Ed25519SmallOrder,
+    /// A point with a part of small order, which no generator makes: its owner can sign so that
+    /// some verifiers accept and others refuse.
+    #[error("the Ed25519 point has a component of small order")]
+    Ed25519MixedOrder,
 }
 
 /// F4, big-endian.
@@ -58,6 +84,7 @@ pub(super) fn rsa(modulus: &[u8], exponent: &[u8]) -> Result<KeyKind, Insecure> 
     if modulus.last().is_none_or(|octet| octet % 2 == 0) {
         return Err(Insecure::RsaEvenModulus);
     }
+    weak_primes::refuse(modulus)?;
     Ok(kind)
 }
 
@@ -66,44 +93,13 @@ fn bit_length(big_endian: &[u8]) -> usize {
     big_endian.len() * 8 - unused as usize
 }
 
-/// The y coordinates, little-endian, of the eight points of order 1, 2, 4 and 8 on edwards25519.
-/// The sign bit of x is left out: both signs are of small order.
-const SMALL_ORDER_Y: [[u8; 32]; 5] = [
-    // y = 0: order 4
-    [0; 32],
-    // y = 1: the identity
-    {
-        let mut one = [0; 32];
-        one[0] = 1;
-        one
-    },
-    // y = p - 1: order 2
-    {
-        let mut minus_one = [0xff; 32];
-        minus_one[0] = 0xec;
-        minus_one[31] = 0x7f;
-        minus_one
-    },
-    // order 8
-    [
-        0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98,
-        0xf0, 0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53,
-        0xfc, 0x05,
-    ],
-    // order 8
-    [
-        0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67,
-        0x0f, 0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac,
-        0x03, 0x7a,
-    ],
-];
-
-/// Judges an Ed25519 key whose encoding is canonical.
-pub(super) fn ed25519(point: &[u8; 32]) -> Result<KeyKind, Insecure> {
-    let mut y = *point;
-    y[31] &= 0x7f;
-    if SMALL_ORDER_Y.contains(&y) {
+/// Judges an Ed25519 key that is a point of the curve, whose group has a cofactor of 8.
+pub(super) fn ed25519(point: &EdwardsPoint) -> Result<KeyKind, Insecure> {
+    if point.is_small_order() {
         return Err(Insecure::Ed25519SmallOrder);
+    }
+    if !point.is_torsion_free() {
+        return Err(Insecure::Ed25519MixedOrder);
     }
     Ok(KeyKind::Ed25519)
 }
@@ -111,11 +107,15 @@ pub(super) fn ed25519(point: &[u8; 32]) -> Result<KeyKind, Insecure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use num_bigint::BigUint;
 
+    /// 2^bits - c for the smallest c that leaves no factor below 752.
     fn odd_modulus(bits: usize) -> Vec<u8> {
-        let mut modulus = vec![0xff; bits.div_ceil(8)];
-        modulus[0] >>= modulus.len() * 8 - bits;
-        modulus
+        let end = BigUint::from(1u8) << bits;
+        let mut candidates = (1u32..).step_by(2).map(|c| (&end - c).to_bytes_be());
+        candidates
+            .find(|modulus| weak_primes::refuse(modulus).is_ok())
+            .unwrap()
     }
 
     #[test]
@@ -159,13 +159,17 @@ mod tests {
     }
 
     #[test]
-    fn a_point_of_small_order_is_refused_with_either_sign() {
-        for mut point in SMALL_ORDER_Y {
-            assert_eq!(ed25519(&point), Err(Insecure::Ed25519SmallOrder));
-            point[31] |= 0x80;
-            assert_eq!(ed25519(&point), Err(Insecure::Ed25519SmallOrder));
-            point[0] ^= 0x04;
-            assert_eq!(ed25519(&point), Ok(KeyKind::Ed25519));
+    fn a_point_generates_the_large_group_and_nothing_beside_it() {
+        use curve25519_dalek::constants::{ED25519_BASEPOINT_POINT, EIGHT_TORSION};
+        for (at, small) in EIGHT_TORSION.into_iter().enumerate() {
+            assert_eq!(ed25519(&small), Err(Insecure::Ed25519SmallOrder));
+            let judged = ed25519(&(ED25519_BASEPOINT_POINT + small));
+            // The first is the identity.
+            let expected = match at {
+                0 => Ok(KeyKind::Ed25519),
+                _ => Err(Insecure::Ed25519MixedOrder),
+            };
+            assert_eq!(judged, expected, "{at}");
         }
     }
 }

@@ -20,6 +20,9 @@ pub enum SpkiError {
     /// BIT STRING that does not end on an octet.
     #[error("a bit string has unused bits")]
     UnusedBits,
+    /// OBJECT IDENTIFIER with an arc that is padded, has no end, or is beyond 64 bits.
+    #[error("an object identifier is not one")]
+    Identifier,
 }
 
 /// The parts of a SubjectPublicKeyInfo.
@@ -36,20 +39,30 @@ impl<'a> Spki<'a> {
     /// Reads exactly one from all of `der`.
     pub(super) fn from_der(der: &'a [u8]) -> Result<Self, SpkiError> {
         let mut fields = Reader::new(der::single(der, tag::SEQUENCE)?.content);
-        let mut identifier = Reader::new(fields.expect(tag::SEQUENCE)?.content);
+        let identifier = fields.expect(tag::SEQUENCE)?.content;
         let bits = whole_octets(fields.expect(tag::BIT_STRING)?.content)?;
         fields.end()?;
-        let algorithm = identifier.expect(tag::OID)?.content;
-        let parameters = match identifier.is_empty() {
-            true => &[],
-            false => identifier.any()?.whole,
-        };
-        identifier.end()?;
+        let (algorithm, parameters) = algorithm(identifier)?;
         Ok(Self {
             algorithm,
             parameters,
             bits,
         })
+    }
+}
+
+/// Object identifier and parameters in the content of an AlgorithmIdentifier (RFC 5280 §4.1.1.2).
+pub(super) fn algorithm(content: &[u8]) -> Result<(&[u8], &[u8]), SpkiError> {
+    let mut fields = Reader::new(content);
+    let algorithm = fields.expect(tag::OID)?.content;
+    let parameters = match fields.is_empty() {
+        true => &[],
+        false => fields.any()?.whole,
+    };
+    fields.end()?;
+    match oid::arcs(algorithm) {
+        Some(_) => Ok((algorithm, parameters)),
+        None => Err(SpkiError::Identifier),
     }
 }
 
@@ -127,6 +140,18 @@ mod tests {
                 Some(SpkiError::Der(der::Error::Trailing { octets }))
             );
         }
+    }
+
+    #[test]
+    fn an_algorithm_has_an_identifier_that_is_one() {
+        for identifier in [&b"\x2a\x86"[..], b"\x80\x01", b"", &[0xff; 12]] {
+            let content = der::tlv(tag::OID, &[identifier]);
+            assert_eq!(algorithm(&content), Err(SpkiError::Identifier));
+        }
+        assert_eq!(
+            algorithm(b"\x06\x03\x2b\x65\x70"),
+            Ok((oid::ED25519, &b""[..]))
+        );
     }
 
     #[test]

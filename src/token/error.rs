@@ -2,6 +2,7 @@
 //! what the caller sent and never the token, its signature or a whole claim set.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::{Algorithm, IssuerUrl, KeyError, MAX_KID_BYTES, MAX_TOKEN_BYTES};
 use crate::fault::Reason;
@@ -198,6 +199,15 @@ impl Error {
             Self::Key(KeyError::AlgorithmRefused { .. }) => Reason::TokenAlgorithmRefused,
             Self::Key(KeyError::Unavailable { .. }) => Reason::IdentityProviderUnavailable,
             Self::SignatureInvalid { .. } => Reason::TokenSignatureInvalid,
+        }
+    }
+
+    /// When trying again may help, where that is known.
+    pub fn retry_after(&self) -> Option<Duration> {
+        if let Self::Key(KeyError::Unavailable { retry_after, .. }) = self {
+            *retry_after
+        } else {
+            None
         }
     }
 

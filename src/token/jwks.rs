@@ -18,6 +18,7 @@ use jsonwebtoken::DecodingKey;
 use super::key::Material;
 use super::{Algorithm, MAX_KID_BYTES, VerificationKey};
 use crate::json::{self, Object, Value};
+use crate::possession::is_factorable;
 
 /// Largest key set accepted, in bytes.
 pub const MAX_JWKS_BYTES: usize = 256 * 1024;
@@ -80,6 +81,9 @@ pub enum Unfit {
     /// An RSA modulus outside [`RSA_BITS`] or even, or an exponent other than 65537.
     #[error("is an RSA key of unsafe size or exponent")]
     UnsafeRsa,
+    /// An RSA modulus whose primes others can find: ROCA (CVE-2017-15361), small or close ones.
+    #[error("is an RSA key that others can factor")]
+    FactorableRsa,
     /// A point that is not on the curve, or coordinates of the wrong width.
     #[error("is not a point on its curve")]
     InvalidPoint,
@@ -268,6 +272,9 @@ fn rsa(modulus: &[u8], exponent: &[u8]) -> Result<Material, Unfit> {
     let odd = modulus.last().is_some_and(|last| last & 1 == 1);
     if !RSA_BITS.contains(&bits) || !odd || exponent != RSA_EXPONENT {
         return Err(Unfit::UnsafeRsa);
+    }
+    if is_factorable(modulus) {
+        return Err(Unfit::FactorableRsa);
     }
     Ok(Material::Rsa {
         key: DecodingKey::from_rsa_raw_components(modulus, exponent),

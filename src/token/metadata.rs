@@ -4,6 +4,7 @@
 //! The rest is about logins and may be absent: GitHub's document has no
 //! `authorization_endpoint`, and no document has to.
 
+use super::error::excerpt;
 use super::jwks::MAX_JWKS_BYTES;
 use super::{Algorithm, IssuerUrl};
 use crate::json::{self, Object, Value};
@@ -33,7 +34,7 @@ pub enum MetadataError {
     /// The document speaks for somebody else.
     #[error("provider metadata is for issuer {got:?}, expected {want}")]
     WrongIssuer {
-        /// Its `issuer`.
+        /// Its `issuer`, shortened.
         got: String,
         /// Whom it was asked of.
         want: IssuerUrl,
@@ -67,7 +68,7 @@ impl ProviderMetadata {
         let issuer = text(document, "issuer")?;
         if issuer != expected_issuer.as_str() {
             return Err(MetadataError::WrongIssuer {
-                got: issuer.to_owned(),
+                got: excerpt(issuer),
                 want: expected_issuer.clone(),
             });
         }

@@ -27,6 +27,7 @@ pub mod metadata;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -172,6 +173,11 @@ pub trait KeySource: Send + Sync {
     fn available(&self) -> bool {
         true
     }
+
+    /// A token did not verify with the key that [`Self::key`] gave. The issuer may have put
+    /// another key in its place; an implementation that can look again does, without being
+    /// waited for, and not more often than for an unknown `kid`.
+    fn did_not_verify(&self, _issuer: &IssuerUrl) {}
 }
 
 /// Why there is no key.
@@ -201,6 +207,8 @@ pub enum KeyError {
     Unavailable {
         /// The issuer asked.
         issuer: IssuerUrl,
+        /// When it is asked again, where that is known.
+        retry_after: Option<Duration>,
         /// What went wrong on the way.
         #[source]
         source: Arc<dyn std::error::Error + Send + Sync>,

@@ -131,6 +131,7 @@ pub(crate) fn policy() -> IssuerPolicy {
 pub(crate) struct CountingKeys {
     sets: HashMap<IssuerUrl, KeySet>,
     pub(crate) asked: AtomicUsize,
+    pub(crate) doubted: AtomicUsize,
 }
 
 impl CountingKeys {
@@ -142,6 +143,7 @@ impl CountingKeys {
         Self {
             sets: sets.collect(),
             asked: AtomicUsize::new(0),
+            doubted: AtomicUsize::new(0),
         }
     }
 
@@ -169,6 +171,10 @@ impl KeySource for CountingKeys {
                 algorithm,
             }),
         }
+    }
+
+    fn did_not_verify(&self, _issuer: &IssuerUrl) {
+        self.doubted.fetch_add(1, Ordering::Relaxed);
     }
 }
 

@@ -26,6 +26,7 @@ pub async fn verify(
         .await?;
     let signed = key.verify(raw.algorithm, raw.signing_input(), raw.signature());
     if signed.is_err() {
+        keys.did_not_verify(&policy.issuer);
         return Err(Error::SignatureInvalid {
             issuer: policy.issuer.clone(),
             kid: raw.kid,
@@ -409,6 +410,32 @@ mod tests {
             let error = ready(verify(raw, &policy(), &keys, NOW)).unwrap_err();
             assert_eq!(error.reason(), reason, "{kid}");
         }
+    }
+
+    #[test]
+    fn keys_are_doubted_for_a_bad_signature_and_for_nothing_else() {
+        let world = World::new();
+        let doubted = || {
+            world
+                .keys
+                .doubted
+                .load(std::sync::atomic::Ordering::Relaxed)
+        };
+        let good = world.token(&claims());
+        let unknown = HEADER.replace("k1", "k2");
+        let unknown = world
+            .key
+            .token(Algorithm::Es256, &unknown, &claims().to_string());
+        assert!(world.verify(&good).is_ok());
+        assert!(world.verify(&unknown).is_err());
+        assert_eq!(doubted(), 0);
+        let mut forged = claims();
+        forged["sub"] = json!("someone else");
+        let (_, signature) = good.rsplit_once('.').unwrap();
+        let forged = format!("{}.{}.{signature}", b64(HEADER), b64(forged.to_string()));
+        let error = world.verify(&forged).unwrap_err();
+        assert_eq!(error.reason(), Reason::TokenSignatureInvalid);
+        assert_eq!(doubted(), 1);
     }
 
     #[test]

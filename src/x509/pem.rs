@@ -2,8 +2,9 @@
 //!
 //! What real clients send is wider than the RFC: lines end in CRLF, the base64 stands in one
 //! unwrapped line, the last line has no end. Those are taken. Everything else is refused rather
-//! than guessed at: text outside the blocks, headers inside them, labels that disagree, base64
-//! that is not padded or has bits left over.
+//! than guessed at: text outside the blocks, headers inside them and the empty line that would end
+//! such headers (RFC 1421 §4.4: to other readers what stands before it is no part of the content),
+//! labels that disagree, base64 that is not padded or has bits left over.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -112,6 +113,11 @@ pub fn decode(text: &str) -> Result<Vec<Block>, Error> {
                         });
                     }
                 }
+            }
+            if next.is_empty() {
+                return Err(Error::Base64 {
+                    label: label.into(),
+                });
             }
             body.extend_from_slice(next.as_bytes());
         }
@@ -239,6 +245,14 @@ mod tests {
             ),
             (
                 "-----BEGIN A-----\nProc-Type: 4,ENCRYPTED\n\nAA==\n-----END A-----\n",
+                Error::Base64 { label: a() },
+            ),
+            (
+                "-----BEGIN A-----\nAAAA\n\nAA==\n-----END A-----\n",
+                Error::Base64 { label: a() },
+            ),
+            (
+                "-----BEGIN A-----\n\r\nAA==\n-----END A-----\n",
                 Error::Base64 { label: a() },
             ),
             (

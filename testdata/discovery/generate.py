@@ -14,9 +14,13 @@ def b64(octets):
 
 
 def modulus(label):
-    """256 octets of hash output with the top and the lowest bit set: RSA-shaped, nobody's key."""
+    """256 octets of hash output with the top and the lowest bit set, and the next such number no
+    small prime divides: RSA-shaped, nobody's key."""
     stream = b"".join(hashlib.sha256(f"{label} {n}".encode()).digest() for n in range(8))
-    return b64(bytes([stream[0] | 0x80]) + stream[1:-1] + bytes([stream[-1] | 1]))
+    number = int.from_bytes(stream, "big") | 1 << 2047 | 1
+    while any(number % small == 0 for small in range(3, 752)):
+        number += 2
+    return b64(number.to_bytes(256, "big"))
 
 
 def rsa(kid, **more):

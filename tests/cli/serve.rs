@@ -2,13 +2,14 @@
 
 use std::fs;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use shortleaf::system::SystemClock;
 use shortleaf::x509::pem;
 
 use crate::ca::init;
-use crate::issuer::{Identity, Issuer, Served, github_claims, wall_clock};
+use crate::issuer::{Alg, Identity, Issuer, Served, github_claims, wall_clock};
 use crate::log::Log;
 use crate::parts::{self, free_port};
 use crate::program::{Beside, PASSPHRASE, Place};
@@ -344,4 +345,52 @@ fn a_second_start_goes_on_with_the_first_ones_records() {
             .json();
         assert_eq!(shown["signed"], 2 * round);
     }
+}
+
+#[test]
+fn a_key_set_file_that_changes_is_taken_over_while_it_serves() {
+    let place = Place::new();
+    init(&place, &[]);
+    configure(
+        &place,
+        &format!("[ct]\ninsecure_memory_log = true\n{MEMORY_LOG}{ISSUER}"),
+    );
+    let issuer = Issuer::new("https://issuer.example");
+    let mut serve = place.start(&["serve"]);
+    let url = serve.ready();
+    let line = [
+        "cert",
+        "--server",
+        &url,
+        "--token",
+        "-",
+        "--new-key",
+        "key.pem",
+        "--out",
+        "cert.pem",
+    ];
+    let buy = |alg: Alg| {
+        let mut claims = Identity::Email.claims();
+        claims["aud"] = "https://ca.example".into();
+        let token = issuer.token_with(alg, claims, wall_clock());
+        let ended = place.call(&line).stdin(&token).run();
+        let _ = fs::remove_file(place.path("key.pem"));
+        ended
+    };
+    buy(Alg::Rs256).exits(0);
+    let mut keys: Value = serde_json::from_str(&issuer.jwks()).unwrap();
+    keys["keys"]
+        .as_array_mut()
+        .unwrap()
+        .retain(|key| key["kid"] == "ES256");
+    place.write("jwks.json", &keys.to_string());
+    let changed = Instant::now();
+    while buy(Alg::Rs256).exit == 0 {
+        assert!(changed.elapsed() < Duration::from_secs(30));
+        std::thread::sleep(Duration::from_millis(250));
+    }
+    let refused = buy(Alg::Rs256);
+    assert!(refused.stderr.contains("no key"), "{}", refused.stderr);
+    buy(Alg::Es256).exits(0);
+    serve.stop("TERM");
 }

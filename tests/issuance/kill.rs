@@ -23,7 +23,7 @@ use shortleaf::issuance::{
     CtMode, Error, KillPoint, ORPHAN_AFTER_S, Parts, Proof, Request, Service, kill_at, no_probe,
 };
 use shortleaf::keys::{EphemeralSigner, PrivateKey, init};
-use shortleaf::possession::AlgorithmList;
+use shortleaf::possession::{AlgorithmList, WeakKeys};
 use shortleaf::store::{self, redb::RedbStore};
 use shortleaf::system::SystemEntropy;
 use shortleaf::time::UnixSeconds;
@@ -221,6 +221,7 @@ impl Process {
             entropy: Arc::new(SystemEntropy),
             instance: InstanceId::FIRST,
             permitted: AlgorithmList::all(),
+            weak_keys: WeakKeys::default(),
             monotonic: None,
             probe: kill_at_spec
                 .map_or_else(no_probe, |spec| kill_at(spec, std::process::abort).unwrap()),

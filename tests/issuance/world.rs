@@ -19,7 +19,7 @@ use shortleaf::issuance::{
     CtMode, Error, Issued, Parts, Proof, Request, Service, TrustedIssuer, no_probe,
 };
 use shortleaf::keys::DevelopmentCa;
-use shortleaf::possession::AlgorithmList;
+use shortleaf::possession::{AlgorithmList, WeakKeys};
 use shortleaf::store::memory::MemoryStore;
 use shortleaf::system::SystemEntropy;
 use shortleaf::time::{UnixMillis, UnixSeconds};
@@ -70,6 +70,7 @@ impl World {
             entropy: Arc::new(SystemEntropy),
             instance: InstanceId::FIRST,
             permitted: AlgorithmList::all(),
+            weak_keys: WeakKeys::default(),
             monotonic: None,
             probe: no_probe(),
         };

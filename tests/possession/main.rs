@@ -7,6 +7,7 @@
 
 mod proof;
 mod public_key;
+mod refused;
 mod signing_request;
 mod world;
 mod wycheproof;

@@ -2,13 +2,13 @@
 
 use crate::world::{TestKey, side_by_side};
 use shortleaf::fault::Reason;
-use shortleaf::possession::{self, AlgorithmList, Error, KeyKind, SubjectKey};
+use shortleaf::possession::{self, AlgorithmList, Error, KeyKind, KeyPolicy, SubjectKey};
 
 const CHALLENGE: &str = "repo:acme/app:ref:refs/heads/main";
 
 fn prove(key: &TestKey, challenge: &str, proof: &[u8]) -> Result<Vec<u8>, Error> {
     let subject = SubjectKey::from_bytes(&key.spki())?;
-    possession::by_signature(subject, challenge, proof, &AlgorithmList::all())
+    possession::by_signature(subject, challenge, proof, &AlgorithmList::all().into())
         .map(|possessed| possessed.spki_der().to_vec())
 }
 
@@ -80,6 +80,7 @@ fn a_pair_off_the_list_is_refused_after_its_proof_was_checked() {
     let key = TestKey::generate(KeyKind::Ed25519);
     let proof = key.sign(CHALLENGE.as_bytes());
     let list = AlgorithmList::from_names(["ecdsa-sha2-256-nistp256"]).unwrap();
+    let list = KeyPolicy::from(list);
     let subject = || SubjectKey::from_bytes(&key.spki()).unwrap();
     let error = possession::by_signature(subject(), CHALLENGE, &proof, &list).unwrap_err();
     assert_eq!(error.reason(), Reason::AlgorithmNotPermitted);
@@ -107,7 +108,7 @@ fn a_key_is_known_by_the_hash_of_its_der() {
     let subject = SubjectKey::from_bytes(&key.spki()).unwrap();
     let proof = key.sign(CHALLENGE.as_bytes());
     let possessed =
-        possession::by_signature(subject, CHALLENGE, &proof, &AlgorithmList::all()).unwrap();
+        possession::by_signature(subject, CHALLENGE, &proof, &AlgorithmList::all().into()).unwrap();
     assert_eq!(
         possessed.spki_hash()[..],
         sha2::Sha256::digest(key.spki())[..]

@@ -285,7 +285,8 @@ fn an_rsa_key_has_one_of_three_sizes() {
             KeyError::Insecure(Insecure::RsaSize { bits })
         );
     }
-    assert!(SubjectKey::from_bytes(&rsa(&modulus(2048), &[1, 0, 1])).is_ok());
+    let honest = TestKey::generate(KeyKind::Rsa2048).modulus();
+    assert!(SubjectKey::from_bytes(&rsa(&honest, &[1, 0, 1])).is_ok());
 }
 
 #[test]
@@ -387,4 +388,27 @@ fn whatever_is_accepted_comes_back_unchanged() {
         // A flipped coordinate leaves the curve; other numbers are as good as these.
         assert_eq!(accepted == 0, key.kind() == KeyKind::EcdsaP256);
     }
+}
+
+#[test]
+fn an_ed25519_point_lies_on_its_curve_and_in_the_large_subgroup() {
+    let key = |y: u8, sign: u8| {
+        let mut point = [0; 32];
+        (point[0], point[31]) = (y, sign);
+        SubjectKey::from_bytes(&spki(b"\x06\x03\x2b\x65\x70", &point)).map(|key| key.kind())
+    };
+    // RFC 8032 §5.1.3: (y² - 1) / (dy² + 1) is a square for y = 3 to 6 and not for 2, 7 and 8.
+    for y in [2, 7, 8] {
+        let kind = KeyKind::Ed25519;
+        assert_eq!(key(y, 0), Err(KeyError::PointNotOnCurve { kind }), "{y}");
+    }
+    for (y, sign) in [(3, 0), (4, 0x80), (5, 0), (6, 0)] {
+        let mixed = KeyError::Insecure(Insecure::Ed25519MixedOrder);
+        assert_eq!(key(y, sign), Err(mixed), "{y}");
+    }
+    // The base point, y = 4/5.
+    let mut base = [0x66; 32];
+    base[0] = 0x58;
+    let base = spki(b"\x06\x03\x2b\x65\x70", &base);
+    assert!(SubjectKey::from_bytes(&base).is_ok());
 }

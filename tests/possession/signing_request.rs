@@ -4,7 +4,8 @@ use crate::world::{TestKey, one_line_pem, pem, spki, tlv};
 use shortleaf::der;
 use shortleaf::fault::Reason;
 use shortleaf::possession::{
-    self, AlgorithmList, CSR_BYTES_MAX, CsrError, Error, Hash, KeyError, KeyKind, Scheme, SpkiError,
+    self, AlgorithmList, CSR_BYTES_MAX, CsrError, Error, Hash, KeyError, KeyKind, KeyPolicy,
+    Scheme, SpkiError,
 };
 
 const LABEL: &str = "CERTIFICATE REQUEST";
@@ -14,7 +15,7 @@ const RSA_SHA256: &[u8] = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b\x05\x00
 const ED25519: &[u8] = b"\x06\x03\x2b\x65\x70";
 
 fn possess(csr: &[u8]) -> Result<Vec<u8>, Error> {
-    possession::by_csr(csr, &AlgorithmList::all()).map(|key| key.spki_der().to_vec())
+    possession::by_csr(csr, &AlgorithmList::all().into()).map(|key| key.spki_der().to_vec())
 }
 
 fn possess_der(der: &[u8]) -> Result<Vec<u8>, Error> {
@@ -169,6 +170,46 @@ fn duplicate_attributes_are_noise() {
 }
 
 #[test]
+fn subject_and_attributes_have_their_structure_and_any_content() {
+    let key = TestKey::generate(KeyKind::EcdsaP256);
+    let with = |subject: Vec<u8>, attributes: Vec<u8>| {
+        let request = Request {
+            subject: tlv(0x30, &subject),
+            attributes: tlv(0xa0, &attributes),
+            ..Request::of(&key)
+        };
+        possess_der(&request.signed_by(&key))
+    };
+    let pair = |value: &[u8]| tlv(0x30, &[b"\x06\x03\x55\x04\x03", value].concat());
+    let nonsense = tlv(0x24, b"\xff\x00 not even DER");
+    let set = |content: &[u8]| tlv(0x31, content);
+
+    let names = [set(&pair(&nonsense)), set(&pair(b"\x05\x00").repeat(2))].concat();
+    assert_eq!(with(names, vec![]), Ok(key.spki()));
+    assert_eq!(with(vec![], pair(&set(&nonsense))), Ok(key.spki()));
+
+    let noise = Err(Error::Csr(CsrError::Noise));
+    for subject in [
+        set(b""),
+        pair(b"\x05\x00"),
+        set(&tlv(0x30, b"\x06\x03\x55\x04\x03")),
+        set(&pair(b"\x05\x00\x05\x00")),
+        set(b"\x30\x00"),
+        tlv(0x30, &set(&pair(b"\x05\x00"))),
+    ] {
+        assert_eq!(with(subject, vec![]), noise);
+    }
+    for attributes in [
+        pair(&nonsense),
+        set(b""),
+        pair(b""),
+        pair(b"\x31\x00\x31\x00"),
+    ] {
+        assert_eq!(with(vec![], attributes), noise);
+    }
+}
+
+#[test]
 fn the_version_is_zero() {
     let key = TestKey::generate(KeyKind::EcdsaP256);
     for version in [&[1][..], &[2], &[0, 0]] {
@@ -299,7 +340,7 @@ fn an_algorithm_of_another_family_cannot_be_the_keys() {
 fn a_pair_off_the_list_is_refused() {
     let key = TestKey::generate(KeyKind::EcdsaP256);
     let csr = pem(LABEL, &Request::of(&key).signed_by(&key));
-    let list = AlgorithmList::from_names(["ed25519"]).unwrap();
+    let list = KeyPolicy::from(AlgorithmList::from_names(["ed25519"]).unwrap());
     assert_eq!(
         possession::by_csr(csr.as_bytes(), &list).unwrap_err(),
         Error::NotPermitted {

@@ -1,4 +1,5 @@
 //! Keys that can sign, one of each kind, made by aws-lc-rs; and the few writers the tests need.
+#![allow(dead_code, reason = "each test binary uses its own part of this")]
 
 use aws_lc_rs::encoding::AsDer as _;
 use aws_lc_rs::rand::SystemRandom;
@@ -63,6 +64,13 @@ impl TestKey {
             Self::Rsa(_, key) => key.public_key().as_ref().to_vec(),
             Self::Ed25519(key) => key.public_key().as_ref().to_vec(),
         }
+    }
+
+    /// The content of the modulus, an RSA key's first number.
+    pub(crate) fn modulus(&self) -> Vec<u8> {
+        // SEQUENCE { INTEGER modulus, INTEGER 65537 }, the first two with lengths of two octets.
+        let bits = self.bits();
+        bits[8..bits.len() - 5].to_vec()
     }
 
     /// A proof of possession.

@@ -84,7 +84,12 @@ impl Tally {
 }
 
 fn prove(key: &SubjectKey, message: &[u8], signature: &[u8]) -> Verdict {
-    match possession::by_signature(key.clone(), message, signature, &AlgorithmList::all()) {
+    match possession::by_signature(
+        key.clone(),
+        message,
+        signature,
+        &AlgorithmList::all().into(),
+    ) {
         Ok(_) => Verdict::Accepted,
         Err(possession::Error::ProofInvalid { .. }) => Verdict::Refused,
         Err(other) => panic!("refused for another reason than its signature: {other:?}"),

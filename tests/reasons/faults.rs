@@ -270,6 +270,7 @@ impl KeySource for Faulty<dyn KeySource> {
         if self.faults.now() == Some(Fault::KeysAway) {
             return Err(KeyError::Unavailable {
                 issuer: issuer.clone(),
+                retry_after: None,
                 source: Arc::new(inside()),
             });
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, KeyPair};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use shortleaf::config::{self, Inputs, IssuerSettings, schema};
+use shortleaf::config::{self, Inputs, IssuerSettings};
 use shortleaf::instance::parts;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
@@ -89,14 +89,8 @@ async fn answer(tls: TlsAcceptor, stream: TcpStream, issuer: Arc<Issuer>) -> std
 fn configured(folder: &TempDir, url: &str, ca_file: Option<&Path>) -> Vec<IssuerSettings> {
     let mut text = format!(
         "[ct]\nmode = \"off\"\n[[issuer]]\nurl = {url:?}\ntype = \"github-workflow\"\n\
-         audiences = [{AUDIENCE:?}]\naccept_shared_audience = true\n"
+         audiences = [{AUDIENCE:?}]\naccept_shared_audience = true\nallow_private_network = true\n"
     );
-    // Where addresses are looked at before they are connected to, this one has to be allowed.
-    let issuer = schema::REPEATED.iter().find(|r| r.table == "issuer");
-    let members = issuer.unwrap().members.iter();
-    for member in members.filter(|member| member.key == "allow_private_network") {
-        text += &format!("{} = true\n", member.key);
-    }
     if let Some(ca_file) = ca_file {
         text += &format!("ca_file = {ca_file:?}\n");
     }

@@ -8,7 +8,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -91,6 +91,11 @@ impl Issuer {
 
     /// Exactly this header and this payload, whatever they say, signed with `alg`'s key.
     pub(crate) fn sign(&self, alg: Alg, header: &str, payload: &str) -> String {
+        self.sign_octets(alg, header, payload.as_bytes())
+    }
+
+    /// The same for a payload that is no text.
+    pub(crate) fn sign_octets(&self, alg: Alg, header: &str, payload: &[u8]) -> String {
         let input = format!(
             "{}.{}",
             URL_SAFE_NO_PAD.encode(header),
@@ -266,6 +271,7 @@ pub(crate) struct Served {
     issuers: Arc<Vec<Issuer>>,
     address: std::net::SocketAddr,
     stopping: Arc<AtomicBool>,
+    connections: Arc<AtomicUsize>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -281,13 +287,16 @@ impl Served {
                 .collect(),
         );
         let stopping = Arc::new(AtomicBool::new(false));
+        let connections = Arc::new(AtomicUsize::new(0));
         let thread = thread::spawn({
             let (issuers, stopping) = (Arc::clone(&issuers), Arc::clone(&stopping));
+            let connections = Arc::clone(&connections);
             move || {
                 for stream in listener.incoming().flatten() {
                     if stopping.load(Ordering::SeqCst) {
                         return;
                     }
+                    connections.fetch_add(1, Ordering::SeqCst);
                     let issuers = Arc::clone(&issuers);
                     // A client may hold a connection it does not use; the others go on.
                     thread::spawn(move || answer(&stream, &issuers));
@@ -298,6 +307,7 @@ impl Served {
             issuers,
             address,
             stopping,
+            connections,
             thread: Some(thread),
         }
     }
@@ -305,6 +315,11 @@ impl Served {
     /// The issuer beneath the path given at this place.
     pub(crate) fn issuer(&self, index: usize) -> &Issuer {
         &self.issuers[index]
+    }
+
+    /// How often somebody connected.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
     }
 
     /// The first two issuers' `iss`.

@@ -27,7 +27,7 @@ use shortleaf::issuance::{
 };
 use shortleaf::keys::file;
 use shortleaf::merkle;
-use shortleaf::possession::AlgorithmList;
+use shortleaf::possession::{AlgorithmList, WeakKeys};
 use shortleaf::store::memory::MemoryStore;
 use shortleaf::time::{Clock, UnixMillis, UnixSeconds};
 use shortleaf::token::jwks::{KeySet, NotFound};
@@ -124,6 +124,7 @@ impl World {
             entropy: Arc::new(Seeded::default()),
             instance: InstanceId::FIRST,
             permitted: AlgorithmList::all(),
+            weak_keys: WeakKeys::default(),
             monotonic: None,
             probe: no_probe(),
         };

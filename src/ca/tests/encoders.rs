@@ -125,7 +125,7 @@ fn keys() -> Vec<PossessedKey> {
         let pair = rcgen::KeyPair::generate_for(algorithm).unwrap();
         let request = rcgen::CertificateParams::default();
         let csr = request.serialize_request(&pair).unwrap().pem().unwrap();
-        keys.push(by_csr(csr.as_bytes(), &AlgorithmList::all()).unwrap());
+        keys.push(by_csr(csr.as_bytes(), &AlgorithmList::all().into()).unwrap());
     }
     keys
 }

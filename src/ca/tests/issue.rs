@@ -159,7 +159,7 @@ fn subject_keys_of_every_kind_come_out_byte_for_byte() {
         let pair = rcgen::KeyPair::generate_for(algorithm).unwrap();
         let request = rcgen::CertificateParams::default();
         let csr = request.serialize_request(&pair).unwrap().pem().unwrap();
-        let key = by_csr(csr.as_bytes(), &AlgorithmList::all()).unwrap();
+        let key = by_csr(csr.as_bytes(), &AlgorithmList::all().into()).unwrap();
         let spki = key.spki_der().to_vec();
         let plan = world.plan_for(email_principal(), key, NOON).unwrap();
         let precert = world.sign(plan.precertificate().unwrap());

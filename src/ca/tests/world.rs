@@ -258,7 +258,7 @@ pub(super) fn subject_key(seed: u8) -> PossessedKey {
         parsed,
         "challenge",
         &key.signature(b"challenge"),
-        &AlgorithmList::all(),
+        &AlgorithmList::all().into(),
     )
     .unwrap()
 }

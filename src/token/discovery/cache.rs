@@ -1,38 +1,56 @@
-//! One issuer's keys between fetches: who may trigger one, and how long its result counts.
+//! One issuer's keys between fetches: who may cause one, and how long its result counts.
 //!
 //! Readers take a snapshot and never wait for a fetch unless they need a key that is not there.
 //! Fetches run in tasks of their own: a caller that hangs up neither stops one nor starts the
 //! next one early.
+//!
+//! There is no list of unknown key ids for a flood to fill. A set read less than a pause ago
+//! answers for all of them at once: what it lacks does not exist, and nobody is asked again. After
+//! some failed fetches in a row the issuer's breaker is open: callers are sent away at once,
+//! and one fetch per pause, which nobody waits for, finds out when the provider is back.
 
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::sync::{OwnedMutexGuard, Semaphore};
+use tokio::time::Instant;
 
 use super::fetch::{FetchError, Fetched, Fetcher};
-use super::key_error;
+use super::{causes, key_error, report_skipped};
 use crate::token::jwks::{KeySet, NotFound};
 use crate::token::{Algorithm, IssuerUrl, KeyError, VerificationKey};
 
-/// The times that govern fetching.
+/// The times and numbers that govern fetching.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
     /// All of one fetch, metadata and key set.
     pub(super) budget: Duration,
-    /// Between the starts of two fetches while there are keys: what a flood of made-up key ids
-    /// costs the provider. A new key is usable after this and one budget.
+    /// Between the starts of two fetches: what a flood of made-up key ids costs the provider.
+    /// A new key is usable after this and one budget.
     pub(super) pause: Duration,
-    /// The same while there are no keys, so that a provider's return is noticed soon.
+    /// The same while there are no keys and the breaker is closed, so that a provider that
+    /// starts together with us does not cost its users half a minute.
     pub(super) pause_without_keys: Duration,
-    /// Age at which keys in use are read again in the background.
+    /// Failed fetches in a row that open the breaker.
+    pub(super) failures_to_open: u32,
+    /// How many requests may wait for one fetch.
+    pub(super) waiters: usize,
+    /// Age at which keys are read again in the background.
     pub(super) refresh_after: Duration,
     /// Age at which keys die, provider or no provider: how long a withdrawn key can live.
     pub(super) keys_live: Duration,
 }
+
+/// What nobody is told to come back sooner than.
+const RETRY_AFTER_MIN: Duration = Duration::from_secs(1);
 
 impl Pace {
     pub(super) const DEFAULT: Self = Self {
         budget: super::FETCH_BUDGET,
         pause: Duration::from_secs(30),
         pause_without_keys: Duration::from_secs(5),
+        failures_to_open: 3,
+        waiters: 128,
         refresh_after: Duration::from_secs(10 * 60),
         keys_live: Duration::from_secs(15 * 60),
     };
@@ -46,6 +64,8 @@ pub(super) struct Kept {
     state: RwLock<Arc<State>>,
     /// Held by the fetch under way.
     flight: Arc<tokio::sync::Mutex<()>>,
+    /// One permit for each request that may wait for it.
+    seats: Semaphore,
 }
 
 /// What the last fetches left.
@@ -53,6 +73,7 @@ pub(super) struct Kept {
 struct State {
     known: Option<Arc<Known>>,
     last: Option<Attempt>,
+    failures_in_a_row: u32,
 }
 
 /// A good answer.
@@ -67,6 +88,16 @@ struct Attempt {
     failure: Option<Arc<FetchError>>,
 }
 
+/// Whether a set without the key is proof that there is none.
+enum Asked {
+    /// It was read just now, or so recently that nobody is asked again.
+    Lately,
+    /// The breaker is open.
+    BreakerOpen,
+    /// Too many wait already.
+    Crowded,
+}
+
 impl Kept {
     pub(super) fn new(fetcher: Fetcher, pace: Pace) -> Self {
         Self {
@@ -74,6 +105,7 @@ impl Kept {
             pace,
             state: RwLock::default(),
             flight: Arc::default(),
+            seats: Semaphore::new(pace.waiters),
         }
     }
 
@@ -85,27 +117,42 @@ impl Kept {
         algorithm: Algorithm,
     ) -> Result<Arc<VerificationKey>, KeyError> {
         let mut found = self.find(kid, algorithm);
-        if let Err(NotFound::NoSuchKey) = found {
-            self.refresh().await;
-            found = self.find(kid, algorithm);
-        } else if self.age().is_some_and(|age| age > self.pace.refresh_after) {
-            self.refresh_in_background();
+        let mut asked = Asked::Lately;
+        match found {
+            Err(NotFound::NoSuchKey) => {
+                asked = self.refresh().await;
+                found = self.find(kid, algorithm);
+            }
+            // The key may have changed its type and kept its name.
+            Err(NotFound::NotForAlgorithm) => self.refresh_in_background(),
+            Ok(_) => self.refresh_if_due(),
         }
-        // After a failed fetch nobody knows whether the key exists: that is the provider's
-        // trouble, not the caller's.
-        match (
-            found,
-            self.snapshot()
-                .last
-                .as_ref()
-                .and_then(|a| a.failure.clone()),
-        ) {
-            (Ok(key), _) => Ok(key),
-            (Err(NotFound::NoSuchKey), Some(source)) => Err(KeyError::Unavailable {
-                issuer: issuer.clone(),
-                source,
+        match found {
+            Ok(key) => Ok(key),
+            Err(NotFound::NoSuchKey) => Err(match self.doubt(asked) {
+                Some(source) => KeyError::Unavailable {
+                    issuer: issuer.clone(),
+                    retry_after: Some(self.wait()),
+                    source,
+                },
+                None => key_error(NotFound::NoSuchKey, issuer, kid, algorithm),
             }),
-            (Err(not_found), _) => Err(key_error(not_found, issuer, kid, algorithm)),
+            Err(not_found) => Err(key_error(not_found, issuer, kid, algorithm)),
+        }
+    }
+
+    /// Why nobody knows whether a key that was not found exists: that is the provider's trouble,
+    /// or ours, and not the caller's.
+    fn doubt(&self, asked: Asked) -> Option<Arc<FetchError>> {
+        let state = self.snapshot();
+        let failure = state.last.as_ref().and_then(|last| last.failure.clone());
+        match (failure, asked, self.living(&state)) {
+            (Some(failure), _, _) => Some(failure),
+            (None, Asked::Crowded, _) => Some(Arc::new(FetchError::Crowded)),
+            (None, Asked::BreakerOpen, _) | (None, Asked::Lately, None) => {
+                Some(Arc::new(FetchError::NotRead))
+            }
+            (None, Asked::Lately, Some(_)) => None,
         }
     }
 
@@ -126,28 +173,45 @@ impl Kept {
         true
     }
 
+    /// Takes over what changed in this issuer's files. Blocks.
+    pub(super) fn reread(&self) {
+        self.fetcher.reread();
+    }
+
+    /// Starts a fetch if the keys are old enough for one, or not there.
+    pub(super) fn refresh_if_due(self: &Arc<Self>) {
+        if self.age().is_none_or(|age| age > self.pace.refresh_after) {
+            self.refresh_in_background();
+        }
+    }
+
     /// Starts a fetch unless one is under way or was just made.
     pub(super) fn refresh_in_background(self: &Arc<Self>) {
         if let Ok(flight) = Arc::clone(&self.flight).try_lock_owned()
-            && self.may_fetch()
+            && self.wait_for_turn().is_zero()
         {
             self.spawn_fetch(flight);
         }
     }
 
     /// Waits for the fetch under way, or makes one unless one was just made.
-    async fn refresh(self: &Arc<Self>) {
+    async fn refresh(self: &Arc<Self>) -> Asked {
+        if self.breaker_is_open(&self.snapshot()) {
+            self.refresh_in_background();
+            return Asked::BreakerOpen;
+        }
+        let Ok(_seat) = self.seats.try_acquire() else {
+            return Asked::Crowded;
+        };
         let flight = Arc::clone(&self.flight).lock_owned().await;
-        if self.may_fetch() {
+        if self.wait_for_turn().is_zero() {
             // The outcome is in the state; a panic leaves the state as it was.
             let _ = self.spawn_fetch(flight).await;
         }
+        Asked::Lately
     }
 
-    fn spawn_fetch(
-        self: &Arc<Self>,
-        flight: tokio::sync::OwnedMutexGuard<()>,
-    ) -> tokio::task::JoinHandle<()> {
+    fn spawn_fetch(self: &Arc<Self>, flight: OwnedMutexGuard<()>) -> tokio::task::JoinHandle<()> {
         let this = Arc::clone(self);
         tokio::spawn(async move {
             this.fetch().await;
@@ -158,20 +222,14 @@ impl Kept {
     async fn fetch(&self) {
         let started_at = Instant::now();
         let outcome = self.fetcher.fetch(self.pace.budget).await;
-        let issuer = self.fetcher.issuer();
         let mut state = State::clone(&self.snapshot());
         let failure = match outcome {
             Ok(fetched) => {
-                report_skipped(issuer, &fetched.keys);
-                state.known = Some(Arc::new(Known {
-                    fetched,
-                    read_at: started_at, // what the answer says is at most this old
-                }));
+                self.took(&mut state, fetched, started_at);
                 None
             }
             Err(error) => {
-                let cause = std::error::Error::source(&error).map(ToString::to_string);
-                tracing::warn!(%issuer, %error, cause, "could not fetch issuer keys");
+                self.missed(&mut state, &error);
                 Some(Arc::new(error))
             }
         };
@@ -182,14 +240,56 @@ impl Kept {
         *self.state.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(state);
     }
 
-    fn may_fetch(&self) -> bool {
-        let state = self.snapshot();
-        let pause = match self.living(&state) {
-            Some(_) => self.pace.pause,
-            None => self.pace.pause_without_keys,
+    /// `started_at`, because what the answer says may be that old.
+    fn took(&self, state: &mut State, fetched: Fetched, started_at: Instant) {
+        let issuer = self.fetcher.issuer();
+        let before = state.known.as_deref().map(|known| &known.fetched.keys);
+        // Told when it changes, not every ten minutes for ever.
+        if before.map(KeySet::skipped).unwrap_or_default() != fetched.keys.skipped() {
+            report_skipped(issuer, &fetched.keys);
+        }
+        if self.breaker_is_open(state) {
+            tracing::info!(%issuer, "the issuer's keys can be fetched again");
+        }
+        state.failures_in_a_row = 0;
+        state.known = Some(Arc::new(Known {
+            fetched,
+            read_at: started_at,
+        }));
+    }
+
+    fn missed(&self, state: &mut State, error: &FetchError) {
+        let issuer = self.fetcher.issuer();
+        state.failures_in_a_row = state.failures_in_a_row.saturating_add(1);
+        let in_a_row = state.failures_in_a_row;
+        let keys = match self.living(state) {
+            Some(_) => "kept",
+            None => "none",
         };
-        let last = state.last.as_ref();
-        last.is_none_or(|attempt| attempt.started_at.elapsed() >= pause)
+        let cause = causes(error);
+        tracing::warn!(%issuer, cause, in_a_row, keys, "could not fetch issuer keys");
+    }
+
+    fn breaker_is_open(&self, state: &State) -> bool {
+        state.failures_in_a_row >= self.pace.failures_to_open
+    }
+
+    /// Until a fetch may start; zero if it may now.
+    fn wait_for_turn(&self) -> Duration {
+        let state = self.snapshot();
+        let Some(last) = &state.last else {
+            return Duration::ZERO;
+        };
+        let pause = match self.living(&state) {
+            None if !self.breaker_is_open(&state) => self.pace.pause_without_keys,
+            _ => self.pace.pause,
+        };
+        pause.saturating_sub(last.started_at.elapsed())
+    }
+
+    /// When to come back: after the next fetch, which may be under way.
+    fn wait(&self) -> Duration {
+        self.wait_for_turn().max(RETRY_AFTER_MIN)
     }
 
     fn find(
@@ -215,12 +315,5 @@ impl Kept {
 
     fn snapshot(&self) -> Arc<State> {
         Arc::clone(&self.state.read().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-/// Keys left out of a set are an operator's business: someone's tokens will fail for it.
-pub(super) fn report_skipped(issuer: &IssuerUrl, keys: &KeySet) {
-    for (kid, unfit) in keys.skipped() {
-        tracing::warn!(%issuer, ?kid, %unfit, "skipped an issuer key");
     }
 }

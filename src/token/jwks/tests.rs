@@ -137,11 +137,18 @@ fn a_key_for_something_else_does_not_verify() {
 
 #[test]
 fn an_rsa_key_has_a_safe_size_and_exponent() {
-    let modulus = |octets: usize| {
+    let of = |n: Vec<u8>| with(good(Algorithm::Rs256), "n", json!(b64(n)));
+    // Odd, and but for its last octets the same octet throughout.
+    let number = |octets: usize, last: u16| {
         let mut n = vec![0xc5; octets];
-        n[octets - 1] |= 1;
-        with(good(Algorithm::Rs256), "n", json!(b64(n)))
+        n[octets - 2..].copy_from_slice(&last.to_be_bytes());
+        n
     };
+    let without_small_factors = |octets| {
+        let mut candidates = (1..).step_by(2).map(|last| number(octets, last));
+        candidates.find(|n| !is_factorable(n)).unwrap()
+    };
+    let modulus = |octets| of(without_small_factors(octets));
     for octets in [128, 255, 1025, 4096] {
         skips(modulus(octets), Unfit::UnsafeRsa);
     }
@@ -158,6 +165,7 @@ fn an_rsa_key_has_a_safe_size_and_exponent() {
             Unfit::UnsafeRsa,
         );
     }
+    skips(of(number(256, 0xc5c5)), Unfit::FactorableRsa); // 3 divides it
     let even = with(good(Algorithm::Rs256), "n", json!(b64([0xc4; 256])));
     skips(even, Unfit::UnsafeRsa);
     let padded = [&[0][..], &[0xc5; 256]].concat();
