@@ -207,7 +207,7 @@ fn possessed(principal: &Principal) -> PossessedKey {
     let key = SubjectKey::from_bytes(&spki).unwrap();
     let challenge = principal.challenge().as_bytes();
     let proof = pair.sign(&SystemRandom::new(), challenge).unwrap();
-    possession::by_signature(key, challenge, proof.as_ref(), &AlgorithmList::all()).unwrap()
+    possession::by_signature(key, challenge, proof.as_ref(), &AlgorithmList::all().into()).unwrap()
 }
 
 /// What `step` makes of each, and microseconds of this thread's CPU time it took for one.
