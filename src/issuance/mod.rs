@@ -225,7 +225,7 @@ pub struct Service {
 struct Inner {
     parts: Parts,
     /// By the exact `iss`.
-    issuers: HashMap<String, TrustedIssuer>,
+    issuers: HashMap<String, Arc<TrustedIssuer>>,
     chain: Arc<[Vec<u8>]>,
     key_policy: KeyPolicy,
     flights: Flights,
@@ -254,7 +254,7 @@ impl Service {
     /// configuration refuses that before.
     pub fn new(parts: Parts) -> Self {
         let issuers = parts.issuers.iter();
-        let issuers = issuers.map(|i| (i.policy.issuer.as_str().to_owned(), i.clone()));
+        let issuers = issuers.map(|i| (i.policy.issuer.as_str().to_owned(), Arc::new(i.clone())));
         let chain = parts.authority.chain().iter().map(|ca| ca.der().to_vec());
         Self {
             inner: Arc::new(Inner {

@@ -14,8 +14,9 @@ use crate::token::TokenId;
 pub struct Intent {
     /// The serial, never used before.
     pub serial: Serial,
-    /// The linted precertificate TBS in its zero-signature wrapping.
-    pub unsigned_precert: Vec<u8>,
+    /// What is to be signed first, linted, in its zero-signature wrapping: the precertificate, or
+    /// the leaf where certificates are not logged.
+    pub unsigned: Vec<u8>,
     /// SHA-256 of the whole token as it arrived.
     pub token_hash: [u8; 32],
     /// What uses are counted under.
