@@ -334,6 +334,7 @@ mod tests {
                 instance: InstanceId::FIRST,
                 permitted: AlgorithmList::all(),
                 weak_keys: WeakKeys::default(),
+                retention: None,
                 monotonic: None,
                 probe: issuance::no_probe(),
             },

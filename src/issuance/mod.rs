@@ -129,6 +129,8 @@ pub struct Parts {
     pub permitted: AlgorithmList,
     /// Which of these are refused all the same, because others know them.
     pub weak_keys: WeakKeys,
+    /// How long records are kept; none = for ever.
+    pub retention: Option<Duration>,
     /// A clock that nobody sets, to notice when the wall clock is; none = not watched.
     pub monotonic: Option<Monotonic>,
     /// Called at every point where a crash is interesting; [`no_probe`] outside tests.

@@ -183,6 +183,9 @@ pub trait IssuanceStore: Send + Sync {
     async fn abandon(&self, serials: &[Serial], at: UnixSeconds) -> Result<(), StoreError>;
     /// Forgets token uses and retry entries that expired before `now`; how many.
     async fn expire(&self, now: UnixSeconds) -> Result<usize, StoreError>;
+    /// Deletes records whose `at` lies before `before`, oldest first, at most `limit`; how many.
+    /// Those that [`orphans`](Self::orphans) still lists stay.
+    async fn forget(&self, before: UnixSeconds, limit: usize) -> Result<usize, StoreError>;
     /// A round trip that proves a durable commit is possible now.
     async fn health(&self) -> Result<(), StoreError>;
 }
