@@ -229,11 +229,8 @@ impl Carried for AuditFile {
         }
     }
 
-    fn read(&self, from: u64, to: u64) -> io::Result<Vec<u8>> {
-        let length = usize::try_from(to.saturating_sub(from)).map_err(io::Error::other)?;
-        let mut octets = vec![0; length];
-        self.beside.read_exact_at(&mut octets, from)?;
-        Ok(octets)
+    fn read(&self, from: u64, octets: &mut [u8]) -> io::Result<()> {
+        self.beside.read_exact_at(octets, from)
     }
 
     fn sync(&self) -> io::Result<()> {

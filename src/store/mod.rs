@@ -56,8 +56,8 @@ fn sync_directory_of(file: &Path) -> io::Result<()> {
 pub trait Carried: Send + Sync {
     /// How many octets were written so far. Fails where it is not known what was.
     fn written(&self) -> io::Result<u64>;
-    /// Those from `from` up to `to`.
-    fn read(&self, from: u64, to: u64) -> io::Result<Vec<u8>>;
+    /// Reads as many of them as `octets` has room for, from `from` on.
+    fn read(&self, from: u64, octets: &mut [u8]) -> io::Result<()>;
     /// Makes all of them durable in the file itself.
     fn sync(&self) -> io::Result<()>;
 }

@@ -43,7 +43,7 @@ impl Carried for Gate {
         Ok(0)
     }
 
-    fn read(&self, _: u64, _: u64) -> io::Result<Vec<u8>> {
+    fn read(&self, _: u64, _: &mut [u8]) -> io::Result<()> {
         self.arrived.fetch_add(1, Ordering::SeqCst);
         let passes = self.passes.lock().unwrap();
         *self
@@ -53,7 +53,7 @@ impl Carried for Gate {
         if self.refuse.load(Ordering::SeqCst) {
             return Err(io::Error::other("the audit log cannot be read"));
         }
-        Ok(Vec::new())
+        Ok(())
     }
 
     fn sync(&self) -> io::Result<()> {

@@ -35,6 +35,9 @@ const RECORD_HEADER: usize = 4 + CHECKSUM + 8;
 /// to 64 KiB at the door.
 const MAX_PAYLOAD_BYTES: usize = 256 << 20;
 
+/// The room of a longer record is given back.
+const MAX_ROOM_KEPT: usize = 1 << 20;
+
 /// A checkpoint is due after so many operations or octets: it bounds what a start has to replay.
 const CHECKPOINT_OPERATIONS: usize = 4096;
 const CHECKPOINT_BYTES: u64 = 16 << 20;
@@ -86,13 +89,8 @@ pub(super) struct Journal {
     next: u64,
     /// Since the last checkpoint.
     operations: usize,
-}
-
-/// A batch ready to be written.
-#[derive(Debug)]
-pub(super) struct Framed {
-    bytes: Vec<u8>,
-    operations: usize,
+    /// The next record and how many operations it has; kept for its room.
+    framed: (Vec<u8>, usize),
 }
 
 impl Journal {
@@ -131,6 +129,7 @@ impl Journal {
             length: end,
             next: found.last.max(applied) + 1,
             operations: 0,
+            framed: (Vec::new(), 0),
         };
         Ok((journal, found.batches))
     }
@@ -140,14 +139,20 @@ impl Journal {
         self.next
     }
 
-    /// The next batch as a record. Fails only where it is too long.
+    /// Makes the batch the next record. Fails only where it is too long.
     pub(super) fn frame<'a>(
-        &self,
+        &mut self,
         lines: &Lines,
         ops: impl ExactSizeIterator<Item = &'a Op> + Clone,
-    ) -> io::Result<Framed> {
+    ) -> io::Result<()> {
         let operations = ops.len();
-        let mut bytes = op::encode_batch(vec![0; RECORD_HEADER], lines, ops);
+        let mut bytes = std::mem::take(&mut self.framed.0);
+        if bytes.capacity() > MAX_ROOM_KEPT {
+            bytes = Vec::new();
+        }
+        bytes.clear();
+        bytes.resize(RECORD_HEADER, 0);
+        let mut bytes = op::encode_batch(bytes, lines, ops);
         let (header, payload) = bytes.split_at_mut(RECORD_HEADER);
         let length = u32::try_from(payload.len())
             .ok()
@@ -158,18 +163,20 @@ impl Journal {
         front[..4].copy_from_slice(&length.to_be_bytes());
         front[4..].copy_from_slice(&sum);
         number.copy_from_slice(&self.next.to_be_bytes());
-        Ok(Framed { bytes, operations })
+        self.framed = (bytes, operations);
+        Ok(())
     }
 
-    /// Makes the batch durable. After an error it may be or not; the journal has to be opened
+    /// Makes the framed record durable. After an error it may be or not; the journal has to be opened
     /// again, which settles it.
-    pub(super) fn append(&mut self, batch: &Framed) -> io::Result<()> {
-        self.file.write(self.end, &batch.bytes)?;
+    pub(super) fn append(&mut self) -> io::Result<()> {
+        let (bytes, operations) = &self.framed;
+        self.file.write(self.end, bytes)?;
         self.file.sync_data()?;
-        self.end += batch.bytes.len() as u64;
+        self.end += bytes.len() as u64;
         self.length = self.length.max(self.end);
         self.next += 1;
-        self.operations += batch.operations;
+        self.operations += operations;
         Ok(())
     }
 
@@ -370,8 +377,10 @@ mod tests {
     }
 
     fn append(journal: &mut Journal, now: i64) {
-        let framed = journal.frame(&Lines::default(), [Op::Expire { now }].iter());
-        journal.append(&framed.unwrap()).unwrap();
+        journal
+            .frame(&Lines::default(), [Op::Expire { now }].iter())
+            .unwrap();
+        journal.append().unwrap();
     }
 
     /// Batches 11, 12 … under the numbers after `applied`.
@@ -443,8 +452,8 @@ mod tests {
         journal.rewind();
         assert!(journal.is_empty());
         let batch: Vec<Op> = (0..operations).map(|_| Op::Expire { now: 14 }).collect();
-        let framed = journal.frame(&Lines::default(), batch.iter()).unwrap();
-        journal.append(&framed).unwrap();
+        journal.frame(&Lines::default(), batch.iter()).unwrap();
+        journal.append().unwrap();
         (before, bytes_of(&journal))
     }
 

@@ -34,7 +34,7 @@ use tokio::sync::oneshot;
 use self::backend::Watched;
 use self::journal::Journal;
 pub use self::journal::JournalError;
-use self::op::{Done, Op, TokenAndKey};
+use self::op::{Done, Lines, Op, TokenAndKey};
 use self::tables::{APPLIED, META, ReadError, Tables};
 use self::writer::{Asked, Shared, Waiting, Writer, unavailable};
 use super::{Carried, Restore, sync_directory_of};
@@ -185,6 +185,7 @@ impl Recovered {
             queue: receiver,
             audit,
             audited: audited.map_err(Error::from)?,
+            lines: Lines::default(),
             storage: self.storage,
             journal: Some(self.journal),
             batch: Vec::new(),

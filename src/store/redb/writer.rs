@@ -107,6 +107,8 @@ pub(super) struct Writer {
     pub(super) audit: Option<Arc<dyn Carried>>,
     /// Up to here the audit log is durable, in its file or in the journal.
     pub(super) audited: u64,
+    /// What the batch at hand carries of it; kept for its room.
+    pub(super) lines: Lines,
     pub(super) storage: Storage,
     /// Absent between a failed batch and the reopening.
     pub(super) journal: Option<Journal>,
@@ -272,19 +274,19 @@ impl Writer {
             return Ok(());
         }
         let aside = |error| Failure::Aside(unavailable(error));
-        let lines = self.lines().map_err(aside)?;
-        let audited = lines.at + lines.octets.len() as u64;
+        self.take_lines().map_err(aside)?;
+        let audited = self.lines.at + self.lines.octets.len() as u64;
         // They are closed and opened together.
         let journal = self.journal.as_mut();
         let journal = journal.ok_or_else(|| closed("without a journal"))?;
         let ops = self.batch.iter().map(|waiting| &waiting.op);
-        let record = journal.frame(&lines, ops).map_err(aside)?;
+        journal.frame(&self.lines, ops).map_err(aside)?;
         let mut results = Vec::with_capacity(self.batch.len());
         for waiting in &self.batch {
             let result = tables.apply(&waiting.op);
             results.push(result.map_err(|error| Failure::Before(unavailable(error)))?);
         }
-        journal.append(&record).map_err(|_| Failure::During)?;
+        journal.append().map_err(|_| Failure::During)?;
         self.audited = audited;
         self.shared.commits.fetch_add(1, Ordering::Relaxed);
         let mut unpublished = self.shared.unpublished();
@@ -302,21 +304,22 @@ impl Writer {
 
     /// What has come to the audit log since the last batch. Every line that an operation depends
     /// on was written before it was queued, and must not be less durable than it is.
-    fn lines(&self) -> std::io::Result<Lines> {
-        let at = self.audited;
+    fn take_lines(&mut self) -> std::io::Result<()> {
         let Some(audit) = &self.audit else {
-            return Ok(Lines::default());
+            return Ok(());
         };
+        let Lines { at, octets } = &mut self.lines;
+        octets.clear();
         let written = audit.written()?;
-        if written.saturating_sub(at) <= MAX_CARRIED {
-            let octets = audit.read(at, written)?;
-            return Ok(Lines { at, octets });
+        let new = written.saturating_sub(self.audited);
+        if new <= MAX_CARRIED {
+            *at = self.audited;
+            octets.resize(usize::try_from(new).map_err(std::io::Error::other)?, 0);
+            return audit.read(*at, octets);
         }
         audit.sync()?;
-        Ok(Lines {
-            at: written,
-            octets: Vec::new(),
-        })
+        *at = written;
+        Ok(())
     }
 
     /// Makes the audit log durable in its own file.
