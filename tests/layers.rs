@@ -77,7 +77,7 @@ const HOUSE: &[Room] = &[
     room("server", Doors, &["entropy", "fault", "issuance", "json", "possession", "telemetry", "time", "x509"]),
     room("instance", Doors, &[
         "ca", "config", "ct", "ct::memory", "ct::rfc6962", "entropy", "identity", "issuance", "keys",
-        "possession", "server", "store", "system", "time", "token", "token::discovery", "trust", "x509",
+        "possession", "server", "store", "system", "telemetry", "time", "token", "token::discovery", "trust", "x509",
     ]),
     room("dev", Doors, &[
         "ca", "config", "ct", "ct::memory", "entropy", "hex", "instance", "issuance", "keys", "possession",

@@ -5,6 +5,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
+use serde_json::error::Category;
 
 use super::sct::{VERSION, bounded_extensions};
 use super::{LogId, Sct, SctError, TreeHead};
@@ -79,9 +80,14 @@ fn object<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, SctError> {
         });
     }
     not_a_list(body)?;
-    serde_json::from_slice(body).map_err(|e| SctError::Json {
-        line: e.line(),
-        column: e.column(),
+    serde_json::from_slice(body).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        match error.classify() {
+            Category::Data => SctError::Json { line, column },
+            Category::Eof => SctError::CutShort { line, column },
+            // No reader of a slice fails at reading.
+            Category::Syntax | Category::Io => SctError::NotJson { line, column },
+        }
     })
 }
 
@@ -172,21 +178,25 @@ mod tests {
 
     #[test]
     fn what_is_not_this_object_is_refused_with_its_place() {
-        let refused = |body: &str| {
-            let error = answer(body.as_bytes()).unwrap_err();
-            assert!(matches!(error, SctError::Json { .. }), "{body}: {error}");
-        };
-        refused("");
-        refused("<html>busy</html>");
+        let word = |body: &str| answer(body.as_bytes()).unwrap_err().word();
+        let refused = |body: &str| assert_eq!(word(body), "answer_malformed", "{body}");
+        for cut in ["", " ", &GOOD[..GOOD.len() - 1], &GOOD[..40]] {
+            assert_eq!(word(cut), "answer_cut_short", "{cut}");
+        }
+        for other in ["<html>busy</html>", &format!("{GOOD} {{}}"), "\u{feff}{}"] {
+            assert_eq!(word(other), "answer_not_json", "{other}");
+        }
         refused("[]");
-        refused(&GOOD[..GOOD.len() - 1]);
-        refused(&format!("{GOOD} {{}}"));
+        refused("null");
         refused(&GOOD.replace("\"timestamp\":", "\"timestamp\":1,\"timestamp\":"));
         refused(&GOOD.replace("\"extensions\":\"\",", ""));
         refused(&GOOD.replace("1795262400250", "-1"));
         refused(&GOOD.replace("1795262400250", "1.5"));
         refused(&GOOD.replace("1795262400250", "18446744073709551616"));
-        assert_eq!(answer(b"\n{"), Err(SctError::Json { line: 2, column: 1 }));
+        assert_eq!(
+            answer(b"\n{"),
+            Err(SctError::CutShort { line: 2, column: 1 })
+        );
     }
 
     #[test]

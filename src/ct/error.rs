@@ -14,7 +14,23 @@ pub enum SctError {
         /// The limit.
         max: usize,
     },
-    /// The answer is not the JSON of RFC 6962 §4.
+    /// The answer is no JSON at all: another program's page, as a rule.
+    #[error("answer is not JSON, at line {line} column {column}")]
+    NotJson {
+        /// Line, from 1.
+        line: usize,
+        /// Column, from 1.
+        column: usize,
+    },
+    /// The answer ends inside its JSON.
+    #[error("answer is cut short, at line {line} column {column}")]
+    CutShort {
+        /// Line, from 1.
+        line: usize,
+        /// Column, from 1.
+        column: usize,
+    },
+    /// The answer is JSON, but not that of RFC 6962 §4.
     #[error("answer is not the expected JSON, at line {line} column {column}")]
     Json {
         /// Line, from 1.
@@ -119,16 +135,19 @@ impl SctError {
     pub fn word(&self) -> &'static str {
         match self {
             Self::AnswerTooLarge { .. } => "answer_too_large",
+            Self::NotJson { .. } => "answer_not_json",
+            Self::CutShort { .. } => "answer_cut_short",
             Self::Json { .. } | Self::Base64 { .. } | Self::HashLength { .. } => "answer_malformed",
             Self::Version { .. } => "version",
-            Self::ExtensionsTooLong { .. }
-            | Self::Truncated
-            | Self::Trailing { .. }
-            | Self::EmptyList => "malformed",
+            Self::ExtensionsTooLong { .. } | Self::EmptyList => "malformed",
+            Self::Truncated => "truncated",
+            Self::Trailing { .. } => "trailing",
             Self::TooLong { .. } => "too_long",
             Self::WrongLog { .. } => "wrong_log",
-            Self::FromTheFuture { .. } | Self::TooOld { .. } => "timestamp",
-            Self::HashAlgorithm { .. } | Self::SignatureAlgorithm { .. } => "algorithm",
+            Self::FromTheFuture { .. } => "future",
+            Self::TooOld { .. } => "stale",
+            Self::HashAlgorithm { .. } => "hash",
+            Self::SignatureAlgorithm { .. } => "algorithm",
             Self::SignatureInvalid { .. } => "signature",
         }
     }
