@@ -226,13 +226,17 @@ mod tests {
 
     /// One of each, but for the two whose source is the network's.
     fn failures() -> Vec<Failure> {
-        let (line, column, log, got) = (1, 1, LogId([0; 32]), 1);
+        let (log, got) = (LogId([0; 32]), 1);
         let (timestamp, now) = (UnixMillis(1), UnixMillis(2));
         let believed = [
             SctError::AnswerTooLarge { max: 1 },
-            SctError::NotJson { line, column },
-            SctError::CutShort { line, column },
-            SctError::Json { line, column },
+            SctError::NotJson(crate::json::parse(b"<").unwrap_err()),
+            SctError::CutShort { octets: 1 },
+            SctError::NotAnObject,
+            SctError::Member {
+                member: "id",
+                want: "a string",
+            },
             SctError::Base64 { member: "id" },
             SctError::HashLength { member: "id", got },
             SctError::Version { got: 1 },
