@@ -2,10 +2,6 @@
 
 use std::process::ExitCode;
 
-/// An issuance makes a few hundred small allocations on one thread and frees some on another.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     shortleaf::cli::main()
 }

@@ -139,6 +139,11 @@ fn each_refused_value_has_a_twin_that_is_accepted() {
             full("[state]\nstore = \"redb\""),
         ),
         (
+            "state.retention",
+            full("[state]\nretention = \"47h\""),
+            full("[state]\nretention = \"2d\""),
+        ),
+        (
             "ca.lifetime",
             full("[ca]\nlifetime = \"30s\""),
             full("[ca]\nlifetime = \"1m\""),

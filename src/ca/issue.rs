@@ -1,6 +1,7 @@
 //! The steps from plan to signed leaf; each consumes the one before.
 //!
-//! `Plan` → `Tbs<Precert>` → `Signed<Precert>` → `Tbs<Leaf>` → `Signed<Leaf>`. A `Tbs` exists only
+//! `Plan` → `Tbs<Precert>` → `Signed<Precert>` → `Tbs<Leaf>` → `Signed<Leaf>`; where certificates are
+//! not logged, `Plan` → `Tbs<Leaf>` → `Signed<Leaf>`. A `Tbs` exists only
 //! for bytes that passed the lint, and nothing else reaches the signer. `seal` takes the
 //! precertificate by value, so no second final can grow from it.
 
@@ -9,7 +10,7 @@ use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use super::encode::{self, Body, Content, EncodeError, Last};
-use super::pair::{self, Final};
+use super::pair;
 use super::{Authority, Error, LeafProfile, Serial, Signer};
 use crate::ct::{self, PreEntry, VerifiedSct};
 use crate::der::{self, Reader, tag};
@@ -134,10 +135,20 @@ impl Plan {
 
     /// Encodes the precertificate and lints the exact bytes.
     pub fn precertificate(self) -> Result<Tbs<Precert>, Error> {
+        self.first(Last::Poison, lint::Kind::Precert)
+    }
+
+    /// For `[ct] mode = "off"` only: the final at once, without an SCT list. No log takes a
+    /// precertificate, so none is made.
+    pub fn leaf_without_log(self) -> Result<Tbs<Leaf>, Error> {
+        self.first(Last::Nothing, lint::Kind::LeafWithoutLog)
+    }
+
+    fn first<P>(self, last: Last<'_>, kind: lint::Kind) -> Result<Tbs<P>, Error> {
         let body = encode::body(&self.authority, &self.content())?;
         check_length(body.tbs())?;
-        let unsigned = body.unsigned(Last::Poison, self.authority.algorithm());
-        Tbs::linted(Arc::new(self), body, unsigned, lint::Kind::Precert)
+        let unsigned = body.unsigned(last, self.authority.algorithm());
+        Tbs::linted(Arc::new(self), body, unsigned, kind)
     }
 
     /// What the encoder is told.
@@ -323,19 +334,11 @@ impl Signed<Precert> {
         if sct.entry_key() != self.entry().dedupe_key() {
             return Err(Error::SctNotForThisPrecertificate);
         }
-        let list = ct::sct_list(&[sct.sct()]);
-        self.finish(Last::SctList(&list), lint::Kind::Leaf, Final::Logged)
-    }
-
-    /// For `[ct] mode = "off"` only: the final without an SCT list.
-    pub fn seal_without_log(self) -> Result<Tbs<Leaf>, Error> {
-        self.finish(Last::Nothing, lint::Kind::LeafWithoutLog, Final::WithoutLog)
-    }
-
-    fn finish(self, last: Last<'_>, kind: lint::Kind, pair: Final) -> Result<Tbs<Leaf>, Error> {
-        let unsigned = self.body.unsigned(last, self.plan.authority.algorithm());
-        let tbs = Tbs::linted(self.plan, self.body, unsigned, kind)?;
-        pair::check(&self.der[self.tbs], tbs.tbs(), pair)?;
+        let last = &ct::sct_list(&[sct.sct()]);
+        let algorithm = self.plan.authority.algorithm();
+        let unsigned = self.body.unsigned(Last::SctList(last), algorithm);
+        let tbs = Tbs::linted(self.plan, self.body, unsigned, lint::Kind::Leaf)?;
+        pair::check(&self.der[self.tbs], tbs.tbs())?;
         Ok(tbs)
     }
 }

@@ -7,15 +7,6 @@
 use crate::der::{self, Reader, tag};
 use crate::x509::oid;
 
-/// What the final stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Final {
-    /// It carries the answer of a log.
-    Logged,
-    /// `[ct] mode = "off"`: it carries no SCT list.
-    WithoutLog,
-}
-
 /// Where the two do not correspond.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -37,17 +28,13 @@ pub enum PairError {
         /// How many in the final.
         final_: usize,
     },
-    /// The number of SCT lists is not none in the precertificate and `want` in the final.
-    #[error(
-        "{precert} SCT lists in the precertificate and {final_} in the final, not 0 and {want}"
-    )]
+    /// The number of SCT lists is not none in the precertificate and one in the final.
+    #[error("{precert} SCT lists in the precertificate and {final_} in the final, not 0 and 1")]
     SctList {
         /// How many in the precertificate.
         precert: usize,
         /// How many in the final.
         final_: usize,
-        /// How many the final should have.
-        want: usize,
     },
     /// An extension differs, or stands on one side only.
     #[error("extension {position} differs between precertificate and final")]
@@ -70,7 +57,7 @@ const FIELDS: [(&str, u8); 7] = [
 ];
 
 /// Proves that the two TBSCertificates correspond.
-pub fn check(precert_tbs: &[u8], final_tbs: &[u8], kind: Final) -> Result<(), PairError> {
+pub fn check(precert_tbs: &[u8], final_tbs: &[u8]) -> Result<(), PairError> {
     let mut precert = Reader::new(der::single(precert_tbs, tag::SEQUENCE)?.content);
     let mut final_ = Reader::new(der::single(final_tbs, tag::SEQUENCE)?.content);
     for (field, tag) in FIELDS {
@@ -97,15 +84,10 @@ pub fn check(precert_tbs: &[u8], final_tbs: &[u8], kind: Final) -> Result<(), Pa
             final_: final_.poisons,
         });
     }
-    let want = match kind {
-        Final::Logged => 1,
-        Final::WithoutLog => 0,
-    };
-    if (precert.sct_lists, final_.sct_lists) != (0, want) {
+    if (precert.sct_lists, final_.sct_lists) != (0, 1) {
         return Err(PairError::SctList {
             precert: precert.sct_lists,
             final_: final_.sct_lists,
-            want,
         });
     }
     match differs {

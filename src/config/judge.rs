@@ -25,6 +25,7 @@ impl Settings {
         let mut warnings = Vec::new();
         let server = judge_server(raw.server, &mut warnings)?;
         let store = judge_store(&raw.state, &mut warnings)?;
+        let retention = judge_retention(raw.state.retention)?;
         let ca = judge_ca(raw.ca)?;
         let ct = judge_ct(raw.ct, &mut warnings)?;
         let issuers = judge_issuers(raw.issuer, &mut warnings)?;
@@ -43,6 +44,7 @@ impl Settings {
             server,
             state_dir: raw.state.dir,
             store,
+            retention,
             ca,
             ct,
             fixed_key_tables: raw.crypto.fixed_key_tables,
@@ -125,6 +127,22 @@ fn judge_server(raw: raw::Server, warnings: &mut Vec<String>) -> Result<ServerSe
         public_url: raw.public_url.trim_end_matches('/').to_owned(),
         drain,
     })
+}
+
+/// Below this a record could go while its certificate, or a token that got one, is still good.
+const MIN_RETENTION: Duration = Duration::from_secs(2 * 86_400);
+
+fn judge_retention(text: Option<String>) -> Result<Option<Duration>, Error> {
+    const KEY: &str = "state.retention";
+    let Some(text) = text else { return Ok(None) };
+    match span(KEY, text.clone())? {
+        kept if kept >= MIN_RETENTION => Ok(Some(kept)),
+        _ => Err(bad(
+            KEY,
+            text,
+            "keep records for at least \"2d\": a leaf and the token it was issued for may each live a day",
+        )),
+    }
 }
 
 fn judge_store(raw: &raw::State, warnings: &mut Vec<String>) -> Result<StoreKind, Error> {

@@ -33,6 +33,7 @@ pub(super) struct State {
     pub(super) dir: PathBuf,
     pub(super) store: String,
     pub(super) insecure_memory_store: bool,
+    pub(super) retention: Option<String>,
 }
 
 #[derive(Deserialize)]

@@ -49,6 +49,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("state.dir", Kind::Text, Some("\"./state\"")),
     setting("state.store", Kind::Text, Some("\"redb\"")),
     setting("state.insecure_memory_store", Kind::Bool, Some("false")),
+    setting("state.retention", Kind::Text, None),
     setting("ca.chain", Kind::Text, Some("\"./ca/chain.pem\"")),
     setting("ca.key", Kind::Text, Some("\"./ca/issuing.key.pem\"")),
     setting("ca.passphrase_file", Kind::Text, None),

@@ -18,6 +18,8 @@ pub struct Settings {
     pub state_dir: PathBuf,
     /// Which store.
     pub store: StoreKind,
+    /// How long records are kept; none = for ever.
+    pub retention: Option<Duration>,
     /// Key, chain and profile.
     pub ca: CaSettings,
     /// Certificate transparency.

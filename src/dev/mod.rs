@@ -190,6 +190,7 @@ pub async fn start(options: Options) -> Result<Dev, Error> {
                 instance: InstanceId::FIRST,
                 permitted: AlgorithmList::all(),
                 weak_keys: WeakKeys::default(),
+                retention: None,
                 monotonic: Some(Arc::new(move || started.elapsed())),
                 probe: issuance::no_probe(),
             },

@@ -344,6 +344,7 @@ mod tests {
                 instance: InstanceId::FIRST,
                 permitted: AlgorithmList::all(),
                 weak_keys: WeakKeys::default(),
+                retention: None,
                 monotonic: None,
                 probe: issuance::no_probe(),
             },

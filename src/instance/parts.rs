@@ -254,6 +254,7 @@ pub fn blueprint(settings: Settings) -> Result<Blueprint, Error> {
             instance: InstanceId::FIRST,
             permitted: settings.ca.algorithms,
             weak_keys,
+            retention: settings.retention,
             monotonic: Some(Arc::new(move || started.elapsed())),
             probe: probe(),
         },

@@ -129,6 +129,8 @@ pub struct Parts {
     pub permitted: AlgorithmList,
     /// Which of these are refused all the same, because others know them.
     pub weak_keys: WeakKeys,
+    /// How long records are kept; none = for ever.
+    pub retention: Option<Duration>,
     /// A clock that nobody sets, to notice when the wall clock is; none = not watched.
     pub monotonic: Option<Monotonic>,
     /// Called at every point where a crash is interesting; [`no_probe`] outside tests.
@@ -241,7 +243,7 @@ struct Inner {
     parts: Parts,
     on_submitted: OnSubmitted,
     /// By the exact `iss`.
-    issuers: HashMap<String, TrustedIssuer>,
+    issuers: HashMap<String, Arc<TrustedIssuer>>,
     chain: Arc<[Vec<u8>]>,
     key_policy: KeyPolicy,
     flights: Flights,
@@ -275,7 +277,7 @@ impl Service {
     /// The same, and `on_submitted` is called for each submission to a log.
     pub fn telling(parts: Parts, on_submitted: OnSubmitted) -> Self {
         let issuers = parts.issuers.iter();
-        let issuers = issuers.map(|i| (i.policy.issuer.as_str().to_owned(), i.clone()));
+        let issuers = issuers.map(|i| (i.policy.issuer.as_str().to_owned(), Arc::new(i.clone())));
         let chain = parts.authority.chain().iter().map(|ca| ca.der().to_vec());
         Self {
             inner: Arc::new(Inner {

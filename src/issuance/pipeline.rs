@@ -28,6 +28,16 @@ const WRITE_TRIES: u32 = 3;
 /// Before the first repetition; twice as long before the second.
 const WRITE_PAUSE: Duration = Duration::from_millis(50);
 
+/// What a caller has shown to be his, on the way to its certificate.
+struct Wanted {
+    token: VerifiedToken,
+    issuer: Arc<TrustedIssuer>,
+    principal: Arc<Principal>,
+    key: Arc<PossessedKey>,
+    request_id: String,
+    now: UnixMillis,
+}
+
 impl Inner {
     /// One request, from the bytes that arrived to the certificate that leaves.
     pub(super) async fn issue(
@@ -58,76 +68,60 @@ impl Inner {
         let this = Arc::clone(self);
         let flight = (token.id(), key.spki_hash());
         let issuer_url: Arc<str> = token.issuer().as_str().into();
-        let id = request.request_id.clone();
+        let wanted = Wanted {
+            token,
+            issuer,
+            principal,
+            key,
+            request_id: request.request_id.clone(),
+            now,
+        };
         let landed = self.flights.join(flight, move || async move {
-            let parts = &this.parts;
-            if let Some(issued) = this.stored(&token, &key, now).await? {
-                return this.answer(&id, now, issued);
+            let (parts, id) = (&this.parts, &wanted.request_id);
+            if let Some(issued) = this.stored(&wanted.token, &wanted.key, now).await? {
+                return this.answer(id, now, issued);
             }
-            let mut draws = 1;
-            let tbs = loop {
-                // 5. Plan, encode, lint the exact bytes. No key of ours has been touched.
-                let tbs = this.plan(&principal, &key, now)?.precertificate()?;
-
-                // 6. The intent, and with it the token's use. A crash before: nothing happened.
-                (parts.probe)(KillPoint::BeforeIntent);
-                let unsigned = tbs.unsigned_der().to_vec();
-                let intent = intent(&token, tbs.plan(), unsigned, &id, now);
-                match this
-                    .put_intent(intent, token_use(&token, &issuer.policy))
-                    .await
-                {
-                    Ok(Begun::Recorded) => break tbs,
-                    Ok(Begun::Exhausted) => return Err(Error::replayed(&issuer.policy)),
-                    Err(StoreError::Conflict { .. }) if draws < SERIAL_DRAWS => draws += 1,
-                    Err(error) => return Err(error.into()),
-                }
-            };
-            // Durable: the intent and the token's use. A crash from here to step 10 costs this
-            // serial, which the sweep reports as presumed to exist; the caller's retry gets a new
-            // one and spends no second use, because the key is the same.
-            (parts.probe)(KillPoint::IntentStored);
-
-            // 7. Sign the precertificate between two audit lines.
-            this.signing("precert_signing", &id, now, tbs.plan(), tbs.tbs())?;
-            (parts.probe)(KillPoint::PrecertAnnounced);
-            let precert = signed(tbs, &*parts.signer).await?;
-            (parts.probe)(KillPoint::PrecertSigned);
-            this.signed(
-                "precert_signed",
-                &id,
-                now,
-                precert.plan(),
-                precert.signature(),
-            )?;
-            (parts.probe)(KillPoint::PrecertRecorded);
-
-            // 8. Log it, the same bytes to whichever log takes them. What the log said becomes
-            // durable with the commit of step 10. A crash here: a logged precertificate.
-            // 9. One final grows from it: seal, encode, lint, compare the pair, sign.
             let tbs = match &parts.ct {
                 CtMode::Required { logs, deadline } => {
-                    let entry = precert.entry();
-                    let sct = this.log_entry(logs, *deadline, entry, &id, now).await?;
+                    let tbs = this.begin(&wanted, Plan::precertificate).await?;
+
+                    // 7. Sign the precertificate between two audit lines.
+                    this.signing("precert_signing", id, now, tbs.plan(), tbs.tbs())?;
+                    (parts.probe)(KillPoint::PrecertAnnounced);
+                    let precert = signed(tbs, &*parts.signer).await?;
+                    (parts.probe)(KillPoint::PrecertSigned);
+                    let signature = precert.signature();
+                    this.signed("precert_signed", id, now, precert.plan(), signature)?;
+                    (parts.probe)(KillPoint::PrecertRecorded);
+
+                    // 8. Log it, the same bytes to whichever log takes them. What the log said
+                    // becomes durable with the commit of step 10. A crash here: a logged
+                    // precertificate.
+                    let sct = this
+                        .log_entry(logs, *deadline, precert.entry(), id, now)
+                        .await?;
                     (parts.probe)(KillPoint::SctReceived);
-                    let submission = submission(precert.plan(), entry, &sct);
+                    let submission = submission(precert.plan(), precert.entry(), &sct);
                     in_time(parts.store.put_submission(submission)).await?;
+
+                    // 9. One final grows from it: seal, encode, lint, compare the pair, sign.
                     precert.seal(vec![sct])?
                 }
-                CtMode::Off => precert.seal_without_log()?,
+                // No log takes a precertificate, so none is signed: steps 7 and 8 do not exist.
+                CtMode::Off => this.begin(&wanted, Plan::leaf_without_log).await?,
             };
             (parts.probe)(KillPoint::LeafLinted);
-            this.signing("leaf_signing", &id, now, tbs.plan(), tbs.tbs())?;
+            this.signing("leaf_signing", id, now, tbs.plan(), tbs.tbs())?;
             let leaf = signed(tbs, &*parts.signer).await?;
             (parts.probe)(KillPoint::LeafSigned);
-            this.signed("leaf_signed", &id, now, leaf.plan(), leaf.signature())?;
+            this.signed("leaf_signed", id, now, leaf.plan(), leaf.signature())?;
 
             // 10. Record it, then answer. A crash before: as above, with a final that nobody has.
             this.put_final(&leaf, now).await?;
             // Durable: everything. A crash from here on costs nothing: the same token and key get
             // this certificate.
             (parts.probe)(KillPoint::FinalStored);
-            this.answer(&id, now, this.finished(&leaf, issuer_url))
+            this.answer(id, now, this.finished(&leaf, issuer_url))
         });
         match landed.await? {
             Landed::Own(issued) => Ok(issued),
@@ -135,24 +129,44 @@ impl Inner {
         }
     }
 
-    fn plan(
+    /// Steps 5 and 6, as often as it takes to find a serial.
+    async fn begin<P>(
         &self,
-        who: &Arc<Principal>,
-        key: &Arc<PossessedKey>,
-        now: UnixMillis,
-    ) -> Result<Plan, Error> {
+        wanted: &Wanted,
+        first: impl Fn(Plan) -> Result<Tbs<P>, ca::Error>,
+    ) -> Result<Tbs<P>, Error> {
+        let (parts, policy) = (&self.parts, &wanted.issuer.policy);
+        let mut draws = 1;
+        loop {
+            // 5. Plan, encode, lint the exact bytes. No key of ours has been touched.
+            let tbs = first(self.plan(wanted)?)?;
+
+            // 6. The intent, and with it the token's use. A crash before: nothing happened.
+            (parts.probe)(KillPoint::BeforeIntent);
+            let intent = intent(wanted, tbs.plan(), tbs.unsigned_der().to_vec());
+            let token_use = token_use(&wanted.token, policy);
+            match self.put_intent(intent, token_use).await {
+                Ok(Begun::Recorded) => {
+                    // Durable: the intent and the token's use. A crash from here to step 10 costs
+                    // this serial, which the sweep reports as presumed to exist; the caller's retry
+                    // gets a new one and spends no second use, because the key is the same.
+                    (parts.probe)(KillPoint::IntentStored);
+                    return Ok(tbs);
+                }
+                Ok(Begun::Exhausted) => return Err(Error::replayed(policy)),
+                Err(StoreError::Conflict { .. }) if draws < SERIAL_DRAWS => draws += 1,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn plan(&self, wanted: &Wanted) -> Result<Plan, Error> {
         let parts = &self.parts;
         let serial = Serial::draw(parts.instance, &*parts.entropy);
         let (authority, profile) = (Arc::clone(&parts.authority), Arc::clone(&parts.profile));
-        let (who, key) = (Arc::clone(who), Arc::clone(key));
-        Ok(Plan::new(
-            authority,
-            profile,
-            serial,
-            who,
-            key,
-            now.seconds(),
-        )?)
+        let (who, key) = (Arc::clone(&wanted.principal), Arc::clone(&wanted.key));
+        let now = wanted.now.seconds();
+        Ok(Plan::new(authority, profile, serial, who, key, now)?)
     }
 
     fn finished(&self, leaf: &Signed<Leaf>, issuer: Arc<str>) -> Issued {
@@ -174,7 +188,7 @@ impl Inner {
         Ok(issued)
     }
 
-    fn issuer(&self, claimed: &str) -> Result<&TrustedIssuer, Error> {
+    fn issuer(&self, claimed: &str) -> Result<&Arc<TrustedIssuer>, Error> {
         let issuer = self.issuers.get(claimed);
         issuer.ok_or_else(|| token::Error::unknown_issuer(claimed).into())
     }
@@ -355,30 +369,24 @@ fn submission(plan: &Plan, entry: &PreEntry, sct: &VerifiedSct) -> Submission {
 
 /// What is written down before anything is signed: by any of it the certificate can be found and
 /// revoked later.
-fn intent(
-    token: &VerifiedToken,
-    plan: &Plan,
-    unsigned_precert: Vec<u8>,
-    request_id: &str,
-    now: UnixMillis,
-) -> Intent {
-    let principal = plan.principal();
+fn intent(wanted: &Wanted, plan: &Plan, unsigned: Vec<u8>) -> Intent {
+    let (token, principal) = (&wanted.token, plan.principal());
     let extensions = principal.extensions().iter();
     Intent {
         serial: plan.serial(),
-        unsigned_precert,
+        unsigned,
         token_hash: *token.hash(),
         token_id: token.id(),
         spki_hash: plan.key().spki_hash(),
         issuing_ca: plan.authority().id(),
         profile: plan.profile().hash(),
-        request_id: request_id.to_owned(),
+        request_id: wanted.request_id.clone(),
         kid: token.kid().map(str::to_owned),
         issuer: token.issuer().as_str().to_owned(),
         subject: token.subject().to_owned(),
         san: super::trail::san(principal),
         extensions: extensions.map(|e| (e.arc, e.value.clone())).collect(),
-        at: now.seconds(),
+        at: wanted.now.seconds(),
         not_after: plan.not_after(),
     }
 }

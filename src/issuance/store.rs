@@ -14,8 +14,9 @@ use crate::token::TokenId;
 pub struct Intent {
     /// The serial, never used before.
     pub serial: Serial,
-    /// The linted precertificate TBS in its zero-signature wrapping.
-    pub unsigned_precert: Vec<u8>,
+    /// What is to be signed first, linted, in its zero-signature wrapping: the precertificate, or
+    /// the leaf where certificates are not logged.
+    pub unsigned: Vec<u8>,
     /// SHA-256 of the whole token as it arrived.
     pub token_hash: [u8; 32],
     /// What uses are counted under.
@@ -182,6 +183,9 @@ pub trait IssuanceStore: Send + Sync {
     async fn abandon(&self, serials: &[Serial], at: UnixSeconds) -> Result<(), StoreError>;
     /// Forgets token uses and retry entries that expired before `now`; how many.
     async fn expire(&self, now: UnixSeconds) -> Result<usize, StoreError>;
+    /// Deletes records whose `at` lies before `before`, oldest first, at most `limit`; how many.
+    /// Those that [`orphans`](Self::orphans) still lists stay.
+    async fn forget(&self, before: UnixSeconds, limit: usize) -> Result<usize, StoreError>;
     /// A round trip that proves a durable commit is possible now.
     async fn health(&self) -> Result<(), StoreError>;
 }

@@ -2,12 +2,13 @@
 
 use super::{Error, Inner};
 use crate::audit::Value;
-use crate::time::UnixMillis;
+use crate::issuance::store::Selector;
+use crate::time::{UnixMillis, UnixSeconds};
 
 /// Age at which an intent without a final is given up. Far beyond the longest request.
 pub const ORPHAN_AFTER_S: i64 = 300;
 
-/// How many are given up in one commit.
+/// How many are given up, or deleted, in one commit.
 const BATCH: usize = 256;
 
 /// What a sweep did.
@@ -17,6 +18,8 @@ pub struct Swept {
     pub abandoned: usize,
     /// Token uses and retry entries forgotten.
     pub expired: usize,
+    /// Records older than the retention period, deleted.
+    pub forgotten: usize,
 }
 
 impl Inner {
@@ -51,6 +54,31 @@ impl Inner {
             swept.abandoned += orphans.len();
         }
         swept.expired = store.expire(second).await?;
+        if let Some(kept) = self.parts.retention {
+            let kept = i64::try_from(kept.as_secs()).unwrap_or(i64::MAX);
+            let before = UnixSeconds(second.0.saturating_sub(kept));
+            swept.forgotten = self.forget(before, now).await?;
+        }
         Ok(swept)
+    }
+
+    /// A line first: what was deleted cannot be told afterwards.
+    async fn forget(&self, before: UnixSeconds, now: UnixMillis) -> Result<usize, Error> {
+        let (store, all) = (&self.parts.store, Selector::default());
+        let oldest = store.find_issued(&all, UnixSeconds(0), before, 1).await?;
+        if oldest.is_empty() {
+            return Ok(0);
+        }
+        let before_text = before.to_string();
+        let fields = [("before", Value::Text(&before_text))];
+        self.write("records_forgotten", "", now, &fields)?;
+        let mut forgotten = 0;
+        loop {
+            let gone = store.forget(before, BATCH).await?;
+            forgotten += gone;
+            if gone < BATCH {
+                return Ok(forgotten);
+            }
+        }
     }
 }

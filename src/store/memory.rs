@@ -171,6 +171,22 @@ impl IssuanceStore for MemoryStore {
         Ok(())
     }
 
+    async fn forget(&self, before: UnixSeconds, limit: usize) -> Result<usize, StoreError> {
+        let mut state = self.state();
+        let state = &mut *state;
+        let due = state.by_time.iter().take_while(|(at, _)| *at < before);
+        let due = due.filter(|entry| !state.open.contains(entry));
+        let due: Vec<_> = due.take(limit).copied().collect();
+        for entry in &due {
+            state.by_time.remove(entry);
+            state.records.remove(&entry.1);
+        }
+        state
+            .retry
+            .retain(|_, serial| state.records.contains_key(serial));
+        Ok(due.len())
+    }
+
     async fn expire(&self, now: UnixSeconds) -> Result<usize, StoreError> {
         let mut state = self.state();
         let state = &mut *state;

@@ -11,7 +11,7 @@ use crate::token::TokenId;
 const VERSION: u8 = 1;
 
 pub(super) fn encode_intent(intent: &Intent) -> Vec<u8> {
-    let mut out = Writer::new(VERSION, 320 + intent.unsigned_precert.len());
+    let mut out = Writer::new(VERSION, 320 + intent.unsigned.len());
     out.fixed(intent.serial.octets());
     out.fixed(&intent.token_hash);
     out.fixed(intent.token_id.octets());
@@ -20,7 +20,7 @@ pub(super) fn encode_intent(intent: &Intent) -> Vec<u8> {
     out.fixed(&intent.profile.0);
     out.seconds(intent.at);
     out.seconds(intent.not_after);
-    out.bytes(&intent.unsigned_precert);
+    out.bytes(&intent.unsigned);
     out.text(&intent.request_id);
     match &intent.kid {
         None => out.0.push(0),
@@ -51,7 +51,7 @@ pub(super) fn decode_intent(bytes: &[u8]) -> Result<Intent, StoreError> {
             profile: ProfileHash(from.fixed()?),
             at: from.seconds()?,
             not_after: from.seconds()?,
-            unsigned_precert: from.bytes()?.to_vec(),
+            unsigned: from.bytes()?.to_vec(),
             request_id: from.text()?,
             kid: match from.fixed()? {
                 [0] => None,
@@ -202,7 +202,7 @@ mod tests {
     fn intent() -> Intent {
         Intent {
             serial: serial(),
-            unsigned_precert: vec![0x30, 0x82, 1, 2],
+            unsigned: vec![0x30, 0x82, 1, 2],
             token_hash: [1; 32],
             token_id: TokenId::from_octets([2; 32]),
             spki_hash: [3; 32],

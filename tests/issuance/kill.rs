@@ -222,6 +222,7 @@ impl Process {
             instance: InstanceId::FIRST,
             permitted: AlgorithmList::all(),
             weak_keys: WeakKeys::default(),
+            retention: None,
             monotonic: None,
             probe: kill_at_spec
                 .map_or_else(no_probe, |spec| kill_at(spec, std::process::abort).unwrap()),

@@ -31,7 +31,7 @@ pub(crate) fn token(n: u64) -> TokenId {
 pub(crate) fn intent(n: u64, token_n: u64, key_n: u64) -> Intent {
     Intent {
         serial: serial(n),
-        unsigned_precert: vec![0x30; 700],
+        unsigned: vec![0x30; 700],
         token_hash: hash(token_n + 1_000_000),
         token_id: token(token_n),
         spki_hash: hash(key_n),

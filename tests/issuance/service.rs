@@ -392,6 +392,29 @@ async fn no_clock_makes_a_certificate_outside_its_profile() {
 }
 
 #[tokio::test]
+async fn records_are_kept_for_ever_unless_a_retention_period_is_set() {
+    let mut world = World::new();
+    let day = |days: i64| NOW.plus(days * 86_400).into();
+    world.one().await.unwrap();
+    let swept = world.service().sweep(day(10_000)).await.unwrap();
+    assert_eq!((swept.forgotten, world.records().await.len()), (0, 1));
+
+    world.parts.retention = Some(Duration::from_secs(2 * 86_400));
+    let service = world.service();
+    assert_eq!(service.sweep(day(2)).await.unwrap().forgotten, 0);
+    assert!(!world.audit.kinds().contains(&"records_forgotten"));
+    assert_eq!(service.sweep(day(3)).await.unwrap().forgotten, 1);
+    assert_eq!(world.records().await, []);
+    let lines = world.audit.lines();
+    let told = lines.last().unwrap();
+    let before = ("before", NOW.plus(86_400).to_string());
+    assert_eq!(
+        (told.kind, &told.fields[..]),
+        ("records_forgotten", &[before][..])
+    );
+}
+
+#[tokio::test]
 async fn the_sweep_gives_up_what_never_ended_once() {
     let world = World::new();
     world.log.set(Mood::Down);

@@ -96,6 +96,7 @@ adapters!(redb: super::Redb, memory: super::Memory => {
     intents_without_a_final_are_orphans_oldest_first,
     an_abandoned_intent_takes_no_final,
     a_finished_record_cannot_be_abandoned,
+    old_records_are_forgotten_oldest_first_and_open_ones_kept,
     every_field_of_the_selector_selects,
     a_window_begins_inclusive_and_ends_exclusive,
     a_thousand_writers_get_a_thousand_records,
@@ -326,6 +327,42 @@ async fn a_finished_record_cannot_be_abandoned(harness: &mut impl Harness) {
     store.put_final(leaf(1)).await.unwrap();
     store.abandon(&[serial(1)], NOW).await.unwrap();
     assert_eq!(record(&store, 1).await.unwrap().abandoned, None);
+}
+
+async fn old_records_are_forgotten_oldest_first_and_open_ones_kept(harness: &mut impl Harness) {
+    let store = harness.store();
+    // 0, 2, 3 finished, 1 open, 4 given up; each a second after the one before.
+    for n in 0..5 {
+        let late = Intent {
+            at: NOW.plus(n as i64),
+            ..intent(n, n, n)
+        };
+        store.put_intent(late, uses(1)).await.unwrap();
+        store.put_submission(submission(n)).await.unwrap();
+    }
+    for n in [0, 2, 3] {
+        store.put_final(leaf(n)).await.unwrap();
+    }
+    store.abandon(&[serial(4)], NOW.plus(9)).await.unwrap();
+    let left = async |before, limit| {
+        let gone = store.forget(NOW.plus(before), limit).await.unwrap();
+        let mut left = Vec::new();
+        for n in 0..5 {
+            if record(&store, n).await.is_some() {
+                left.push(n);
+            }
+        }
+        (gone, left)
+    };
+    assert_eq!(left(0, 9).await, (0, vec![0, 1, 2, 3, 4]));
+    assert_eq!(left(4, 1).await, (1, vec![1, 2, 3, 4]));
+    assert_eq!(left(4, 9).await, (2, vec![1, 4]));
+    assert_eq!(left(5, 9).await, (1, vec![1]));
+    // What is open can still be finished; what is gone left nothing that finds it.
+    store.put_final(leaf(1)).await.unwrap();
+    let (token, key) = (intent(0, 0, 0).token_id, intent(0, 0, 0).spki_hash);
+    assert_eq!(store.find_retry(&token, &key, NOW).await.unwrap(), None);
+    assert_eq!(left(5, 9).await, (1, vec![]));
 }
 
 async fn every_field_of_the_selector_selects(harness: &mut impl Harness) {

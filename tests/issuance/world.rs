@@ -71,6 +71,7 @@ impl World {
             instance: InstanceId::FIRST,
             permitted: AlgorithmList::all(),
             weak_keys: WeakKeys::default(),
+            retention: None,
             monotonic: None,
             probe: no_probe(),
         };
@@ -376,6 +377,10 @@ impl IssuanceStore for FaultyStore {
     }
     async fn expire(&self, now: UnixSeconds) -> Result<usize, StoreError> {
         self.inner.expire(now).await
+    }
+
+    async fn forget(&self, before: UnixSeconds, limit: usize) -> Result<usize, StoreError> {
+        self.inner.forget(before, limit).await
     }
     async fn health(&self) -> Result<(), StoreError> {
         self.inner.health().await

@@ -243,6 +243,10 @@ impl IssuanceStore for Faulty<dyn IssuanceStore> {
         self.inner.expire(now).await
     }
 
+    async fn forget(&self, before: UnixSeconds, limit: usize) -> Result<usize, StoreError> {
+        self.inner.forget(before, limit).await
+    }
+
     async fn health(&self) -> Result<(), StoreError> {
         self.inner.health().await
     }

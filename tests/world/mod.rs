@@ -125,6 +125,7 @@ impl World {
             instance: InstanceId::FIRST,
             permitted: AlgorithmList::all(),
             weak_keys: WeakKeys::default(),
+            retention: None,
             monotonic: None,
             probe: no_probe(),
         };

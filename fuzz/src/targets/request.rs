@@ -193,6 +193,7 @@ fn doors(pair: &EcdsaKeyPair) -> Router {
         instance: InstanceId::FIRST,
         permitted: AlgorithmList::all(),
         weak_keys: WeakKeys::default(),
+        retention: None,
         monotonic: None,
         probe: no_probe(),
     });

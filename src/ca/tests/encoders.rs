@@ -106,8 +106,7 @@ fn made(world: &World, plan: impl Fn() -> Plan) -> Option<[Vec<u8>; 3]> {
         Err(Error::TooLong { .. }) => return None,
         other => other.unwrap(),
     };
-    let without_log = world.sign(plan().precertificate().unwrap());
-    let without_log = without_log.seal_without_log().unwrap();
+    let without_log = plan().leaf_without_log().unwrap();
     let precert = tbs.tbs().to_vec();
     let sealed = world.seal(world.sign(tbs));
     Some([precert, sealed.der().to_vec(), without_log.tbs().to_vec()])

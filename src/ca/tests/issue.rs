@@ -285,7 +285,7 @@ fn whatever_sct_is_believed_fits_the_final() {
 #[test]
 fn without_a_log_the_final_has_neither_poison_nor_list() {
     let world = p256_world();
-    let leaf = world.sign(world.precertificate().seal_without_log().unwrap());
+    let leaf = world.sign(world.plan().leaf_without_log().unwrap());
     let leaf = read(leaf.der());
     assert_eq!(leaf.extension(oid::POISON), None);
     assert_eq!(leaf.extension(oid::SCT_LIST), None);

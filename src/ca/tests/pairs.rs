@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::world::{World, extension};
 use crate::ca::encode::Last;
-use crate::ca::pair::{Final, PairError, check};
+use crate::ca::pair::{PairError, check};
 use crate::der::{self, Backwards, Reader, tag};
 use crate::x509::{Certificate, SignatureAlgorithm, oid};
 
@@ -46,7 +46,7 @@ pub(super) fn put_together(fields: &[Vec<u8>], extensions: &[Vec<u8>]) -> Vec<u8
 #[test]
 fn a_sealed_final_corresponds_to_its_precertificate() {
     let (precert, final_) = pair();
-    assert_eq!(check(&precert, &final_, Final::Logged), Ok(()));
+    assert_eq!(check(&precert, &final_), Ok(()));
     let (fields, extensions) = take_apart(&final_);
     assert_eq!(put_together(&fields, &extensions), final_);
 }
@@ -70,11 +70,7 @@ fn a_change_in_any_field_is_named() {
             2 => changed[at] = der::sequence(&[&[5, 0]]), // the empty subject
             n => changed[at][n - 1] ^= 1,
         }
-        let got = check(
-            &precert,
-            &put_together(&changed, &extensions),
-            Final::Logged,
-        );
+        let got = check(&precert, &put_together(&changed, &extensions));
         assert_eq!(got, Err(PairError::Field { field }));
     }
 }
@@ -86,9 +82,7 @@ fn a_change_in_any_extension_is_found_at_its_place() {
     let last = extensions.len() - 1; // the SCT list
     for position in 0..last {
         let bad = Err(PairError::Extension { position });
-        let same = |extensions: &[Vec<u8>]| {
-            check(&precert, &put_together(&fields, extensions), Final::Logged)
-        };
+        let same = |extensions: &[Vec<u8>]| check(&precert, &put_together(&fields, extensions));
         let mut changed = extensions.clone();
         *changed[position].last_mut().unwrap() ^= 1;
         assert_eq!(same(&changed), bad);
@@ -113,7 +107,7 @@ fn where_poison_and_list_stand_does_not_matter() {
     let list = extensions.pop().unwrap();
     extensions.insert(0, list);
     let moved = put_together(&fields, &extensions);
-    assert_eq!(check(&precert, &moved, Final::Logged), Ok(()));
+    assert_eq!(check(&precert, &moved), Ok(()));
 }
 
 #[test]
@@ -132,29 +126,19 @@ fn there_is_exactly_one_poison_and_one_list() {
         put_together(&fields, &extensions)
     };
     let poison = |precert, final_| Err(PairError::Poison { precert, final_ });
-    let lists = |precert, final_, want| {
-        Err(PairError::SctList {
-            precert,
-            final_,
-            want,
-        })
-    };
-    let logged = |precert: &[u8], final_: &[u8]| check(precert, final_, Final::Logged);
-    assert_eq!(logged(&none(&precert), &final_), poison(0, 0));
-    assert_eq!(logged(&more(&precert, Last::Poison), &final_), poison(2, 0));
-    assert_eq!(logged(&precert, &more(&final_, Last::Poison)), poison(1, 1));
+    let lists = |precert, final_| Err(PairError::SctList { precert, final_ });
+    assert_eq!(check(&none(&precert), &final_), poison(0, 0));
+    assert_eq!(check(&more(&precert, Last::Poison), &final_), poison(2, 0));
+    assert_eq!(check(&precert, &more(&final_, Last::Poison)), poison(1, 1));
     assert_eq!(
-        logged(&more(&precert, Last::SctList(&[0, 0])), &final_),
-        lists(1, 1, 1)
+        check(&more(&precert, Last::SctList(&[0, 0])), &final_),
+        lists(1, 1)
     );
-    assert_eq!(logged(&precert, &none(&final_)), lists(0, 0, 1));
+    assert_eq!(check(&precert, &none(&final_)), lists(0, 0));
     assert_eq!(
-        logged(&precert, &more(&final_, Last::SctList(&[0, 0]))),
-        lists(0, 2, 1)
+        check(&precert, &more(&final_, Last::SctList(&[0, 0]))),
+        lists(0, 2)
     );
-    let without = |final_: &[u8]| check(&precert, final_, Final::WithoutLog);
-    assert_eq!(without(&final_), lists(0, 1, 0));
-    assert_eq!(without(&none(&final_)), Ok(()));
 }
 
 #[test]
@@ -167,15 +151,12 @@ fn unique_identifiers_and_trailing_bytes_do_not_read() {
         got: 0x81,
     };
     assert_eq!(
-        check(&precert, &put_together(&fields, &extensions), Final::Logged),
+        check(&precert, &put_together(&fields, &extensions)),
         Err(PairError::Malformed(error))
     );
     let trailing = [&final_[..], &[0]].concat();
     let error = der::Error::Trailing { octets: 1 };
-    assert_eq!(
-        check(&precert, &trailing, Final::Logged),
-        Err(PairError::Malformed(error))
-    );
+    assert_eq!(check(&precert, &trailing), Err(PairError::Malformed(error)));
 }
 
 proptest! {
@@ -206,13 +187,13 @@ proptest! {
         let tbs = |der: &[u8]| Certificate::from_der(der.to_vec()).unwrap().tbs().to_vec();
         let precert_tbs = tbs(precert.der());
         let final_tbs = tbs(world.seal(precert).der());
-        prop_assert_eq!(check(&precert_tbs, &final_tbs, Final::Logged), Ok(()));
+        prop_assert_eq!(check(&precert_tbs, &final_tbs), Ok(()));
 
         let (fields, extensions) = take_apart(&final_tbs);
         let shared = put_together(&fields, &extensions).len() - extensions.last().unwrap().len();
         let mut flipped = final_tbs;
         let bit = bit.index(shared * 8);
         flipped[bit / 8] ^= 1 << (bit % 8);
-        prop_assert!(check(&precert_tbs, &flipped, Final::Logged).is_err());
+        prop_assert!(check(&precert_tbs, &flipped).is_err());
     }
 }

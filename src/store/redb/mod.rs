@@ -508,7 +508,15 @@ impl IssuanceStore for RedbStore {
     async fn expire(&self, now: UnixSeconds) -> Result<usize, StoreError> {
         match self.write(Op::Expire { now: now.0 }).await? {
             Done::Expired(gone) => Ok(gone),
-            Done::Written | Done::Finished(_) | Done::Exhausted => Ok(0),
+            Done::Written | Done::Finished(_) | Done::Exhausted | Done::Forgotten(_) => Ok(0),
+        }
+    }
+
+    async fn forget(&self, before: UnixSeconds, limit: usize) -> Result<usize, StoreError> {
+        let (before, limit) = (before.0, u32::try_from(limit).unwrap_or(u32::MAX));
+        match self.write(Op::Forget { before, limit }).await? {
+            Done::Forgotten(gone) => Ok(gone),
+            Done::Written | Done::Finished(_) | Done::Exhausted | Done::Expired(_) => Ok(0),
         }
     }
 

@@ -13,6 +13,7 @@ const FINAL: u8 = 3;
 const ABANDON: u8 = 4;
 const EXPIRE: u8 = 5;
 const PROBE: u8 = 6;
+const FORGET: u8 = 7;
 
 /// What was written to the audit log since the batch before.
 #[derive(Debug, Default)]
@@ -85,6 +86,10 @@ pub(super) enum Op {
     Expire {
         now: i64,
     },
+    Forget {
+        before: i64,
+        limit: u32,
+    },
     /// Writes something that says nothing, to prove that writing works.
     Probe,
 }
@@ -100,6 +105,7 @@ pub(super) enum Done {
     Finished(TokenAndKey),
     Exhausted,
     Expired(usize),
+    Forgotten(usize),
 }
 
 impl Op {
@@ -168,6 +174,11 @@ impl Op {
                 out.fixed(&[EXPIRE]);
                 out.fixed(&now.to_be_bytes());
             }
+            Self::Forget { before, limit } => {
+                out.fixed(&[FORGET]);
+                out.fixed(&before.to_be_bytes());
+                out.fixed(&limit.to_be_bytes());
+            }
             Self::Probe => out.fixed(&[PROBE]),
         }
     }
@@ -202,6 +213,10 @@ impl Op {
             [EXPIRE] => Some(Self::Expire {
                 now: from.seconds()?.0,
             }),
+            [FORGET] => Some(Self::Forget {
+                before: from.seconds()?.0,
+                limit: from.fixed().map(u32::from_be_bytes)?,
+            }),
             [PROBE] => Some(Self::Probe),
             [_] => None,
         }
@@ -213,7 +228,7 @@ impl Op {
             Self::Intent { encoded, .. } => encoded.len() + 160,
             Self::Submission { encoded, .. } | Self::Final { encoded, .. } => encoded.len() + 32,
             Self::Abandon { serials, .. } => 24 * serials.len() + 16,
-            Self::Expire { .. } | Self::Probe => 16,
+            Self::Expire { .. } | Self::Forget { .. } | Self::Probe => 16,
         }
     }
 
@@ -227,7 +242,9 @@ impl From<Done> for Begun {
     fn from(done: Done) -> Self {
         match done {
             Done::Exhausted => Self::Exhausted,
-            Done::Written | Done::Finished(_) | Done::Expired(_) => Self::Recorded,
+            Done::Written | Done::Finished(_) | Done::Expired(_) | Done::Forgotten(_) => {
+                Self::Recorded
+            }
         }
     }
 }
@@ -264,6 +281,10 @@ mod tests {
                 at: 7,
             },
             Op::Expire { now: 8 },
+            Op::Forget {
+                before: 9,
+                limit: 10,
+            },
             Op::Probe,
         ]
     }
@@ -308,6 +329,6 @@ mod tests {
             decode_batch(&bytes)
         };
         assert!(changed(0, VERSION + 1).is_none());
-        assert!(changed(bytes.len() - 1, PROBE + 1).is_none());
+        assert!(changed(bytes.len() - 1, FORGET + 1).is_none());
     }
 }

@@ -131,6 +131,7 @@ impl<'t> Tables<'t> {
                 Ok(Ok(Done::Written))
             }
             Op::Expire { now } => self.expire(*now).map(|gone| Ok(Done::Expired(gone))),
+            Op::Forget { before, limit } => self.forget(*before, *limit).map(Ok),
             Op::Probe => {
                 self.meta.insert("probe", &[0u8][..])?;
                 Ok(Ok(Done::Written))
@@ -222,6 +223,38 @@ impl<'t> Tables<'t> {
         self.expiries
             .insert((not_after, token_and_key.as_slice()), ())?;
         Ok(Ok(Done::Finished(token_and_key)))
+    }
+
+    fn forget(&mut self, before: i64, limit: u32) -> Result<Done, Error> {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let mut due: Vec<(i64, [u8; 19])> = Vec::new();
+        for row in self.intents.range(..(before, &[0; 19]))? {
+            if due.len() >= limit {
+                break;
+            }
+            let (key, _) = row?;
+            let (at, serial) = key.value();
+            let fresh = Serial::from_octets(serial).and_then(|serial| self.fresh.get(&serial));
+            let open = match fresh {
+                Some(fresh) => fresh.open.is_some(),
+                None => self.open.get((at, serial))?.is_some(),
+            };
+            if !open {
+                due.push((at, *serial));
+            }
+        }
+        for (at, serial) in &due {
+            let key = (*at, serial);
+            self.intents.remove(key)?;
+            self.submissions.remove(key)?;
+            self.finals.remove(key)?;
+            self.abandoned.remove(key)?;
+            self.serials.remove(serial)?;
+            if let Some(serial) = Serial::from_octets(serial) {
+                self.fresh.remove(&serial);
+            }
+        }
+        Ok(Done::Forgotten(due.len()))
     }
 
     fn expire(&mut self, now: i64) -> Result<usize, Error> {
