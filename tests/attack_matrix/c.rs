@@ -30,6 +30,13 @@ use crate::site::Site;
 
 /// What a caller may be told to wait, whatever a log says.
 const RETRY_AFTER_MAX_S: u64 = 300;
+/// What the caller is told of the times that logs ask for.
+const WAITS_S: &[(&str, u64)] = &[
+    ("503 for a day", RETRY_AFTER_MAX_S),
+    ("503 until the year 9000", RETRY_AFTER_MAX_S),
+    ("429 for half a minute", 30),
+    ("429 for more seconds than there are", RETRY_AFTER_MAX_S),
+];
 /// For all logs together, in milliseconds; and how far an answer may come after it.
 const DEADLINE_MS: u128 = 3_000;
 const SLACK_MS: u128 = 3_000;
@@ -202,6 +209,9 @@ impl<'a> House<'a> {
                     _ => status == 503 && wait.is_some_and(|s| s <= RETRY_AFTER_MAX_S),
                 };
                 check(right, "another status or wait");
+                if let Some((_, asked)) = WAITS_S.iter().find(|(what, _)| *what == lie.what) {
+                    check(wait == Some(*asked), "another wait than the log's");
+                }
                 let written = self.page.of(outcome) - lines;
                 check(written == 1, "no event with the lie's word, or several");
             }

@@ -267,6 +267,7 @@ pub(crate) const LIES: &[Lie] = &[
 
     lie("C8", "503 for a day", "status", |_, _| status(503, "Retry-After: 86400\r\n")),
     lie("C8", "503 until the year 9999", "status", |_, _| status(503, "Retry-After: Fri, 31 Dec 9999 23:59:59 GMT\r\n")),
+    lie("C8", "503 until the year 9000", "status", |_, _| status(503, "Retry-After: Wed, 01 Jan 9000 00:00:00 GMT\r\n")),
     lie("C8", "429 for half a minute", "throttled", |_, _| status(429, "Retry-After: 30\r\n")),
     lie("C8", "429 for more seconds than there are", "throttled", |_, _| status(429, "Retry-After: 99999999999999999999999\r\n")),
     lie("C8", "429 until yesterday", "throttled", |_, _| status(429, "Retry-After: Sun, 06 Nov 1994 08:49:37 GMT\r\n")),

@@ -40,17 +40,22 @@ fn same_header(whole: &[u8], content: usize) -> bool {
     }
 }
 
+/// We cut a certificate up and leave what is inside its names, key and algorithms alone; where
+/// x509-parser can make sense of all that, it cuts at the same places.
 fn certificate(input: &[u8]) {
     let Ok(ours) = Certificate::from_der(input.to_vec()) else {
         return;
     };
-    let (rest, theirs) = X509Certificate::from_der(input).expect("x509-parser reads it");
+    let Ok((rest, theirs)) = X509Certificate::from_der(input) else {
+        return;
+    };
     assert!(rest.is_empty(), "x509-parser leaves something");
     let tbs = &theirs.tbs_certificate;
     assert_eq!(ours.tbs(), tbs.as_ref());
     assert_eq!(ours.spki(), tbs.subject_pki.raw);
-    assert_eq!(ours.issuer(), tbs.issuer.as_raw());
-    assert_eq!(ours.subject(), tbs.subject.as_raw());
+    // It stops without a word at the first part of a name that it cannot read.
+    assert!(ours.issuer().starts_with(tbs.issuer.as_raw()));
+    assert!(ours.subject().starts_with(tbs.subject.as_raw()));
     assert_eq!(ours.signature(), &*theirs.signature_value.data);
     assert_eq!(ours.not_before().0, tbs.validity.not_before.timestamp());
     assert_eq!(ours.not_after().0, tbs.validity.not_after.timestamp());
