@@ -12,7 +12,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 use crate::fault::{Fault, Reason};
-use crate::issuance::Issued;
+use crate::issuance::{Issued, Submitted};
 
 /// How events are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -80,6 +80,26 @@ pub fn issued(request_id: &str, issued: &Issued) {
         repeated = issued.repeated,
         "issued"
     );
+}
+
+/// A log answered a submission. One that took the entry is told only at `debug`: the certificate
+/// itself is an event.
+pub fn submitted(submitted: &Submitted<'_>) {
+    let Submitted {
+        request_id,
+        log,
+        outcome,
+        error,
+    } = *submitted;
+    match error {
+        None => tracing::debug!(request_id, log, outcome, "submitted"),
+        Some(error) => {
+            let chain = std::iter::successors(Some(error), |error| error.source());
+            let chain: Vec<String> = chain.map(ToString::to_string).collect();
+            let cause = chain.join(": ");
+            tracing::warn!(request_id, log, outcome, cause, "log gave no SCT");
+        }
+    }
 }
 
 /// A request for a certificate was refused. `causes` is the chain behind it, outermost first.

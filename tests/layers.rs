@@ -56,7 +56,7 @@ const HOUSE: &[Room] = &[
     room("identity", Decisions, &["fault", "json", "token"]),
     room("possession", Decisions, &["der", "fault", "hash", "x509"]),
     room("lint", Decisions, &["hex", "time", "x509"]),
-    room("ct", Decisions, &["fixed_key", "hash", "hex", "merkle", "time"]),
+    room("ct", Decisions, &["fixed_key", "hash", "hex", "json", "merkle", "time"]),
     room("ca", Decisions, &["ct", "der", "entropy", "fault", "hash", "hex", "identity", "lint", "possession", "time", "x509"]),
     room("audit", Decisions, &["hash", "hex", "time"]),
     room("trust", Decisions, &["ct", "time"]),
@@ -77,7 +77,7 @@ const HOUSE: &[Room] = &[
     room("server", Doors, &["entropy", "fault", "issuance", "json", "possession", "telemetry", "time", "x509"]),
     room("instance", Doors, &[
         "ca", "config", "ct", "ct::memory", "ct::rfc6962", "entropy", "identity", "issuance", "keys",
-        "possession", "server", "store", "system", "time", "token", "token::discovery", "trust", "x509",
+        "possession", "server", "store", "system", "telemetry", "time", "token", "token::discovery", "trust", "x509",
     ]),
     room("dev", Doors, &[
         "ca", "config", "ct", "ct::memory", "entropy", "hex", "instance", "issuance", "keys", "possession",

@@ -1,19 +1,22 @@
-//! The JSON a log answers with (RFC 6962 §4.2, §4.3), read strictly: no member twice, none
-//! missing, padded standard base64, nothing after the object. Members we do not know are skipped,
-//! for logs add their own.
+//! The JSON a log answers with (RFC 6962 §4.2, §4.3), read strictly: no member twice at any depth,
+//! none missing, padded standard base64, nothing after the object. Members we do not know are
+//! skipped, for logs add their own.
+
+use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::sct::{VERSION, bounded_extensions};
 use super::{LogId, Sct, SctError, TreeHead};
+use crate::json::{self, Object, Problem, Value};
 use crate::time::UnixMillis;
 
 /// Largest answer read from a log.
 pub const ANSWER_LEN_MAX: usize = 64 * 1024;
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 struct AddChain {
     sct_version: u8,
     id: String,
@@ -22,38 +25,29 @@ struct AddChain {
     signature: String,
 }
 
-#[derive(Deserialize)]
-struct GetSth {
-    tree_size: u64,
-    timestamp: u64,
-    sha256_root_hash: String,
-    tree_head_signature: String,
-}
-
 /// Reads the answer to add-chain or add-pre-chain.
 pub fn answer(body: &[u8]) -> Result<Sct, SctError> {
-    let raw: AddChain = object(body)?;
-    if raw.sct_version != VERSION {
-        return Err(SctError::Version {
-            got: raw.sct_version,
-        });
+    let answer = object(body)?;
+    let version = number(&answer, "sct_version")?;
+    if version != VERSION {
+        return Err(SctError::Version { got: version });
     }
     Ok(Sct {
-        log_id: LogId(hash("id", &raw.id)?),
-        timestamp: UnixMillis(raw.timestamp),
-        extensions: bounded_extensions(octets("extensions", &raw.extensions)?)?,
-        signature: octets("signature", &raw.signature)?,
+        log_id: LogId(hash(&answer, "id")?),
+        timestamp: UnixMillis(number(&answer, "timestamp")?),
+        extensions: bounded_extensions(octets(&answer, "extensions")?)?,
+        signature: octets(&answer, "signature")?,
     })
 }
 
 /// Reads the answer to get-sth.
 pub fn head_answer(body: &[u8]) -> Result<TreeHead, SctError> {
-    let raw: GetSth = object(body)?;
+    let answer = object(body)?;
     Ok(TreeHead {
-        size: raw.tree_size,
-        timestamp: UnixMillis(raw.timestamp),
-        root: hash("sha256_root_hash", &raw.sha256_root_hash)?,
-        signature: octets("tree_head_signature", &raw.tree_head_signature)?,
+        size: number(&answer, "tree_size")?,
+        timestamp: UnixMillis(number(&answer, "timestamp")?),
+        root: hash(&answer, "sha256_root_hash")?,
+        signature: octets(&answer, "tree_head_signature")?,
     })
 }
 
@@ -72,41 +66,48 @@ impl Sct {
     }
 }
 
-fn object<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, SctError> {
+fn object(body: &[u8]) -> Result<Object, SctError> {
     if body.len() > ANSWER_LEN_MAX {
         return Err(SctError::AnswerTooLarge {
             max: ANSWER_LEN_MAX,
         });
     }
-    not_a_list(body)?;
-    serde_json::from_slice(body).map_err(|e| SctError::Json {
-        line: e.line(),
-        column: e.column(),
-    })
+    let octets = body.len();
+    match json::parse(body) {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(_) => Err(SctError::NotAnObject),
+        Err(error) if error.what == Problem::Syntax && error.at == octets => {
+            Err(SctError::CutShort { octets })
+        }
+        Err(error) => Err(SctError::NotJson(error)),
+    }
 }
 
-/// serde would also fill a struct from a list, member by member.
-fn not_a_list(body: &[u8]) -> Result<(), SctError> {
-    let is_space = |octet: &u8| b" \t\r\n".contains(octet);
-    let first = body.iter().position(|octet| !is_space(octet));
-    let Some((before, b'[')) = first.map(|at| (&body[..at], body[at])) else {
-        return Ok(()); // anything else that is no object serde refuses, with its place
+/// A number without sign, fraction or exponent.
+fn number<T: FromStr>(answer: &Object, member: &'static str) -> Result<T, SctError> {
+    let other = SctError::Member {
+        member,
+        want: "an unsigned integer that fits",
     };
-    let last_line = before.rsplit(|octet| *octet == b'\n').next();
-    Err(SctError::Json {
-        line: 1 + before.iter().filter(|octet| **octet == b'\n').count(),
-        column: 1 + last_line.map_or(0, <[u8]>::len),
-    })
+    let Some(Value::Number(number)) = answer.get(member) else {
+        return Err(other);
+    };
+    number.as_str().parse().map_err(|_| other)
 }
 
-fn octets(member: &'static str, text: &str) -> Result<Vec<u8>, SctError> {
+fn octets(answer: &Object, member: &'static str) -> Result<Vec<u8>, SctError> {
+    let text = answer.get(member).and_then(Value::as_str);
+    let text = text.ok_or(SctError::Member {
+        member,
+        want: "a string",
+    })?;
     STANDARD
         .decode(text)
         .map_err(|_| SctError::Base64 { member })
 }
 
-fn hash(member: &'static str, text: &str) -> Result<[u8; 32], SctError> {
-    let octets = octets(member, text)?;
+fn hash(answer: &Object, member: &'static str) -> Result<[u8; 32], SctError> {
+    let octets = octets(answer, member)?;
     let got = octets.len();
     octets
         .try_into()
@@ -172,32 +173,47 @@ mod tests {
 
     #[test]
     fn what_is_not_this_object_is_refused_with_its_place() {
-        let refused = |body: &str| {
-            let error = answer(body.as_bytes()).unwrap_err();
-            assert!(matches!(error, SctError::Json { .. }), "{body}: {error}");
-        };
-        refused("");
-        refused("<html>busy</html>");
-        refused("[]");
-        refused(&GOOD[..GOOD.len() - 1]);
-        refused(&format!("{GOOD} {{}}"));
+        let word = |body: &str| answer(body.as_bytes()).unwrap_err().word();
+        let refused = |body: &str| assert_eq!(word(body), "answer_malformed", "{body}");
+        for cut in ["", " ", &GOOD[..GOOD.len() - 1], &GOOD[..40]] {
+            assert_eq!(word(cut), "answer_cut_short", "{cut}");
+        }
+        for other in ["<html>busy</html>", &format!("{GOOD} {{}}"), "\u{feff}{}"] {
+            assert_eq!(word(other), "answer_not_json", "{other}");
+        }
         refused(&GOOD.replace("\"timestamp\":", "\"timestamp\":1,\"timestamp\":"));
         refused(&GOOD.replace("\"extensions\":\"\",", ""));
         refused(&GOOD.replace("1795262400250", "-1"));
         refused(&GOOD.replace("1795262400250", "1.5"));
         refused(&GOOD.replace("1795262400250", "18446744073709551616"));
-        assert_eq!(answer(b"\n{"), Err(SctError::Json { line: 2, column: 1 }));
+        assert_eq!(answer(b"\n{"), Err(SctError::CutShort { octets: 2 }));
     }
 
     #[test]
     fn a_list_of_the_right_values_is_no_object() {
         let id = STANDARD.encode([1; 32]);
         let list = format!(r#"[0,"{id}",1795262400250,"","BAMAAQk="]"#);
-        let at = |line, column| Err(SctError::Json { line, column });
-        assert_eq!(answer(list.as_bytes()), at(1, 1));
-        assert_eq!(answer(format!(" \r\n\t{list}").as_bytes()), at(2, 2));
+        for other in [&list, "null", "7"] {
+            assert_eq!(answer(other.as_bytes()), Err(SctError::NotAnObject));
+        }
         let head = format!(r#"[7,8,"{id}","BAMAAQk="]"#);
-        assert_eq!(head_answer(head.as_bytes()).err(), at(1, 1).err());
+        let refused = head_answer(head.as_bytes()).unwrap_err();
+        assert_eq!(refused, SctError::NotAnObject);
+    }
+
+    #[test]
+    fn what_two_readers_could_read_differently_is_refused_in_any_member() {
+        let extra = |value: &str| with("{", &format!("{{\"x\":{value},"));
+        assert!(extra(r#"{"a":1,"b":[[[[[[]]]]]]}"#).is_ok());
+        for value in [
+            r#"1,"x":2"#,
+            r#"{"a":1,"a":2}"#,
+            "[[[[[[[[]]]]]]]]",
+            r#"1,"timestamp":2"#,
+        ] {
+            assert_eq!(extra(value).unwrap_err().word(), "answer_malformed");
+        }
+        assert_eq!(extra(r#""\ud800""#).unwrap_err().word(), "answer_not_json");
     }
 
     #[test]

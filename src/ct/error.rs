@@ -2,6 +2,7 @@
 
 use super::LogId;
 use super::wire::Malformed;
+use crate::json::{self, Problem};
 use crate::time::UnixMillis;
 
 /// Why an SCT, a list of them, a tree head or the answer that carried one is not believed.
@@ -14,13 +15,25 @@ pub enum SctError {
         /// The limit.
         max: usize,
     },
-    /// The answer is not the JSON of RFC 6962 §4.
-    #[error("answer is not the expected JSON, at line {line} column {column}")]
-    Json {
-        /// Line, from 1.
-        line: usize,
-        /// Column, from 1.
-        column: usize,
+    /// The answer is no JSON, or none that everyone would read the same way.
+    #[error("answer is not strict JSON")]
+    NotJson(#[source] json::Error),
+    /// The answer ends inside its JSON.
+    #[error("answer is cut short after {octets} octets")]
+    CutShort {
+        /// Its length.
+        octets: usize,
+    },
+    /// The answer is JSON, but not an object.
+    #[error("answer is not a JSON object")]
+    NotAnObject,
+    /// A member that RFC 6962 §4 asks for is missing or of another type.
+    #[error("{member} is not {want}")]
+    Member {
+        /// The member's name.
+        member: &'static str,
+        /// What it has to be.
+        want: &'static str,
     },
     /// A member of the answer is not padded standard base64.
     #[error("{member} is not base64")]
@@ -119,16 +132,25 @@ impl SctError {
     pub fn word(&self) -> &'static str {
         match self {
             Self::AnswerTooLarge { .. } => "answer_too_large",
-            Self::Json { .. } | Self::Base64 { .. } | Self::HashLength { .. } => "answer_malformed",
+            Self::NotJson(error) => match error.what {
+                Problem::Syntax | Problem::Trailing | Problem::Encoding => "answer_not_json",
+                Problem::DuplicateMember(_) | Problem::TooDeep => "answer_malformed",
+            },
+            Self::CutShort { .. } => "answer_cut_short",
+            Self::NotAnObject
+            | Self::Member { .. }
+            | Self::Base64 { .. }
+            | Self::HashLength { .. } => "answer_malformed",
             Self::Version { .. } => "version",
-            Self::ExtensionsTooLong { .. }
-            | Self::Truncated
-            | Self::Trailing { .. }
-            | Self::EmptyList => "malformed",
+            Self::ExtensionsTooLong { .. } | Self::EmptyList => "malformed",
+            Self::Truncated => "truncated",
+            Self::Trailing { .. } => "trailing",
             Self::TooLong { .. } => "too_long",
             Self::WrongLog { .. } => "wrong_log",
-            Self::FromTheFuture { .. } | Self::TooOld { .. } => "timestamp",
-            Self::HashAlgorithm { .. } | Self::SignatureAlgorithm { .. } => "algorithm",
+            Self::FromTheFuture { .. } => "future",
+            Self::TooOld { .. } => "stale",
+            Self::HashAlgorithm { .. } => "hash",
+            Self::SignatureAlgorithm { .. } => "algorithm",
             Self::SignatureInvalid { .. } => "signature",
         }
     }

@@ -277,7 +277,7 @@ mod tests {
         submit(&log, b"one", NOW).await;
         let now = NOW.plus(600_001);
         let error = log.submit(&entry(b"one"), now, BUDGET).await.unwrap_err();
-        assert_eq!(error.word(), "timestamp");
+        assert_eq!(error.word(), "stale");
         assert!(matches!(
             error.failure(),
             Some(Failure::Answer(SctError::TooOld { timestamp, now: at }))

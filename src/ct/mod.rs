@@ -128,6 +128,35 @@ pub trait CertificateLog: Send + Sync {
     async fn probe(&self, budget: Duration) -> Result<(), SubmitError>;
 }
 
+/// Every word a submission can end with: `accepted`, and those of [`SubmitError::word`].
+pub const OUTCOMES: &[&str] = &[
+    "accepted",
+    "rejected",
+    "timeout",
+    "unreachable",
+    "broken",
+    "redirect",
+    "throttled",
+    "status",
+    "answer_too_large",
+    "answer_not_json",
+    "answer_cut_short",
+    "answer_malformed",
+    "version",
+    "malformed",
+    "wrong_log",
+    "too_long",
+    "future",
+    "stale",
+    "truncated",
+    "trailing",
+    "hash",
+    "algorithm",
+    "signature",
+    "signing",
+    "other",
+];
+
 /// Why there is no SCT, by class, never by text.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -193,6 +222,73 @@ mod tests {
         assert_eq!(one.dedupe_key(), entry(b"tbs", b"spki").dedupe_key());
         assert_ne!(one.dedupe_key(), entry(b"tbs2", b"spki").dedupe_key());
         assert_ne!(one.dedupe_key(), entry(b"tbs", b"spki2").dedupe_key());
+    }
+
+    /// One of each, but for the two whose source is the network's.
+    fn failures() -> Vec<Failure> {
+        let (log, got) = (LogId([0; 32]), 1);
+        let (timestamp, now) = (UnixMillis(1), UnixMillis(2));
+        let believed = [
+            SctError::AnswerTooLarge { max: 1 },
+            SctError::NotJson(crate::json::parse(b"<").unwrap_err()),
+            SctError::CutShort { octets: 1 },
+            SctError::NotAnObject,
+            SctError::Member {
+                member: "id",
+                want: "a string",
+            },
+            SctError::Base64 { member: "id" },
+            SctError::HashLength { member: "id", got },
+            SctError::Version { got: 1 },
+            SctError::ExtensionsTooLong { got },
+            SctError::EmptyList,
+            SctError::WrongLog {
+                got: log,
+                want: log,
+            },
+            SctError::TooLong { got, max: 0 },
+            SctError::FromTheFuture { timestamp, now },
+            SctError::TooOld { timestamp, now },
+            SctError::Truncated,
+            SctError::Trailing { extra: 1 },
+            SctError::HashAlgorithm { got: 1 },
+            SctError::SignatureAlgorithm { got: 1, want: 3 },
+            SctError::SignatureInvalid { log },
+        ];
+        let budget = Duration::ZERO;
+        let others = [
+            Failure::Timeout { budget },
+            Failure::Unreachable("no route".into()),
+            Failure::Broken("reset".into()),
+            Failure::Redirect { status: 302 },
+            Failure::Throttled { status: 429 },
+            Failure::Status { status: 500 },
+            Failure::Signing,
+        ];
+        others
+            .into_iter()
+            .chain(believed.map(Failure::from))
+            .collect()
+    }
+
+    #[test]
+    fn every_outcome_has_a_word_of_the_list_and_the_documents_have_each_word() {
+        let words = failures().into_iter().map(|failure| failure.word());
+        let mut words: Vec<&str> = words.collect();
+        words.dedup();
+        words.extend(["accepted", "rejected", "other"]);
+        words.sort_unstable();
+        let mut known = OUTCOMES.to_vec();
+        known.sort_unstable();
+        assert_eq!(words, known);
+
+        let table = include_str!("../../docs/ct-submission.md");
+        let told: Vec<&str> = table
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `")?.split_once("` |"))
+            .map(|(word, _)| word)
+            .collect();
+        assert_eq!(told, OUTCOMES);
     }
 
     #[test]

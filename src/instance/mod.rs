@@ -18,11 +18,12 @@ use tokio_util::task::TaskTracker;
 use crate::ca::{self, SelfCheckError};
 use crate::config::IssuerSettings;
 use crate::entropy::Entropy;
-use crate::issuance::{self, Service};
+use crate::issuance::{self, OnSubmitted, Service};
 use crate::server::{
     ConnectionLimits, IssuerName, KeyAges, Metrics, OidcIssuer, Ops, Public, PublicParts,
     RequestLimits, TrustFiles, ops_router, public_router, serve,
 };
+use crate::telemetry;
 use crate::time::{Clock, UnixSeconds};
 use crate::trust::{self, AuthorityEntry, LogEntry, TrustInputs};
 
@@ -152,7 +153,8 @@ pub fn start(blueprint: Blueprint, listeners: Listeners) -> Result<Running, Erro
     let trust = trust_files(&public_url, chain.clone(), since, &blueprint.logs)?;
     let believed = blueprint.issuers.iter().map(|i| i.url.clone());
     let metrics = Arc::new(Metrics::new(believed, authority.issuing().not_after()));
-    let service = Arc::new(Service::new(blueprint.issuance));
+    let on_submitted = on_submitted(metrics.clone());
+    let service = Arc::new(Service::telling(blueprint.issuance, on_submitted));
 
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
@@ -197,6 +199,14 @@ async fn bind(address: SocketAddr) -> Result<(TcpListener, String), Error> {
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let url = format!("http://{}", listener.local_addr().map_err(failed)?);
     Ok((listener, url))
+}
+
+/// What logs answer goes to our own log and is counted.
+fn on_submitted(metrics: Arc<Metrics>) -> OnSubmitted {
+    Arc::new(move |submitted| {
+        telemetry::submitted(submitted);
+        metrics.submitted(submitted.log, submitted.outcome);
+    })
 }
 
 /// Looks for abandoned intents and forgets what expired, now and until told to stop. What a crash

@@ -160,6 +160,21 @@ pub fn kill_at(spec: &str, kill: fn() -> !) -> Option<Probe> {
     }))
 }
 
+/// How one log answered one submission, its own retries included.
+pub struct Submitted<'a> {
+    /// Of the request it was for.
+    pub request_id: &'a str,
+    /// The log's name.
+    pub log: &'a str,
+    /// A word of [`crate::ct::OUTCOMES`].
+    pub outcome: &'static str,
+    /// What it is that went wrong, if it did.
+    pub error: Option<&'a (dyn std::error::Error + 'static)>,
+}
+
+/// Who is told of each submission, for the log and for metrics.
+pub type OnSubmitted = Arc<dyn Fn(&Submitted<'_>) + Send + Sync>;
+
 /// Where a process may die in the middle of an issuance. `docs/storage.md` says what each costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KillPoint {
@@ -226,6 +241,7 @@ pub struct Service {
 /// What every request shares.
 struct Inner {
     parts: Parts,
+    on_submitted: OnSubmitted,
     /// By the exact `iss`.
     issuers: HashMap<String, Arc<TrustedIssuer>>,
     chain: Arc<[Vec<u8>]>,
@@ -255,6 +271,11 @@ impl Service {
     /// Puts the parts together. Of two issuers with the same URL the later one counts; the
     /// configuration refuses that before.
     pub fn new(parts: Parts) -> Self {
+        Self::telling(parts, Arc::new(|_| ()))
+    }
+
+    /// The same, and `on_submitted` is called for each submission to a log.
+    pub fn telling(parts: Parts, on_submitted: OnSubmitted) -> Self {
         let issuers = parts.issuers.iter();
         let issuers = issuers.map(|i| (i.policy.issuer.as_str().to_owned(), Arc::new(i.clone())));
         let chain = parts.authority.chain().iter().map(|ca| ca.der().to_vec());
@@ -265,6 +286,7 @@ impl Service {
                 key_policy: key_policy(&parts),
                 flights: Flights::default(),
                 clock: ClockWatch::new(parts.monotonic.clone()),
+                on_submitted,
                 parts,
             }),
         }

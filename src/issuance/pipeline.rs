@@ -7,9 +7,9 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::flight::Landed;
 use super::store::{Begun, Final, Intent, Record, StoreError, Submission, TokenUse};
-use super::{CtMode, Error, Inner, Issued, KillPoint, Proof, Request, TrustedIssuer};
+use super::{CtMode, Error, Inner, Issued, KillPoint, Proof, Request, Submitted, TrustedIssuer};
 use crate::ca::{self, Leaf, Plan, Serial, SignError, Signed, Signer, Tbs};
-use crate::ct::{CertificateLog, PreEntry, SubmitError, VerifiedSct};
+use crate::ct::{CertificateLog, Failure, PreEntry, SubmitError, VerifiedSct};
 use crate::identity::{self, Principal};
 use crate::possession::{self, PossessedKey, SubjectKey};
 use crate::time::UnixMillis;
@@ -97,7 +97,9 @@ impl Inner {
                     // 8. Log it, the same bytes to whichever log takes them. What the log said
                     // becomes durable with the commit of step 10. A crash here: a logged
                     // precertificate.
-                    let sct = log_entry(logs, *deadline, precert.entry(), now).await?;
+                    let sct = this
+                        .log_entry(logs, *deadline, precert.entry(), id, now)
+                        .await?;
                     (parts.probe)(KillPoint::SctReceived);
                     let submission = submission(precert.plan(), precert.entry(), &sct);
                     in_time(parts.store.put_submission(submission)).await?;
@@ -251,6 +253,48 @@ impl Inner {
         until_known(|| store.put_intent(intent.clone(), token_use.clone())).await
     }
 
+    /// The first log that answers. Each gets an even share of the time that is left, so that one
+    /// that hangs does not use it all up.
+    async fn log_entry(
+        &self,
+        logs: &[Arc<dyn CertificateLog>],
+        deadline: Duration,
+        entry: &PreEntry,
+        request_id: &str,
+        now: UnixMillis,
+    ) -> Result<VerifiedSct, Error> {
+        let end = Instant::now() + deadline;
+        let mut failures = Vec::with_capacity(logs.len());
+        for (log, left) in logs.iter().zip((1..=logs.len()).rev()) {
+            let share =
+                end.saturating_duration_since(Instant::now()) / u32::try_from(left).unwrap_or(1);
+            let answer = timeout(share, log.submit(entry, now, share)).await;
+            // The log has this limit too; here it is held to it.
+            let answer = answer.unwrap_or_else(|_| {
+                Err(SubmitError::Retryable {
+                    log: log.name().to_owned(),
+                    retry_after: None,
+                    source: Box::new(Failure::Timeout { budget: share }),
+                })
+            });
+            (self.on_submitted)(&Submitted {
+                request_id,
+                log: log.name(),
+                outcome: answer
+                    .as_ref()
+                    .map_or_else(SubmitError::word, |_| "accepted"),
+                error: answer.as_ref().err().map(|error| error as _),
+            });
+            match answer {
+                Ok(sct) => return Ok(sct),
+                Err(failure) => failures.push(failure),
+            }
+        }
+        Err(Error::NotLogged {
+            failures: failures.into(),
+        })
+    }
+
     async fn put_final(&self, leaf: &Signed<Leaf>, now: UnixMillis) -> Result<(), StoreError> {
         let leaf = Final {
             serial: leaf.plan().serial(),
@@ -295,34 +339,6 @@ where
             known => return known,
         }
     }
-}
-
-/// The first log that answers. Each gets an even share of the time that is left, so that one that
-/// hangs does not use it all up.
-async fn log_entry(
-    logs: &[Arc<dyn CertificateLog>],
-    deadline: Duration,
-    entry: &PreEntry,
-    now: UnixMillis,
-) -> Result<VerifiedSct, Error> {
-    let end = Instant::now() + deadline;
-    let mut failures = Vec::with_capacity(logs.len());
-    for (log, left) in logs.iter().zip((1..=logs.len()).rev()) {
-        let share =
-            end.saturating_duration_since(Instant::now()) / u32::try_from(left).unwrap_or(1);
-        match timeout(share, log.submit(entry, now, share)).await {
-            Ok(Ok(sct)) => return Ok(sct),
-            Ok(Err(failure)) => failures.push(failure),
-            Err(elapsed) => failures.push(SubmitError::Retryable {
-                log: log.name().to_owned(),
-                retry_after: None,
-                source: Box::new(elapsed),
-            }),
-        }
-    }
-    Err(Error::NotLogged {
-        failures: failures.into(),
-    })
 }
 
 impl Issued {

@@ -20,6 +20,7 @@ use crate::time::UnixSeconds;
 
 const ISSUED: &str = "shortleaf_certs_issued_total";
 const REFUSED: &str = "shortleaf_certs_refused_total";
+const SUBMISSIONS: &str = "shortleaf_ct_submissions_total";
 const REQUEST_SECONDS: &str = "shortleaf_request_seconds";
 const IN_FLIGHT: &str = "shortleaf_requests_in_flight";
 const BUILD_INFO: &str = "shortleaf_build_info";
@@ -84,6 +85,12 @@ impl Metrics {
         });
     }
 
+    /// A log answered a submission. `log` is a configured name, `outcome` one of a fixed list.
+    pub fn submitted(&self, log: &str, outcome: &'static str) {
+        let log = log.to_owned();
+        self.record(|| counter!(SUBMISSIONS, "log" => log, "outcome" => outcome).increment(1));
+    }
+
     /// A door answered.
     pub(super) fn answered(&self, door: &str, status: StatusCode, took: Duration) {
         let door = door.to_owned();
@@ -143,6 +150,10 @@ fn describe() {
     describe_counter!(
         REFUSED,
         "Requests for a certificate refused, by issuer and reason"
+    );
+    describe_counter!(
+        SUBMISSIONS,
+        "Precertificates submitted, by log and by what came of it"
     );
     describe_histogram!(
         REQUEST_SECONDS,

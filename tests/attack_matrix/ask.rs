@@ -93,6 +93,7 @@ impl Ask {
 /// An answer as it came.
 pub(crate) struct Answer {
     status: u16,
+    head: String,
     body: String,
     pub(crate) took: Duration,
 }
@@ -110,6 +111,17 @@ impl Answer {
         let status: Value = serde_json::from_str(&self.body).unwrap_or_default();
         let reason = status["details"][0]["reason"].as_str();
         reason.map_or_else(|| format!("HTTP {}", self.status), str::to_owned)
+    }
+
+    /// HTTP status and `Retry-After`.
+    pub(crate) fn status(&self) -> (u16, Option<u64>) {
+        let mut lines = self.head.lines();
+        let wait = lines.find_map(|line| {
+            let (name, value) = line.split_once(": ")?;
+            name.eq_ignore_ascii_case("retry-after")
+                .then(|| value.parse().ok())?
+        });
+        (self.status, wait)
     }
 
     /// The leaf of a v2 answer, in PEM.
@@ -139,10 +151,21 @@ pub(crate) async fn exchange(at: SocketAddr, door: Door, ask: &Ask) -> Answer {
     let took = started.elapsed();
     let text = String::from_utf8_lossy(&bytes);
     let status = text.split(' ').nth(1).and_then(|word| word.parse().ok());
-    let (_, body) = text.split_once("\r\n\r\n").unwrap_or_default();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or_default();
     Answer {
         status: status.unwrap_or(0),
+        head: head.to_owned(),
         body: body.to_owned(),
         took,
     }
+}
+
+/// The answer to a GET, head and body.
+pub(crate) async fn get(at: SocketAddr, path: &str) -> String {
+    let request = format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n");
+    let mut stream = TcpStream::connect(at).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
 }

@@ -16,16 +16,21 @@
 )]
 
 mod ask;
+mod c;
 #[path = "../world/issuer.rs"]
 mod issuer;
 mod j;
 mod k;
 #[path = "../possession/world.rs"]
 mod keys;
+#[path = "../ct/lies.rs"]
+mod lies;
 #[path = "../world/log.rs"]
 mod log;
 mod material;
 mod report;
+#[path = "../ct/scripted.rs"]
+mod scripted;
 mod site;
 
 use std::path::Path;
@@ -41,7 +46,7 @@ struct Letter {
     run: fn(&[String]) -> Vec<Report>,
 }
 
-/// The letters that are written. H and C are not yet: none of their rows is run or claimed.
+/// The letters that are written. H is not yet: none of its rows is run or claimed.
 const LETTERS: &[Letter] = &[
     Letter {
         name: 'J',
@@ -52,6 +57,11 @@ const LETTERS: &[Letter] = &[
         name: 'K',
         rows: 10,
         run: k::run,
+    },
+    Letter {
+        name: 'C',
+        rows: 16,
+        run: c::run,
     },
 ];
 

@@ -31,8 +31,8 @@ pub(crate) struct Report {
     pub(crate) inputs: usize,
     /// How often each reason, or a certificate, was the answer.
     seen: BTreeMap<String, usize>,
-    /// Connections to issuers and logs while refused inputs were judged.
-    sent: usize,
+    /// Connections to issuers and logs while refused inputs were judged; to a log that lies, tries.
+    pub(crate) sent: usize,
     slowest: Duration,
     pub(crate) faults: Vec<String>,
 }

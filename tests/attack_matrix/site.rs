@@ -32,6 +32,7 @@ pub(crate) struct Site {
     log: Log,
     begun: Arc<AtomicUsize>,
     at: SocketAddr,
+    ops: SocketAddr,
     /// The files of the CA, private keys included.
     pub(crate) ca: init::Files,
     _running: Running,
@@ -46,6 +47,15 @@ impl Site {
 
     /// The same, with further settings at the end of its configuration.
     pub(crate) async fn start_beside(weak_keys: &[[u8; 32]], more: &str) -> Self {
+        Self::start_with(weak_keys, None, more).await
+    }
+
+    /// One with these logs, which are not its own.
+    pub(crate) async fn start_with_logs(logs: &str) -> Self {
+        Self::start_with(&[], Some(logs), "").await
+    }
+
+    async fn start_with(weak_keys: &[[u8; 32]], logs: Option<&str>, more: &str) -> Self {
         let ca = init::build(
             &init::Request {
                 organization: "attacks.example",
@@ -66,6 +76,26 @@ impl Site {
         };
         let weak: String = weak_keys.iter().map(|hash| hex(hash) + "\n").collect();
         // The second log is never asked; its key is one whose private half we have.
+        let own_logs = format!(
+            r#"
+[[ct.log]]
+kind = "rfc6962"
+name = "first"
+url = "{log}"
+key = "{log_key}"
+[[ct.log]]
+kind = "rfc6962"
+name = "second"
+url = "{log}"
+key = "{second_key}"
+"#,
+            log = log.url(),
+            log_key = write(
+                "log.pub.pem",
+                &pem::encode("PUBLIC KEY", log.inner().spki())
+            ),
+            second_key = write("second.pub.pem", &ca.log_public_key),
+        );
         let text = format!(
             r#"
 [server]
@@ -77,16 +107,7 @@ dir = "{state}"
 chain = "{chain}"
 key = "{key}"
 weak_keys = "{weak}"
-[[ct.log]]
-kind = "rfc6962"
-name = "first"
-url = "{log}"
-key = "{log_key}"
-[[ct.log]]
-kind = "rfc6962"
-name = "second"
-url = "{log}"
-key = "{second_key}"
+{logs}
 [[issuer]]
 url = "{issuer}"
 type = "email"
@@ -98,12 +119,7 @@ insecure_loopback_http = true
             chain = write("chain.pem", &ca.chain),
             key = write("issuing.key.pem", &ca.issuing_key),
             weak = write("weak-keys.txt", &weak),
-            log = log.url(),
-            log_key = write(
-                "log.pub.pem",
-                &pem::encode("PUBLIC KEY", log.inner().spki())
-            ),
-            second_key = write("second.pub.pem", &ca.log_public_key),
+            logs = logs.unwrap_or(&own_logs),
             issuer = issuers.issuer(0).url(),
         );
         let file = Some(write("shortleaf.toml", &(text + more)).into());
@@ -126,12 +142,14 @@ insecure_loopback_http = true
             })
         };
         let running = instance::start(blueprint, listeners.unwrap()).unwrap();
-        let at = running.url().trim_start_matches("http://").parse().unwrap();
+        let address = |url: &str| url.trim_start_matches("http://").parse().unwrap();
+        let (at, ops) = (address(running.url()), address(running.ops_url()));
         let site = Self {
             issuers,
             log,
             begun,
             at,
+            ops,
             ca,
             _running: running,
             _folder: folder,
@@ -175,6 +193,11 @@ insecure_loopback_http = true
     /// Asks over a connection of its own.
     pub(crate) async fn ask(&self, door: Door, ask: &Ask) -> Answer {
         ask::exchange(self.at, door, ask).await
+    }
+
+    /// What `/metrics` shows now.
+    pub(crate) async fn metrics(&self) -> String {
+        ask::get(self.ops, "/metrics").await
     }
 
     /// The key of the log that is asked, SubjectPublicKeyInfo.

@@ -159,9 +159,9 @@ async fn a_log_id_that_is_no_hash_is_not_believed() {
 async fn an_sct_dated_outside_the_window_is_not_believed() {
     let peer = Peer::new();
     // The client's clock moves on during the tries; each date stays outside for seconds.
-    for offset in [90_000, -601_000] {
+    for (offset, word) in [(90_000, "future"), (-601_000, "stale")] {
         let sct = peer.sct("one", NOW.plus(offset)).await;
-        refused_and_got_over(&peer, ok(sct.add_chain_json()), "timestamp").await;
+        refused_and_got_over(&peer, ok(sct.add_chain_json()), word).await;
     }
     for offset in [50_000, -590_000] {
         let sct = ok(peer.sct("one", NOW.plus(offset)).await.add_chain_json());
@@ -221,9 +221,9 @@ async fn a_signature_structure_followed_by_an_octet_is_not_believed() {
     let peer = Peer::new();
     let mut sct = peer.sct("one", NOW).await;
     sct.signature.push(0);
-    refused_and_got_over(&peer, ok(sct.add_chain_json()), "malformed").await;
+    refused_and_got_over(&peer, ok(sct.add_chain_json()), "trailing").await;
     sct.signature.truncate(sct.signature.len() - 2);
-    refused_and_got_over(&peer, ok(sct.add_chain_json()), "malformed").await;
+    refused_and_got_over(&peer, ok(sct.add_chain_json()), "truncated").await;
 }
 
 #[tokio::test]
@@ -256,11 +256,11 @@ async fn html_and_cut_json_are_not_answers() {
         "Content-Type: text/html\r\n",
         "<html>busy</html>".into(),
     );
-    refused_and_got_over(&peer, html, "answer_malformed").await;
+    refused_and_got_over(&peer, html, "answer_not_json").await;
     let good = peer.sct("one", NOW).await.add_chain_json();
     let cut = good[..good.len() - 1].to_owned();
-    refused_and_got_over(&peer, ok(cut), "answer_malformed").await;
-    refused_and_got_over(&peer, ok(""), "answer_malformed").await;
+    refused_and_got_over(&peer, ok(cut), "answer_cut_short").await;
+    refused_and_got_over(&peer, ok(""), "answer_cut_short").await;
 }
 
 #[tokio::test]

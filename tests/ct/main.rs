@@ -6,6 +6,8 @@ mod ca;
 mod client;
 mod contract;
 mod ctfe;
+mod lied_to;
+mod lies;
 #[path = "../world/log.rs"]
 mod log;
 #[path = "../world/parts.rs"]

@@ -1,5 +1,6 @@
 //! An HTTP server on 127.0.0.1 that answers by a script, as badly as the script says, and keeps
 //! what it was asked.
+#![allow(dead_code, reason = "each test binary uses its own part of this")]
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -23,7 +24,14 @@ pub(crate) enum Reply {
     Half(String),
     /// Octets that are not HTTP.
     Raw(&'static str),
+    /// A body without an end, as fast as it is read.
+    Flood,
+    /// The head of an answer, octet by octet.
+    SlowHead,
 }
+
+/// What answers the n-th request, from 0.
+type Answer = dyn Fn(usize, &Request) -> Reply + Send + Sync;
 
 /// A 200 with this body.
 pub(crate) fn ok(body: impl Into<String>) -> Reply {
@@ -52,18 +60,29 @@ pub(crate) struct Server {
 impl Server {
     /// Answers the n-th request by the n-th reply, and everything after the last with 418.
     pub(crate) async fn start(script: Vec<Reply>) -> Self {
+        Self::answering(move |number, _| {
+            let exhausted = || Reply::Answer(418, "", "the script is over".into());
+            script.get(number).cloned().unwrap_or_else(exhausted)
+        })
+        .await
+    }
+
+    /// Answers each request as it deserves.
+    pub(crate) async fn answering(
+        answer: impl Fn(usize, &Request) -> Reply + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let requests = Arc::new(Mutex::new(Vec::new()));
         let seen = requests.clone();
         tokio::spawn(async move {
-            let script = Arc::new(script);
+            let answer: Arc<Answer> = Arc::new(answer);
             for connection in 0.. {
                 let Ok((stream, _)) = listener.accept().await else {
                     return;
                 };
-                let (seen, script) = (seen.clone(), script.clone());
-                tokio::spawn(serve(stream, connection, seen, script));
+                let (seen, answer) = (seen.clone(), answer.clone());
+                tokio::spawn(serve(stream, connection, seen, answer));
             }
         });
         Self { address, requests }
@@ -82,17 +101,16 @@ async fn serve(
     mut stream: TcpStream,
     connection: usize,
     seen: Arc<Mutex<Vec<Request>>>,
-    script: Arc<Vec<Reply>>,
+    answer: Arc<Answer>,
 ) -> Option<()> {
     loop {
         let request = read(&mut stream, connection).await?;
         let number = {
             let mut seen = seen.lock().unwrap();
-            seen.push(request);
+            seen.push(request.clone());
             seen.len() - 1
         };
-        let exhausted = Reply::Answer(418, "", "the script is over".into());
-        reply(&mut stream, script.get(number).unwrap_or(&exhausted)).await?;
+        reply(&mut stream, &answer(number, &request)).await?;
     }
 }
 
@@ -145,6 +163,20 @@ async fn reply(stream: &mut TcpStream, reply: &Reply) -> Option<()> {
         Reply::Half(body) => {
             let cut = head(200, "", body.len()) + &body[..body.len() / 2];
             stream.write_all(cut.as_bytes()).await.ok()?;
+            return None;
+        }
+        Reply::Flood => {
+            let endless = head(200, "", 1 << 40);
+            stream.write_all(endless.as_bytes()).await.ok()?;
+            loop {
+                stream.write_all(&[b' '; 4096]).await.ok()?;
+            }
+        }
+        Reply::SlowHead => {
+            for octet in head(200, "", 0).bytes().cycle() {
+                stream.write_all(&[octet]).await.ok()?;
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
             return None;
         }
         Reply::Raw(octets) => {

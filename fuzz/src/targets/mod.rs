@@ -4,8 +4,16 @@
 //! plain test of the main package, with the inputs that are kept. A new target is a file here, a
 //! line in [`TARGETS`], and a folder under `fuzz/corpus/`.
 
+mod answer;
+mod config;
 mod csr;
+mod der;
+mod json;
+mod jwks;
+mod request;
+mod sct;
 mod spki;
+mod token;
 
 use std::time::Duration;
 
@@ -22,12 +30,44 @@ pub(crate) struct Target {
 /// All of them.
 pub(crate) const TARGETS: &[Target] = &[
     Target {
+        name: "answer",
+        run: answer::run,
+    },
+    Target {
+        name: "config",
+        run: config::run,
+    },
+    Target {
         name: "csr",
         run: csr::run,
     },
     Target {
+        name: "der",
+        run: der::run,
+    },
+    Target {
+        name: "json",
+        run: json::run,
+    },
+    Target {
+        name: "jwks",
+        run: jwks::run,
+    },
+    Target {
+        name: "request",
+        run: request::run,
+    },
+    Target {
+        name: "sct",
+        run: sct::run,
+    },
+    Target {
         name: "spki",
         run: spki::run,
+    },
+    Target {
+        name: "token",
+        run: token::run,
     },
 ];
 
