@@ -1,13 +1,14 @@
 //! Judging: each value against its rule, each insecure choice against its switch.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
 
 use super::settings::{
     CaSettings, CtLogSettings, CtSettings, IssuerSettings, IssuerType, LogFormat, ServerSettings,
-    Settings, StoreKind,
+    Settings, StoreKind, TlsSettings,
 };
 use super::{Error, duration, raw};
 use crate::ca::{Encoder, LeafProfile, ProfileError};
@@ -84,13 +85,21 @@ fn judge_server(raw: raw::Server, warnings: &mut Vec<String>) -> Result<ServerSe
         })
     };
     let listen = address("server.listen", &raw.listen)?;
-    if !listen.ip().is_loopback() {
+    let tls = judge_tls(raw.tls_chain, raw.tls_key)?;
+    if tls.is_some() && raw.insecure_plain_http {
+        return Err(bad(
+            "server.insecure_plain_http",
+            "true",
+            "server.tls_chain is set, so nothing plain is served; remove one of the two",
+        ));
+    }
+    if !listen.ip().is_loopback() && tls.is_none() {
         if !raw.insecure_plain_http {
             return Err(Error::NeedsSwitch {
                 key: "server.listen".to_owned(),
                 value: raw.listen,
                 switch: "server.insecure_plain_http",
-                why: "tokens would travel in the clear; put a TLS proxy in front and listen on loopback",
+                why: "tokens would travel in the clear; set server.tls_chain and server.tls_key, or listen on loopback behind a TLS proxy",
             });
         }
         warnings.push(format!("server.listen = {listen} serves plain HTTP beyond this machine: tokens travel in the clear"));
@@ -118,13 +127,40 @@ fn judge_server(raw: raw::Server, warnings: &mut Vec<String>) -> Result<ServerSe
             "write https://HOST, without path, query or user: the API sits at the root of the host",
         ));
     }
+    if tls.is_some() && url.is_some_and(|url| url.scheme() == "http") {
+        return Err(bad(
+            "server.public_url",
+            raw.public_url,
+            "server.tls_chain is set, so clients need https://",
+        ));
+    }
     let drain = span("server.drain", raw.drain)?;
     Ok(ServerSettings {
         listen,
+        tls,
         ops_listen,
         public_url: raw.public_url.trim_end_matches('/').to_owned(),
         drain,
     })
+}
+
+fn judge_tls(chain: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<TlsSettings>, Error> {
+    let missing = |key: &str, why| Error::Missing {
+        key: key.to_owned(),
+        why,
+    };
+    match (chain, key) {
+        (Some(chain), Some(key)) => Ok(Some(TlsSettings { chain, key })),
+        (None, None) => Ok(None),
+        (None, Some(_)) => Err(missing(
+            "server.tls_chain",
+            "server.tls_key is set; the certificate it belongs to is missing",
+        )),
+        (Some(_), None) => Err(missing(
+            "server.tls_key",
+            "server.tls_chain is set; the key of its first certificate is missing",
+        )),
+    }
 }
 
 fn judge_store(raw: &raw::State, warnings: &mut Vec<String>) -> Result<StoreKind, Error> {

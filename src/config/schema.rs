@@ -44,6 +44,8 @@ pub const SETTINGS: &[Setting] = &[
         Kind::Text,
         Some("\"http://127.0.0.1:8080\""),
     ),
+    setting("server.tls_chain", Kind::Text, None),
+    setting("server.tls_key", Kind::Text, None),
     setting("server.insecure_plain_http", Kind::Bool, Some("false")),
     setting("server.drain", Kind::Text, Some("\"20s\"")),
     setting("state.dir", Kind::Text, Some("\"./state\"")),

@@ -39,12 +39,23 @@ pub struct Settings {
 pub struct ServerSettings {
     /// Where clients connect.
     pub listen: SocketAddr,
+    /// What proves to clients that this is the server they meant; plain HTTP without.
+    pub tls: Option<TlsSettings>,
     /// Where operators connect; loopback.
     pub ops_listen: SocketAddr,
     /// The URL clients use, without trailing slash.
     pub public_url: String,
     /// How long to wait for requests in flight when stopping.
     pub drain: Duration,
+}
+
+/// The public listener's certificate and key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsSettings {
+    /// Chain file, the server's own certificate first, PEM.
+    pub chain: PathBuf,
+    /// Key file, PEM, unencrypted.
+    pub key: PathBuf,
 }
 
 /// Which store.

@@ -1,4 +1,4 @@
-//! The accept loop, HTTP/1.1 and HTTP/2 (prior knowledge), with a bound on everything a peer can
+//! The accept loop, TLS, HTTP/1.1 and HTTP/2 (by ALPN or prior knowledge), with a bound on everything a peer can
 //! make us hold: connections, headers, silence, age.
 //!
 //! It is our own because `axum::serve` has no time limit for headers, and hyper-util's protocol
@@ -19,15 +19,19 @@ use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+use super::Tls;
 
 /// What one peer may make us hold.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionLimits {
     /// Connections open at once; further ones wait in the kernel's queue.
     pub connections: usize,
+    /// How long a TLS handshake may take.
+    pub handshake: Duration,
     /// How long a request's headers may take, counted also while HTTP/1.1 waits for the next request.
     pub header: Duration,
     /// How long no byte may move in either direction.
@@ -44,6 +48,7 @@ impl Default for ConnectionLimits {
     fn default() -> Self {
         Self {
             connections: 4096,
+            handshake: Duration::from_secs(10),
             header: Duration::from_secs(10),
             idle: Duration::from_secs(30),
             max_age: Duration::from_secs(600),
@@ -61,13 +66,18 @@ const MAX_STREAMS: u32 = 64;
 /// How long to wait when the system has no descriptor left for another connection.
 const AFTER_ACCEPT_ERROR: Duration = Duration::from_millis(50);
 
+/// How a listener meets its peers.
+#[derive(Clone, Default)]
+pub struct Front {
+    /// What one peer may make us hold.
+    pub limits: ConnectionLimits,
+    /// Plain HTTP without.
+    pub tls: Option<Arc<Tls>>,
+}
+
 /// Answers on `listener` until `stop`, then closes it, finishes what is in flight and returns.
-pub async fn serve(
-    listener: TcpListener,
-    router: Router,
-    limits: ConnectionLimits,
-    stop: CancellationToken,
-) {
+pub async fn serve(listener: TcpListener, router: Router, front: Front, stop: CancellationToken) {
+    let Front { limits, tls } = front;
     let seats = Arc::new(Semaphore::new(limits.connections));
     let connections = TaskTracker::new();
     let accepted = async || {
@@ -87,11 +97,23 @@ pub async fn serve(
         // Small answers: waiting to fill a segment only costs time. A failure costs only that.
         let _ = stream.set_nodelay(true);
         let (router, stop) = (router.clone(), stop.clone());
-        connections.spawn(async move {
-            // TLS goes here: a handshake within its own limit, then the same with its stream.
-            connection(stream, router, limits, stop).await;
-            drop(seat);
-        });
+        // Asked anew for each connection: the certificate may have been replaced.
+        match tls.as_ref().map(|tls| tls.acceptor()) {
+            None => connections.spawn(async move {
+                connection(stream, router, limits, stop).await;
+                drop(seat);
+            }),
+            Some(acceptor) => connections.spawn(async move {
+                let shaken = timeout(limits.handshake, acceptor.accept(stream));
+                // Nothing was asked yet: stopping need not wait for it.
+                match stop.run_until_cancelled(shaken).await {
+                    Some(Ok(Ok(stream))) => connection(stream, router, limits, stop).await,
+                    Some(Ok(Err(error))) => tracing::debug!(%error, "no TLS connection"),
+                    Some(Err(_)) | None => {}
+                }
+                drop(seat);
+            }),
+        };
     }
     // Closed first: a peer that connects now is refused at once and goes to another instance.
     drop(listener);

@@ -13,3 +13,4 @@ mod log;
 mod ops;
 mod refusals;
 mod requests;
+mod tls;
