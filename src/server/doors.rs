@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody as _};
 use axum::extract::{Request, State};
+use axum::http::header::CONTENT_ENCODING;
 use axum::http::{HeaderMap, Response, Uri};
 use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
@@ -17,6 +18,7 @@ use tokio::time::timeout;
 use tower::ServiceExt;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use super::admission::{Admission, Admitted};
 use super::layers::{self, RequestId};
 use super::request::{self, Asked, Reader};
 use super::response::{self, OidcIssuer, WrittenChain};
@@ -34,6 +36,16 @@ pub struct RequestLimits {
     pub body_bytes: usize,
     /// How long the body may take to arrive.
     pub body: Duration,
+    /// How many bodies may be on their way at once.
+    pub reading: usize,
+    /// How many certificates are worked on at once.
+    pub in_flight: usize,
+    /// How many requests may wait for that.
+    pub queue: usize,
+    /// How long one may wait.
+    pub queue_wait: Duration,
+    /// How many requests of every kind may be in the house.
+    pub requests: usize,
     /// How long the whole request may take, from its headers to the answer's.
     pub whole: Duration,
 }
@@ -43,6 +55,13 @@ impl Default for RequestLimits {
         Self {
             body_bytes: 64 * 1024,
             body: Duration::from_secs(30),
+            // With the largest bodies, these three are 64 MiB.
+            reading: 256,
+            in_flight: 512,
+            queue: 256,
+            // sigstore-js gives up after five seconds, and the log wants most of them.
+            queue_wait: Duration::from_secs(1),
+            requests: 2048,
             whole: Duration::from_secs(60),
         }
     }
@@ -86,6 +105,7 @@ pub struct Public {
     pub(super) entropy: Arc<dyn Entropy>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) limits: RequestLimits,
+    admission: Admission,
     active: WrittenChain,
     trust_bundle: Bytes,
     root_cert: Bytes,
@@ -111,6 +131,7 @@ impl Public {
             entropy: parts.entropy,
             metrics: parts.metrics,
             limits: parts.limits,
+            admission: Admission::new(parts.limits),
         }
     }
 }
@@ -192,7 +213,7 @@ impl Public {
         let (parts, body) = request.into_parts();
         let request_id = RequestId::of(&parts.extensions);
         let decision = match self.read(read, &parts.headers, body).await {
-            Ok(Asked { token, proof }) => {
+            Ok((Asked { token, proof }, admitted)) => {
                 let request = issuance::Request {
                     token,
                     proof,
@@ -202,6 +223,7 @@ impl Public {
                 let public = self.clone();
                 let id = request_id.clone();
                 let task = tokio::spawn(async move {
+                    let _admitted = admitted;
                     let now = public.clock.now();
                     let decision = public.issuance.issue(request, now).await;
                     public.decided(&id, &decision);
@@ -219,7 +241,13 @@ impl Public {
         decision
     }
 
-    async fn read(&self, read: Reader, headers: &HeaderMap, body: Body) -> Result<Asked, Problem> {
+    async fn read(
+        &self,
+        read: Reader,
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Result<(Asked, Admitted), Problem> {
+        self.admission.is_open()?;
         let limit = self.limits.body_bytes;
         let too_large =
             || Problem::new(Reason::RequestTooLarge).detail(format!("the limit is {limit} bytes"));
@@ -227,12 +255,22 @@ impl Public {
         if body.size_hint().lower() > limit as u64 {
             return Err(too_large());
         }
+        // Nothing is unpacked for anybody.
+        let mut codings = headers.get_all(CONTENT_ENCODING).iter();
+        if codings.any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+            return Err(Problem::new(Reason::RequestMalformed)
+                .detail("the body is compressed; send it as it is"));
+        }
         let broken = |why| Problem::new(Reason::RequestMalformed).detail(why);
-        match timeout(self.limits.body, Limited::new(body, limit).collect()).await {
+        let arriving = timeout(self.limits.body, Limited::new(body, limit).collect());
+        match self.admission.read(arriving).await? {
             Err(_) => Err(broken("the body did not arrive in time")),
             Ok(Err(e)) if e.is::<LengthLimitError>() => Err(too_large()),
             Ok(Err(_)) => Err(broken("the body did not arrive whole")),
-            Ok(Ok(body)) => read(headers, &body.to_bytes()),
+            Ok(Ok(body)) => {
+                let admitted = self.admission.admit().await?;
+                Ok((read(headers, &body.to_bytes())?, admitted))
+            }
         }
     }
 

@@ -4,6 +4,8 @@
 //! answer; it decides nothing. Refusals get their status and text in [`problem`]. gRPC is
 //! not here yet.
 
+mod admission;
+mod crowd;
 mod doors;
 mod layers;
 mod listener;
@@ -13,6 +15,7 @@ pub mod problem;
 mod request;
 mod response;
 mod tls;
+mod wire;
 
 pub use doors::{Public, PublicParts, RequestLimits, TrustFiles, public_router};
 pub use listener::{ConnectionLimits, Front, serve};

@@ -7,6 +7,7 @@
 )]
 
 mod answers;
+mod crowds;
 mod house;
 mod limits;
 mod log;
