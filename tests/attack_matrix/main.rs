@@ -16,6 +16,7 @@
 )]
 
 mod ask;
+mod h;
 #[path = "../world/issuer.rs"]
 mod issuer;
 mod j;
@@ -41,8 +42,13 @@ struct Letter {
     run: fn(&[String]) -> Vec<Report>,
 }
 
-/// The letters that are written. H and C are not yet: none of their rows is run or claimed.
+/// The letters that are written. C is not yet: none of its rows is run or claimed.
 const LETTERS: &[Letter] = &[
+    Letter {
+        name: 'H',
+        rows: 15,
+        run: h::run,
+    },
     Letter {
         name: 'J',
         rows: 28,
@@ -70,6 +76,7 @@ enum Capability {
     CertificateTransparency,
     Revocation,
     Grpc,
+    RateLimits,
 }
 
 impl Capability {
@@ -80,6 +87,7 @@ impl Capability {
             Self::CertificateTransparency => "log",
             Self::Revocation => "revocation",
             Self::Grpc => "server/grpc",
+            Self::RateLimits => "server/rates",
         }
     }
 
@@ -110,6 +118,7 @@ const WAITING: &[Waiting] = &[
     waits("H12", "admin routes", Capability::Revocation),
     waits("H13", "admin routes", Capability::Revocation),
     waits("H14", "the third door", Capability::Grpc),
+    waits("H15", "", Capability::RateLimits),
     waits("C5", "static-ct logs", Capability::CertificateTransparency),
     waits("C8", "the breaker", Capability::CertificateTransparency),
     waits("C9", "the hedge", Capability::CertificateTransparency),
