@@ -135,6 +135,26 @@ fn each_refused_value_has_a_twin_that_is_accepted() {
             full(&tls("")),
         ),
         (
+            "server.trusted_hops",
+            full("[server]\ntrusted_hops = [\"10.0.0.0\", \"10.0.0.1/8\"]"),
+            full("[server]\ntrusted_hops = [\"10.0.0.0\", \"10.0.0.0/8\", \"fd00::/64\"]"),
+        ),
+        (
+            "server.trusted_hops",
+            full("[server]\ntrusted_hops = [\"0.0.0.0/0\"]"),
+            full("[server]\ntrusted_hops = [\"128.0.0.0/1\"]"),
+        ),
+        (
+            "server.trusted_hops",
+            full("[server]\ntrusted_hops = [\"proxy.example\"]"),
+            full("[server]\ntrusted_hops = [\"::1\"]"),
+        ),
+        (
+            "server.trusted_hops",
+            full("[server]\nproxy_protocol = true"),
+            full("[server]\nproxy_protocol = true\ntrusted_hops = [\"127.0.0.1\"]"),
+        ),
+        (
             "server.ops_listen",
             full("[server]\nops_listen = \"10.0.0.1:80\""),
             full("[server]\nops_listen = \"127.0.0.2:80\""),

@@ -1,6 +1,6 @@
 //! Judging: each value against its rule, each insecure choice against its switch.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -134,13 +134,45 @@ fn judge_server(raw: raw::Server, warnings: &mut Vec<String>) -> Result<ServerSe
             "server.tls_chain is set, so clients need https://",
         ));
     }
+    let trusted_hops: Result<Vec<_>, _> = raw.trusted_hops.into_iter().map(judge_hop).collect();
+    let trusted_hops = trusted_hops?;
+    if raw.proxy_protocol && trusted_hops.is_empty() {
+        return Err(Error::Missing {
+            key: "server.trusted_hops".to_owned(),
+            why: "server.proxy_protocol is set; name the networks of the proxies that speak it",
+        });
+    }
     let drain = span("server.drain", raw.drain)?;
     Ok(ServerSettings {
         listen,
         tls,
+        trusted_hops,
+        proxy_protocol: raw.proxy_protocol,
         ops_listen,
         public_url: raw.public_url.trim_end_matches('/').to_owned(),
         drain,
+    })
+}
+
+/// A network: `10.0.0.0/8`, or an address alone.
+fn judge_hop(text: String) -> Result<(IpAddr, u8), Error> {
+    let parsed = || {
+        let (address, bits) = text.split_once('/').unzip();
+        let address: IpAddr = address.unwrap_or(&text).parse().ok()?;
+        let (whole, number) = match address {
+            IpAddr::V4(address) => (32, u128::from(address.to_bits()) << 96),
+            IpAddr::V6(address) => (128, address.to_bits()),
+        };
+        let bits: u8 = bits.map_or(Ok(whole), str::parse).ok()?;
+        let beyond = number.checked_shl(u32::from(bits)).unwrap_or(0);
+        ((1..=whole).contains(&bits) && beyond == 0).then_some((address, bits))
+    };
+    parsed().ok_or_else(|| {
+        bad(
+            "server.trusted_hops",
+            text.clone(),
+            "write the network's first address and a prefix of at least 1, such as \"10.0.0.0/8\"",
+        )
     })
 }
 

@@ -26,6 +26,8 @@ pub(super) struct Server {
     pub(super) tls_chain: Option<PathBuf>,
     pub(super) tls_key: Option<PathBuf>,
     pub(super) insecure_plain_http: bool,
+    pub(super) trusted_hops: Vec<String>,
+    pub(super) proxy_protocol: bool,
     pub(super) drain: String,
 }
 

@@ -47,6 +47,8 @@ pub const SETTINGS: &[Setting] = &[
     setting("server.tls_chain", Kind::Text, None),
     setting("server.tls_key", Kind::Text, None),
     setting("server.insecure_plain_http", Kind::Bool, Some("false")),
+    setting("server.trusted_hops", Kind::List, Some("[]")),
+    setting("server.proxy_protocol", Kind::Bool, Some("false")),
     setting("server.drain", Kind::Text, Some("\"20s\"")),
     setting("state.dir", Kind::Text, Some("\"./state\"")),
     setting("state.store", Kind::Text, Some("\"redb\"")),

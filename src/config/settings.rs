@@ -1,6 +1,6 @@
 //! Settings that can be used as they stand: every address parsed, every insecure choice admitted.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -45,6 +45,10 @@ pub struct ServerSettings {
     pub ops_listen: SocketAddr,
     /// The URL clients use, without trailing slash.
     pub public_url: String,
+    /// Networks, as address and length of the prefix, that are believed about whom they speak for.
+    pub trusted_hops: Vec<(IpAddr, u8)>,
+    /// Whether connections from them begin with a PROXY header.
+    pub proxy_protocol: bool,
     /// How long to wait for requests in flight when stopping.
     pub drain: Duration,
 }

@@ -25,7 +25,7 @@ use crate::instance::{self, Blueprint, Listeners, PublishedLog, Running, parts};
 use crate::issuance::{self, CtMode};
 use crate::keys::ephemeral::{DevelopmentCa, DevelopmentError};
 use crate::possession::{AlgorithmList, WeakKeys};
-use crate::server::{Front, serve};
+use crate::server::{Front, Hops, serve};
 use crate::store;
 use crate::system::{SystemClock, SystemEntropy};
 use crate::time::Clock;
@@ -178,6 +178,7 @@ pub async fn start(options: Options) -> Result<Dev, Error> {
         Blueprint {
             public_url: None,
             tls: None,
+            hops: Hops::default(),
             drain: Duration::from_secs(5),
             issuance: issuance::Parts {
                 issuers: parts::trusted(&issuers)?,

@@ -22,8 +22,8 @@ use crate::config::IssuerSettings;
 use crate::entropy::Entropy;
 use crate::issuance::{self, Service};
 use crate::server::{
-    ConnectionLimits, Front, IssuerName, KeyAges, Metrics, OidcIssuer, Ops, Public, PublicParts,
-    RequestLimits, TrustFiles, ops_router, public_router, serve,
+    ConnectionLimits, Front, Hops, IssuerName, KeyAges, Metrics, OidcIssuer, Ops, Public,
+    PublicParts, RequestLimits, TrustFiles, ops_router, public_router, serve,
 };
 use crate::time::{Clock, UnixSeconds};
 use crate::trust::{self, AuthorityEntry, LogEntry, TrustInputs};
@@ -66,6 +66,8 @@ pub struct Blueprint {
     pub public_url: Option<String>,
     /// The public listener's certificate and key; plain HTTP without.
     pub tls: Option<TlsFiles>,
+    /// Whom the public listener believes about whom they speak for.
+    pub hops: Hops,
     /// How long stopping waits for requests in flight.
     pub drain: Duration,
     /// The pipeline's parts.
@@ -176,10 +178,14 @@ pub fn start(blueprint: Blueprint, listeners: Listeners) -> Result<Running, Erro
         drain: blueprint.drain,
         ..ConnectionLimits::default()
     };
-    let plain = Front { limits, tls: None };
+    let plain = Front {
+        limits,
+        ..Front::default()
+    };
     let front = Front {
+        limits,
         tls: blueprint.tls.as_ref().map(TlsFiles::tls),
-        ..plain.clone()
+        hops: blueprint.hops,
     };
     tasks.spawn(serve(public, doors, front, stop.clone()));
     if let Some(files) = blueprint.tls {
@@ -335,6 +341,7 @@ mod tests {
         Blueprint {
             public_url: None,
             tls: None,
+            hops: Hops::default(),
             drain: Duration::ZERO,
             issuance: issuance::Parts {
                 issuers: Vec::new(),

@@ -23,7 +23,7 @@ use crate::issuance::store::IssuanceStore;
 use crate::issuance::{self, CtMode, TrustedIssuer};
 use crate::keys::file as keyfile;
 use crate::possession::{WEAK_KEYS_BYTES_MAX, WeakKeys, WeakKeysError};
-use crate::server::{KeyAges, TlsError, TrustFiles};
+use crate::server::{Hops, KeyAges, TlsError, TrustFiles};
 use crate::store::audit_file::{self, AuditFile};
 use crate::store::memory::MemoryStore;
 use crate::store::{self, redb};
@@ -263,6 +263,7 @@ pub fn blueprint(settings: Settings) -> Result<Blueprint, Error> {
         key_ages,
         public_url: Some(settings.server.public_url),
         tls,
+        hops: Hops::new(settings.server.trusted_hops, settings.server.proxy_protocol),
         drain: settings.server.drain,
         issuance: issuance::Parts {
             issuers: trusted(&settings.issuers)?,

@@ -2,6 +2,7 @@
 //!
 //! Everything that does not change while the instance runs is rendered once, at start.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use tower::ServiceExt;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::admission::{Admission, Admitted};
+use super::hops::Client;
 use super::layers::{self, RequestId};
 use super::request::{self, Asked, Reader};
 use super::response::{self, OidcIssuer, WrittenChain};
@@ -207,26 +209,36 @@ pub(super) async fn unknown_method() -> Problem {
     Problem::new(Reason::MethodUnknown)
 }
 
+/// Who asks, as the log names them.
+#[derive(Clone)]
+struct Caller {
+    request_id: RequestId,
+    client: Option<IpAddr>,
+}
+
 impl Public {
     /// From request to decision. Each decision is told and counted once, here.
     async fn sign(self: Arc<Self>, read: Reader, request: Request) -> Result<Issued, Problem> {
         let (parts, body) = request.into_parts();
-        let request_id = RequestId::of(&parts.extensions);
+        let caller = Caller {
+            request_id: RequestId::of(&parts.extensions),
+            client: parts.extensions.get().map(|Client(address)| *address),
+        };
         let decision = match self.read(read, &parts.headers, body).await {
             Ok((Asked { token, proof }, admitted)) => {
                 let request = issuance::Request {
                     token,
                     proof,
-                    request_id: request_id.as_str().to_owned(),
+                    request_id: caller.request_id.as_str().to_owned(),
                 };
                 // A task of its own: the decision is told and counted even if the caller hangs up.
                 let public = self.clone();
-                let id = request_id.clone();
+                let by = caller.clone();
                 let task = tokio::spawn(async move {
                     let _admitted = admitted;
                     let now = public.clock.now();
                     let decision = public.issuance.issue(request, now).await;
-                    public.decided(&id, &decision);
+                    public.decided(&by, &decision);
                     decision
                 });
                 match task.await {
@@ -237,7 +249,7 @@ impl Public {
             }
             Err(problem) => Err(problem),
         };
-        self.decided(&request_id, &decision);
+        self.decided(&caller, &decision);
         decision
     }
 
@@ -274,16 +286,17 @@ impl Public {
         }
     }
 
-    fn decided(&self, request_id: &RequestId, decision: &Result<Issued, Problem>) {
+    fn decided(&self, caller: &Caller, decision: &Result<Issued, Problem>) {
         match decision {
             Ok(issued) => {
                 self.metrics.issued(&issued.issuer);
-                telemetry::issued(request_id.as_str(), issued);
+                telemetry::issued(caller.request_id.as_str(), caller.client, issued);
             }
             Err(problem) => {
                 self.metrics.refused(problem.issuer(), problem.reason());
                 telemetry::refused(
-                    request_id.as_str(),
+                    caller.request_id.as_str(),
+                    caller.client,
                     problem.reason(),
                     problem.issuer(),
                     &problem.cause_chain(),

@@ -7,6 +7,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -23,13 +24,15 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
 
 use super::crowd::{Crowd, InUse, Seat};
+use super::hops::{Hops, ProxyError, proxied};
 use super::wire::{self, Heads};
 use super::{Problem, Tls};
 use crate::fault::Reason;
@@ -96,11 +99,13 @@ pub struct Front {
     pub limits: ConnectionLimits,
     /// Plain HTTP without.
     pub tls: Option<Arc<Tls>>,
+    /// Who is believed about whom a connection is for.
+    pub hops: Hops,
 }
 
 /// Answers on `listener` until `stop`, then closes it, finishes what is in flight and returns.
 pub async fn serve(listener: TcpListener, router: Router, front: Front, stop: CancellationToken) {
-    let Front { limits, tls } = front;
+    let Front { limits, tls, hops } = front;
     let crowd = Crowd::new(limits.connections);
     let connections = TaskTracker::new();
     let accepted = async || {
@@ -108,7 +113,7 @@ pub async fn serve(listener: TcpListener, router: Router, front: Front, stop: Ca
         let seat = Arc::new(crowd.seat().await);
         loop {
             match listener.accept().await {
-                Ok((stream, _)) => return (stream, seat),
+                Ok((stream, peer)) => return (stream, peer.ip(), seat),
                 Err(error) => {
                     tracing::warn!(%error, "could not accept a connection");
                     crowd.make_room();
@@ -117,24 +122,43 @@ pub async fn serve(listener: TcpListener, router: Router, front: Front, stop: Ca
             }
         }
     };
-    while let Some((stream, seat)) = stop.run_until_cancelled(accepted()).await {
+    while let Some((mut stream, peer, seat)) = stop.run_until_cancelled(accepted()).await {
         // Small answers: waiting to fill a segment only costs time. A failure costs only that.
         let _ = stream.set_nodelay(true);
-        let (router, stop) = (router.clone(), stop.clone());
+        let stop = stop.clone();
+        let mut meeting = Meeting {
+            router: router.clone(),
+            limits,
+            seat,
+            hops: hops.clone(),
+            from: peer,
+        };
         // Asked anew for each connection: the certificate may have been replaced.
-        match tls.as_ref().map(|tls| tls.acceptor()) {
-            None => connections.spawn(connection(stream, router, limits, seat, stop)),
-            Some(acceptor) => connections.spawn(async move {
-                // Nothing was asked yet: neither stopping nor another peer need wait for it.
-                let shaken = tokio::select! {
-                    shaken = timeout(limits.handshake, acceptor.accept(stream)) => shaken,
-                    () = stop.cancelled() => return,
-                    () = seat.told_to_leave() => return,
+        let acceptor = tls.as_ref().map(|tls| tls.acceptor());
+        let speaks_proxy = hops.speaks_proxy(peer);
+        match acceptor {
+            None if !speaks_proxy => connections.spawn(connection(stream, meeting, stop)),
+            acceptor => connections.spawn(async move {
+                let opening = async {
+                    if speaks_proxy && let Some(named) = proxied(&mut stream).await? {
+                        meeting.from = named;
+                    }
+                    Ok(match acceptor {
+                        Some(acceptor) => Opened::Tls(Box::new(acceptor.accept(stream).await?)),
+                        None => Opened::Plain(stream),
+                    })
                 };
-                match shaken {
-                    Ok(Ok(stream)) => connection(stream, router, limits, seat, stop).await,
-                    Ok(Err(error)) => tracing::debug!(%error, "no TLS connection"),
-                    Err(_) => tracing::debug!("no TLS connection in time"),
+                // Nothing was asked yet: neither stopping nor another peer need wait for it.
+                let opened: Result<Result<_, Unopened>, _> = tokio::select! {
+                    opened = timeout(limits.handshake, opening) => opened,
+                    () = stop.cancelled() => return,
+                    () = meeting.seat.told_to_leave() => return,
+                };
+                match opened {
+                    Ok(Ok(Opened::Tls(stream))) => connection(stream, meeting, stop).await,
+                    Ok(Ok(Opened::Plain(stream))) => connection(stream, meeting, stop).await,
+                    Ok(Err(error)) => tracing::debug!(%error, "no connection"),
+                    Err(_) => tracing::debug!("no connection in time"),
                 }
             }),
         };
@@ -145,16 +169,42 @@ pub async fn serve(listener: TcpListener, router: Router, front: Front, stop: Ca
     connections.wait().await;
 }
 
-/// One connection from its first byte to its last.
-async fn connection<S>(
-    stream: S,
+/// What a connection is met with.
+struct Meeting {
     router: Router,
     limits: ConnectionLimits,
     seat: Arc<Seat>,
-    stop: CancellationToken,
-) where
+    hops: Hops,
+    /// Where it comes from: the peer, or whom a trusted one named.
+    from: IpAddr,
+}
+
+/// A connection whose requests can be read.
+enum Opened {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Unopened {
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
+    #[error("no TLS: {0}")]
+    Tls(#[from] io::Error),
+}
+
+/// One connection from its first byte to its last.
+async fn connection<S>(stream: S, meeting: Meeting, stop: CancellationToken)
+where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let Meeting {
+        router,
+        limits,
+        seat,
+        hops,
+        from,
+    } = meeting;
     let start = Instant::now();
     let seen = Arc::new(Seen::default());
     let watched = Watched {
@@ -165,7 +215,11 @@ async fn connection<S>(
     };
     let service = {
         let (seat, seen) = (seat.clone(), seen.clone());
-        service_fn(move |request| answer(request, router.clone(), seat.in_use(), seen.clone()))
+        service_fn(move |mut request: Request<Incoming>| {
+            let client = hops.client(from, request.headers());
+            request.extensions_mut().insert(client);
+            answer(request, router.clone(), seat.in_use(), seen.clone())
+        })
     };
     let builder = protocols(&limits);
     let mut http = pin!(builder.serve_connection(TokioIo::new(watched), service));

@@ -7,6 +7,7 @@
 mod admission;
 mod crowd;
 mod doors;
+mod hops;
 mod layers;
 mod listener;
 mod metrics;
@@ -18,6 +19,7 @@ mod tls;
 mod wire;
 
 pub use doors::{Public, PublicParts, RequestLimits, TrustFiles, public_router};
+pub use hops::Hops;
 pub use listener::{ConnectionLimits, Front, serve};
 pub use metrics::Metrics;
 pub use ops::{KeyAges, Ops, ops_router};

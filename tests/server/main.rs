@@ -8,6 +8,7 @@
 
 mod answers;
 mod crowds;
+mod hops;
 mod house;
 mod limits;
 mod log;

@@ -51,8 +51,12 @@ impl Pair {
 }
 
 async fn house(tls: &Arc<Tls>, limits: ConnectionLimits) -> House {
-    let tls = Some(tls.clone());
-    House::behind(RequestLimits::default(), Front { limits, tls }).await
+    let front = Front {
+        limits,
+        tls: Some(tls.clone()),
+        ..Default::default()
+    };
+    House::behind(RequestLimits::default(), front).await
 }
 
 /// A client that believes this pair, in these versions, with these protocols.

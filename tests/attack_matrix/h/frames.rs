@@ -113,7 +113,7 @@ async fn answers(kit: &Kit, bytes: Vec<u8>, status: u8) -> bool {
             stream.read_exact(&mut payload).await.ok()?;
             if head[3] == HEADERS {
                 // A change of the table's size may come first.
-                return Some(payload.iter().any(|octet| *octet == status));
+                return Some(payload.contains(&status));
             }
         }
     };
