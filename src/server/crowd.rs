@@ -117,6 +117,11 @@ impl Seat {
         InUse(self.clone())
     }
 
+    /// Whether it is of use now.
+    pub(super) fn is_in_use(&self) -> bool {
+        self.member.uses.load(Ordering::Acquire) > 0
+    }
+
     /// Returns when it has to be made free.
     pub(super) async fn told_to_leave(&self) {
         self.member.leave.notified().await;

@@ -60,7 +60,7 @@ pub struct ConnectionLimits {
 impl Default for ConnectionLimits {
     fn default() -> Self {
         Self {
-            connections: 4096,
+            connections: 2048,
             handshake: Duration::from_secs(10),
             header: Duration::from_secs(10),
             idle: Duration::from_secs(30),
@@ -237,7 +237,9 @@ where
             }
             () = seat.told_to_leave(), if open => {
                 open = false;
-                deadline = Instant::now() + TO_MAKE_ROOM;
+                // A request may have come in the moment it was told.
+                let finish = if seat.is_in_use() { limits.finish } else { TO_MAKE_ROOM };
+                deadline = Instant::now() + finish;
                 http.as_mut().graceful_shutdown();
             }
             () = sleep_until(deadline) => {

@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use crate::ask::Door;
-use crate::h::{Kit, closed_after};
+use crate::h::{Kit, closed_after, resident};
 use crate::report::Report;
 
 const CONNECTIONS: usize = 10_000;
@@ -16,6 +16,7 @@ const CONNECTIONS: usize = 10_000;
 pub(super) async fn idle(kit: &Kit, report: &mut Report) {
     let most = may_open().saturating_sub(500) / 2;
     let (started, wanted) = (Instant::now(), CONNECTIONS.min(most));
+    let before = resident();
     let mut idle = Vec::new();
     for number in 0..wanted {
         // The kernel's queue may be full: an attacker tries again as everybody does.
@@ -48,7 +49,8 @@ pub(super) async fn idle(kit: &Kit, report: &mut Report) {
         );
     }
     report.saw(&closed_after(started));
-    println!("     {} idle connections", idle.len());
+    let grown = resident().saturating_sub(before) >> 20;
+    println!("     {} idle connections, {grown} MB more", idle.len());
 }
 
 /// How many files this process may have open; as many as it is permitted, from here on.
