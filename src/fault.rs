@@ -12,7 +12,7 @@ pub enum Fault {
     Credentials,
     /// A rule of the operator's says no.
     Policy,
-    /// Too much, too fast.
+    /// Too much, too fast: by one caller, or by all together.
     Throttle,
     /// Something we rely on is away: issuer keys, log, store, signer. Never the caller's fault.
     Dependency,
@@ -96,6 +96,8 @@ reasons! {
     IssuanceBlocked = "ISSUANCE_BLOCKED", Policy;
     /// Over the rate limit.
     RateLimited = "RATE_LIMITED", Throttle;
+    /// More is asked at once than this instance can do.
+    Overloaded = "OVERLOADED", Throttle;
     /// No log answered with a usable SCT in time.
     CtLogUnavailable = "CT_LOG_UNAVAILABLE", Dependency;
     /// Every log refused the precertificate.

@@ -5,8 +5,10 @@
 //! must not be lost is the audit log, not this one.
 
 use std::io;
+use std::net::IpAddr;
 
 use tracing::Subscriber;
+use tracing::field::display;
 use tracing_subscriber::filter::{EnvFilter, ParseError};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
@@ -71,9 +73,10 @@ where
 }
 
 /// A certificate left.
-pub fn issued(request_id: &str, issued: &Issued) {
+pub fn issued(request_id: &str, client: Option<IpAddr>, issued: &Issued) {
     tracing::info!(
         request_id,
+        client = client.map(display),
         issuer = &*issued.issuer,
         serial = %issued.serial,
         not_after = %issued.not_after,
@@ -103,15 +106,29 @@ pub fn submitted(submitted: &Submitted<'_>) {
 }
 
 /// A request for a certificate was refused. `causes` is the chain behind it, outermost first.
-pub fn refused(request_id: &str, reason: Reason, issuer: Option<&str>, causes: &[String]) {
+pub fn refused(
+    request_id: &str,
+    client: Option<IpAddr>,
+    reason: Reason,
+    issuer: Option<&str>,
+    causes: &[String],
+) {
+    let client = client.map(display);
     match reason.fault() {
         Fault::Caller | Fault::Credentials | Fault::Policy | Fault::Throttle => {
-            tracing::warn!(request_id, issuer, reason = reason.as_str(), "refused");
+            tracing::warn!(
+                request_id,
+                client,
+                issuer,
+                reason = reason.as_str(),
+                "refused"
+            );
         }
         Fault::Dependency | Fault::Ours => {
             let cause = causes.join(": ");
             tracing::error!(
                 request_id,
+                client,
                 issuer,
                 reason = reason.as_str(),
                 cause,

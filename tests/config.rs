@@ -92,6 +92,12 @@ fn each_refused_value_has_a_twin_that_is_accepted() {
     let issuer = |lines: &str| format!("{LOG}[[issuer]]\n{lines}\n");
     let base = "url = \"https://issuer.example\"\ntype = \"email\"\naudiences = [\"https://ca.example\"]\n";
     // (key the error names, refused, accepted)
+    let tls = |more: &str| {
+        format!(
+            "[server]\npublic_url = \"https://ca.example\"\ntls_chain = \"chain.pem\"\n\
+             tls_key = \"key.pem\"\n{more}"
+        )
+    };
     let table: Vec<(&str, String, String)> = vec![
         (
             "server.listen",
@@ -102,6 +108,51 @@ fn each_refused_value_has_a_twin_that_is_accepted() {
             "server.listen",
             full("[server]\nlisten = \"localhost\""),
             full("[server]\nlisten = \"[::1]:80\""),
+        ),
+        (
+            "server.listen",
+            full("[server]\nlisten = \"0.0.0.0:80\""),
+            full(&tls("listen = \"0.0.0.0:80\"")),
+        ),
+        (
+            "server.tls_chain",
+            full("[server]\ntls_key = \"key.pem\""),
+            full(&tls("")),
+        ),
+        (
+            "server.tls_key",
+            full("[server]\ntls_chain = \"chain.pem\""),
+            full(&tls("")),
+        ),
+        (
+            "server.insecure_plain_http",
+            full(&tls("insecure_plain_http = true")),
+            full(&tls("insecure_plain_http = false")),
+        ),
+        (
+            "server.public_url",
+            full(&tls("").replace("https:", "http:")),
+            full(&tls("")),
+        ),
+        (
+            "server.trusted_hops",
+            full("[server]\ntrusted_hops = [\"10.0.0.0\", \"10.0.0.1/8\"]"),
+            full("[server]\ntrusted_hops = [\"10.0.0.0\", \"10.0.0.0/8\", \"fd00::/64\"]"),
+        ),
+        (
+            "server.trusted_hops",
+            full("[server]\ntrusted_hops = [\"0.0.0.0/0\"]"),
+            full("[server]\ntrusted_hops = [\"128.0.0.0/1\"]"),
+        ),
+        (
+            "server.trusted_hops",
+            full("[server]\ntrusted_hops = [\"proxy.example\"]"),
+            full("[server]\ntrusted_hops = [\"::1\"]"),
+        ),
+        (
+            "server.trusted_hops",
+            full("[server]\nproxy_protocol = true"),
+            full("[server]\nproxy_protocol = true\ntrusted_hops = [\"127.0.0.1\"]"),
         ),
         (
             "server.ops_listen",

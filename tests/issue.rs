@@ -100,6 +100,8 @@ async fn what_never_ended_is_reported_by_the_start_that_follows() {
     let entropy = parts.entropy.clone();
     let blueprint = Blueprint {
         public_url: None,
+        tls: None,
+        hops: Default::default(),
         drain: Duration::from_secs(1),
         issuance: parts,
         issuers: Vec::new(),

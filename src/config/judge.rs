@@ -1,13 +1,14 @@
 //! Judging: each value against its rule, each insecure choice against its switch.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
 
 use super::settings::{
     CaSettings, CtLogSettings, CtSettings, IssuerSettings, IssuerType, LogFormat, ServerSettings,
-    Settings, StoreKind,
+    Settings, StoreKind, TlsSettings,
 };
 use super::{Error, duration, raw};
 use crate::ca::{Encoder, LeafProfile, ProfileError};
@@ -86,13 +87,21 @@ fn judge_server(raw: raw::Server, warnings: &mut Vec<String>) -> Result<ServerSe
         })
     };
     let listen = address("server.listen", &raw.listen)?;
-    if !listen.ip().is_loopback() {
+    let tls = judge_tls(raw.tls_chain, raw.tls_key)?;
+    if tls.is_some() && raw.insecure_plain_http {
+        return Err(bad(
+            "server.insecure_plain_http",
+            "true",
+            "server.tls_chain is set, so nothing plain is served; remove one of the two",
+        ));
+    }
+    if !listen.ip().is_loopback() && tls.is_none() {
         if !raw.insecure_plain_http {
             return Err(Error::NeedsSwitch {
                 key: "server.listen".to_owned(),
                 value: raw.listen,
                 switch: "server.insecure_plain_http",
-                why: "tokens would travel in the clear; put a TLS proxy in front and listen on loopback",
+                why: "tokens would travel in the clear; set server.tls_chain and server.tls_key, or listen on loopback behind a TLS proxy",
             });
         }
         warnings.push(format!("server.listen = {listen} serves plain HTTP beyond this machine: tokens travel in the clear"));
@@ -120,9 +129,27 @@ fn judge_server(raw: raw::Server, warnings: &mut Vec<String>) -> Result<ServerSe
             "write https://HOST, without path, query or user: the API sits at the root of the host",
         ));
     }
+    if tls.is_some() && url.is_some_and(|url| url.scheme() == "http") {
+        return Err(bad(
+            "server.public_url",
+            raw.public_url,
+            "server.tls_chain is set, so clients need https://",
+        ));
+    }
+    let trusted_hops: Result<Vec<_>, _> = raw.trusted_hops.into_iter().map(judge_hop).collect();
+    let trusted_hops = trusted_hops?;
+    if raw.proxy_protocol && trusted_hops.is_empty() {
+        return Err(Error::Missing {
+            key: "server.trusted_hops".to_owned(),
+            why: "server.proxy_protocol is set; name the networks of the proxies that speak it",
+        });
+    }
     let drain = span("server.drain", raw.drain)?;
     Ok(ServerSettings {
         listen,
+        tls,
+        trusted_hops,
+        proxy_protocol: raw.proxy_protocol,
         ops_listen,
         public_url: raw.public_url.trim_end_matches('/').to_owned(),
         drain,
@@ -141,6 +168,47 @@ fn judge_retention(text: Option<String>) -> Result<Option<Duration>, Error> {
             KEY,
             text,
             "keep records for at least \"2d\": a leaf and the token it was issued for may each live a day",
+        )),
+    }
+}
+
+/// A network: `10.0.0.0/8`, or an address alone.
+fn judge_hop(text: String) -> Result<(IpAddr, u8), Error> {
+    let parsed = || {
+        let (address, bits) = text.split_once('/').unzip();
+        let address: IpAddr = address.unwrap_or(&text).parse().ok()?;
+        let (whole, number) = match address {
+            IpAddr::V4(address) => (32, u128::from(address.to_bits()) << 96),
+            IpAddr::V6(address) => (128, address.to_bits()),
+        };
+        let bits: u8 = bits.map_or(Ok(whole), str::parse).ok()?;
+        let beyond = number.checked_shl(u32::from(bits)).unwrap_or(0);
+        ((1..=whole).contains(&bits) && beyond == 0).then_some((address, bits))
+    };
+    parsed().ok_or_else(|| {
+        bad(
+            "server.trusted_hops",
+            text.clone(),
+            "write the network's first address and a prefix of at least 1, such as \"10.0.0.0/8\"",
+        )
+    })
+}
+
+fn judge_tls(chain: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<TlsSettings>, Error> {
+    let missing = |key: &str, why| Error::Missing {
+        key: key.to_owned(),
+        why,
+    };
+    match (chain, key) {
+        (Some(chain), Some(key)) => Ok(Some(TlsSettings { chain, key })),
+        (None, None) => Ok(None),
+        (None, Some(_)) => Err(missing(
+            "server.tls_chain",
+            "server.tls_key is set; the certificate it belongs to is missing",
+        )),
+        (Some(_), None) => Err(missing(
+            "server.tls_key",
+            "server.tls_chain is set; the key of its first certificate is missing",
         )),
     }
 }

@@ -17,7 +17,7 @@ pub use judge::SHARED_AUDIENCE;
 pub use load::{Effective, Inputs, Loaded, Source, load};
 pub use settings::{
     CaSettings, CtLogSettings, CtSettings, IssuerSettings, IssuerType, LogFormat, ServerSettings,
-    Settings, StoreKind,
+    Settings, StoreKind, TlsSettings,
 };
 
 /// Why the configuration cannot be used. Each says which key, which value, and what to try.

@@ -23,7 +23,11 @@ pub(super) struct Server {
     pub(super) listen: String,
     pub(super) ops_listen: String,
     pub(super) public_url: String,
+    pub(super) tls_chain: Option<PathBuf>,
+    pub(super) tls_key: Option<PathBuf>,
     pub(super) insecure_plain_http: bool,
+    pub(super) trusted_hops: Vec<String>,
+    pub(super) proxy_protocol: bool,
     pub(super) drain: String,
 }
 

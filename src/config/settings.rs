@@ -1,6 +1,6 @@
 //! Settings that can be used as they stand: every address parsed, every insecure choice admitted.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -41,12 +41,27 @@ pub struct Settings {
 pub struct ServerSettings {
     /// Where clients connect.
     pub listen: SocketAddr,
+    /// What proves to clients that this is the server they meant; plain HTTP without.
+    pub tls: Option<TlsSettings>,
     /// Where operators connect; loopback.
     pub ops_listen: SocketAddr,
     /// The URL clients use, without trailing slash.
     pub public_url: String,
+    /// Networks, as address and length of the prefix, that are believed about whom they speak for.
+    pub trusted_hops: Vec<(IpAddr, u8)>,
+    /// Whether connections from them begin with a PROXY header.
+    pub proxy_protocol: bool,
     /// How long to wait for requests in flight when stopping.
     pub drain: Duration,
+}
+
+/// The public listener's certificate and key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsSettings {
+    /// Chain file, the server's own certificate first, PEM.
+    pub chain: PathBuf,
+    /// Key file, PEM, unencrypted.
+    pub key: PathBuf,
 }
 
 /// Which store.

@@ -25,7 +25,7 @@ use crate::instance::{self, Blueprint, Listeners, PublishedLog, Running, parts};
 use crate::issuance::{self, CtMode};
 use crate::keys::ephemeral::{DevelopmentCa, DevelopmentError};
 use crate::possession::{AlgorithmList, WeakKeys};
-use crate::server::{ConnectionLimits, serve};
+use crate::server::{Front, Hops, serve};
 use crate::store;
 use crate::system::{SystemClock, SystemEntropy};
 use crate::time::Clock;
@@ -149,7 +149,7 @@ pub async fn start(options: Options) -> Result<Dev, Error> {
     tasks.spawn(serve(
         socket,
         issuer.clone().router(),
-        ConnectionLimits::default(),
+        Front::default(),
         stop.clone(),
     ));
     tasks.close();
@@ -167,12 +167,18 @@ pub async fn start(options: Options) -> Result<Dev, Error> {
     let profile = LeafProfile::new("dev", LeafProfile::LIFETIME_S, 0, None)?;
     let ops = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let listeners = Listeners::bind(options.listen, ops).await?;
-    let issuers = believed(&issuer, &options, listeners.url());
+    let issuers = believed(
+        &issuer,
+        &options,
+        &format!("http://{}", listeners.address()),
+    );
     let keys = Arc::new(parts::keys(&issuers)?);
 
     let instance = instance::start(
         Blueprint {
             public_url: None,
+            tls: None,
+            hops: Hops::default(),
             drain: Duration::from_secs(5),
             issuance: issuance::Parts {
                 issuers: parts::trusted(&issuers)?,

@@ -2,14 +2,16 @@
 //! would read it. Nobody is contacted and nothing is made, and all problems are found, not the
 //! first.
 
+use std::path::Path;
 use std::slice;
 
 use super::parts::{
-    Error, keys, log_client, log_key, open_secrets, passphrase, read_optional, read_text, weak_keys,
+    Error, is_open_to_everybody, keys, log_client, log_key, open_secrets, passphrase,
+    read_optional, read_text, weak_keys,
 };
-use super::{PublishedLog, trust_files};
+use super::{PublishedLog, TlsFiles, trust_files};
 use crate::ca::{Authority, Signer};
-use crate::config::{CaSettings, CtLogSettings, CtSettings, IssuerSettings, Settings};
+use crate::config::{CaSettings, CtLogSettings, CtSettings, IssuerSettings, Settings, TlsSettings};
 use crate::ct::rfc6962::Rfc6962Config;
 use crate::keys::file::{self as keyfile, FileSigner, KeyFileError, OpenError};
 use crate::time::UnixSeconds;
@@ -28,6 +30,9 @@ pub struct Found {
 pub fn examine(settings: &Settings, now: UnixSeconds) -> Found {
     let mut found = Found::default();
     let chain = found.authority(&settings.ca, now);
+    if let Some(tls) = &settings.server.tls {
+        found.tls(tls);
+    }
     found.note(weak_keys(settings.ca.weak_keys.as_deref()));
     let logs = found.logs(&settings.ct);
     if let (Some(chain), Some(logs)) = (chain, logs) {
@@ -47,6 +52,18 @@ impl Found {
         result.map_err(|problem| self.problems.push(problem)).ok()
     }
 
+    fn open_secret(&mut self, path: &Path) {
+        let warning = format!("{path:?}: every user of this machine can get at this secret");
+        self.warnings.push(warning);
+    }
+
+    fn tls(&mut self, tls: &TlsSettings) {
+        if is_open_to_everybody(&tls.key) {
+            self.open_secret(&tls.key);
+        }
+        self.note(TlsFiles::open(tls.clone()));
+    }
+
     /// Chain and key, each by itself and then together.
     fn authority(&mut self, ca: &CaSettings, now: UnixSeconds) -> Option<Vec<Certificate>> {
         let wrong = |source: OpenError| Error::Authority {
@@ -54,10 +71,7 @@ impl Found {
             key: ca.key.clone(),
             source,
         };
-        for path in open_secrets(ca) {
-            let warning = format!("{path:?}: every user of this machine can get at this secret");
-            self.warnings.push(warning);
-        }
+        open_secrets(ca).for_each(|path| self.open_secret(path));
         let chain = read_text(&ca.chain).and_then(|text| keyfile::chain(&text).map_err(wrong));
         let chain = self.note(chain);
         let spki = self.key(ca, &wrong);

@@ -6,11 +6,13 @@
 pub mod examine;
 pub mod parts;
 mod prepare;
+mod tls;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use tls::TlsFiles;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -20,8 +22,8 @@ use crate::config::IssuerSettings;
 use crate::entropy::Entropy;
 use crate::issuance::{self, OnSubmitted, Service};
 use crate::server::{
-    ConnectionLimits, IssuerName, KeyAges, Metrics, OidcIssuer, Ops, Public, PublicParts,
-    RequestLimits, TrustFiles, ops_router, public_router, serve,
+    ConnectionLimits, Front, Hops, IssuerName, KeyAges, Metrics, OidcIssuer, Ops, Public,
+    PublicParts, RequestLimits, TrustFiles, ops_router, public_router, serve,
 };
 use crate::telemetry;
 use crate::time::{Clock, UnixSeconds};
@@ -36,26 +38,26 @@ const SWEEP_EVERY: Duration = Duration::from_secs(60);
 pub struct Listeners {
     public: TcpListener,
     ops: TcpListener,
-    url: String,
-    ops_url: String,
+    at: SocketAddr,
+    ops_at: SocketAddr,
 }
 
 impl Listeners {
     /// Binds both; port 0 takes a free one.
     pub async fn bind(public: SocketAddr, ops: SocketAddr) -> Result<Self, Error> {
-        let (public, url) = bind(public).await?;
-        let (ops, ops_url) = bind(ops).await?;
+        let (public, at) = bind(public).await?;
+        let (ops, ops_at) = bind(ops).await?;
         Ok(Self {
             public,
             ops,
-            url,
-            ops_url,
+            at,
+            ops_at,
         })
     }
 
     /// Where clients will connect.
-    pub fn url(&self) -> &str {
-        &self.url
+    pub fn address(&self) -> SocketAddr {
+        self.at
     }
 }
 
@@ -63,6 +65,10 @@ impl Listeners {
 pub struct Blueprint {
     /// The URL in the trust files; `None` takes the address bound.
     pub public_url: Option<String>,
+    /// The public listener's certificate and key; plain HTTP without.
+    pub tls: Option<TlsFiles>,
+    /// Whom the public listener believes about whom they speak for.
+    pub hops: Hops,
     /// How long stopping waits for requests in flight.
     pub drain: Duration,
     /// The pipeline's parts.
@@ -140,9 +146,11 @@ pub fn start(blueprint: Blueprint, listeners: Listeners) -> Result<Running, Erro
     let Listeners {
         public,
         ops,
-        url,
-        ops_url,
+        at,
+        ops_at,
     } = listeners;
+    let scheme = blueprint.tls.as_ref().map_or("http", |_| "https");
+    let (url, ops_url) = (format!("{scheme}://{at}"), format!("http://{ops_at}"));
     let public_url = blueprint.public_url.clone().unwrap_or_else(|| url.clone());
 
     let authority = blueprint.issuance.authority.clone();
@@ -172,7 +180,19 @@ pub fn start(blueprint: Blueprint, listeners: Listeners) -> Result<Running, Erro
         drain: blueprint.drain,
         ..ConnectionLimits::default()
     };
-    tasks.spawn(serve(public, doors, limits, stop.clone()));
+    let plain = Front {
+        limits,
+        ..Front::default()
+    };
+    let front = Front {
+        limits,
+        tls: blueprint.tls.as_ref().map(TlsFiles::tls),
+        hops: blueprint.hops,
+    };
+    tasks.spawn(serve(public, doors, front, stop.clone()));
+    if let Some(files) = blueprint.tls {
+        tasks.spawn(files.watch(stop.clone()));
+    }
     let for_operators = ops_router(Ops {
         issuance: service.clone(),
         clock: blueprint.clock.clone(),
@@ -180,7 +200,7 @@ pub fn start(blueprint: Blueprint, listeners: Listeners) -> Result<Running, Erro
         key_ages: blueprint.key_ages,
         readiness_age: READINESS_AGE,
     });
-    tasks.spawn(serve(ops, for_operators, limits, stop.clone()));
+    tasks.spawn(serve(ops, for_operators, plain, stop.clone()));
     tasks.spawn(sweep(service.clone(), blueprint.clock, stop.clone()));
     tasks.close();
     Ok(Running {
@@ -194,11 +214,11 @@ pub fn start(blueprint: Blueprint, listeners: Listeners) -> Result<Running, Erro
     })
 }
 
-async fn bind(address: SocketAddr) -> Result<(TcpListener, String), Error> {
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
     let failed = |source| Error::Listen { address, source };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
-    let url = format!("http://{}", listener.local_addr().map_err(failed)?);
-    Ok((listener, url))
+    let at = listener.local_addr().map_err(failed)?;
+    Ok((listener, at))
 }
 
 /// What logs answer goes to our own log and is counted.
@@ -330,6 +350,8 @@ mod tests {
         let audit = AuditFile::open(&folder.path().join("audit.log"), now).unwrap();
         Blueprint {
             public_url: None,
+            tls: None,
+            hops: Hops::default(),
             drain: Duration::ZERO,
             issuance: issuance::Parts {
                 issuers: Vec::new(),

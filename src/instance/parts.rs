@@ -10,7 +10,7 @@ use std::time::Instant;
 use secrecy::SecretString;
 
 use super::prepare::{self, PreparingKeys};
-use super::{Blueprint, PublishedLog, trust_files};
+use super::{Blueprint, PublishedLog, TlsFiles, trust_files};
 use crate::ca::InstanceId;
 use crate::config::{
     CaSettings, CtLogSettings, CtSettings, IssuerSettings, IssuerType, Settings, StoreKind,
@@ -23,7 +23,7 @@ use crate::issuance::store::IssuanceStore;
 use crate::issuance::{self, CtMode, TrustedIssuer};
 use crate::keys::file as keyfile;
 use crate::possession::{WEAK_KEYS_BYTES_MAX, WeakKeys, WeakKeysError};
-use crate::server::{KeyAges, TrustFiles};
+use crate::server::{Hops, KeyAges, TlsError, TrustFiles};
 use crate::store::audit_file::{self, AuditFile};
 use crate::store::memory::MemoryStore;
 use crate::store::{self, redb};
@@ -79,6 +79,17 @@ pub enum Error {
         /// Why not.
         #[source]
         source: keyfile::OpenError,
+    },
+    /// Chain and key do not make a TLS server.
+    #[error("{chain:?} and {key:?} do not make a TLS server")]
+    Tls {
+        /// The chain's file.
+        chain: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+        /// Why not.
+        #[source]
+        source: TlsError,
     },
     /// The state directory cannot be made.
     #[error("cannot make the state directory {path:?}")]
@@ -168,6 +179,9 @@ impl Error {
             Self::WeakKeys { .. } => Some(
                 "one SHA-256 hash of a SubjectPublicKeyInfo per line; config/shortleaf.toml shows how to make one",
             ),
+            Self::Tls { .. } => Some(
+                "server.tls_chain begins with the server's own certificate, server.tls_key is that one's key",
+            ),
             Self::TooLarge { .. }
             | Self::StateDirectory { .. }
             | Self::Store { .. }
@@ -217,6 +231,14 @@ pub fn blueprint(settings: Settings) -> Result<Blueprint, Error> {
     let started = Instant::now();
     let (authority, signer) = open_authority(&settings.ca, now.seconds())?;
     let weak_keys = weak_keys(settings.ca.weak_keys.as_deref())?;
+    let tls = settings.server.tls.map(TlsFiles::open).transpose()?;
+    for path in tls
+        .iter()
+        .map(TlsFiles::key)
+        .filter(|key| is_open_to_everybody(key))
+    {
+        tracing::warn!(?path, "every user of this machine can get at this secret");
+    }
     let http_keys = Arc::new(keys(&settings.issuers)?);
     // Start-up does not wait for anybody; the first request usually finds the keys there.
     http_keys.attend();
@@ -240,6 +262,8 @@ pub fn blueprint(settings: Settings) -> Result<Blueprint, Error> {
     Ok(Blueprint {
         key_ages,
         public_url: Some(settings.server.public_url),
+        tls,
+        hops: Hops::new(settings.server.trusted_hops, settings.server.proxy_protocol),
         drain: settings.server.drain,
         issuance: issuance::Parts {
             issuers: trusted(&settings.issuers)?,
@@ -361,7 +385,7 @@ pub(super) fn open_secrets(ca: &CaSettings) -> impl Iterator<Item = &PathBuf> {
 }
 
 /// Warned of and not refused: orchestrators mount secrets world-readable where nobody else lives.
-fn is_open_to_everybody(path: &Path) -> bool {
+pub(super) fn is_open_to_everybody(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o007 != 0)
 }
 
@@ -527,7 +551,7 @@ fn make_private(path: &Path) -> Result<(), Error> {
         })
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, Error> {
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, Error> {
     read_at_most(path, MAX_FILE_BYTES)
 }
 

@@ -2,12 +2,14 @@
 //!
 //! Everything that does not change while the instance runs is rendered once, at start.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody as _};
 use axum::extract::{Request, State};
+use axum::http::header::CONTENT_ENCODING;
 use axum::http::{HeaderMap, Response, Uri};
 use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
@@ -17,6 +19,8 @@ use tokio::time::timeout;
 use tower::ServiceExt;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use super::admission::{Admission, Admitted};
+use super::hops::Client;
 use super::layers::{self, RequestId};
 use super::request::{self, Asked, Reader};
 use super::response::{self, OidcIssuer, WrittenChain};
@@ -34,6 +38,16 @@ pub struct RequestLimits {
     pub body_bytes: usize,
     /// How long the body may take to arrive.
     pub body: Duration,
+    /// How many bodies may be on their way at once.
+    pub reading: usize,
+    /// How many certificates are worked on at once.
+    pub in_flight: usize,
+    /// How many requests may wait for that.
+    pub queue: usize,
+    /// How long one may wait.
+    pub queue_wait: Duration,
+    /// How many requests of every kind may be in the house.
+    pub requests: usize,
     /// How long the whole request may take, from its headers to the answer's.
     pub whole: Duration,
 }
@@ -43,6 +57,13 @@ impl Default for RequestLimits {
         Self {
             body_bytes: 64 * 1024,
             body: Duration::from_secs(30),
+            // With the largest bodies, these three are 64 MiB.
+            reading: 256,
+            in_flight: 512,
+            queue: 256,
+            // sigstore-js gives up after five seconds, and the log wants most of them.
+            queue_wait: Duration::from_secs(1),
+            requests: 2048,
             whole: Duration::from_secs(60),
         }
     }
@@ -86,6 +107,7 @@ pub struct Public {
     pub(super) entropy: Arc<dyn Entropy>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) limits: RequestLimits,
+    admission: Admission,
     active: WrittenChain,
     trust_bundle: Bytes,
     root_cert: Bytes,
@@ -111,6 +133,7 @@ impl Public {
             entropy: parts.entropy,
             metrics: parts.metrics,
             limits: parts.limits,
+            admission: Admission::new(parts.limits),
         }
     }
 }
@@ -186,25 +209,36 @@ pub(super) async fn unknown_method() -> Problem {
     Problem::new(Reason::MethodUnknown)
 }
 
+/// Who asks, as the log names them.
+#[derive(Clone)]
+struct Caller {
+    request_id: RequestId,
+    client: Option<IpAddr>,
+}
+
 impl Public {
     /// From request to decision. Each decision is told and counted once, here.
     async fn sign(self: Arc<Self>, read: Reader, request: Request) -> Result<Issued, Problem> {
         let (parts, body) = request.into_parts();
-        let request_id = RequestId::of(&parts.extensions);
+        let caller = Caller {
+            request_id: RequestId::of(&parts.extensions),
+            client: parts.extensions.get().map(|Client(address)| *address),
+        };
         let decision = match self.read(read, &parts.headers, body).await {
-            Ok(Asked { token, proof }) => {
+            Ok((Asked { token, proof }, admitted)) => {
                 let request = issuance::Request {
                     token,
                     proof,
-                    request_id: request_id.as_str().to_owned(),
+                    request_id: caller.request_id.as_str().to_owned(),
                 };
                 // A task of its own: the decision is told and counted even if the caller hangs up.
                 let public = self.clone();
-                let id = request_id.clone();
+                let by = caller.clone();
                 let task = tokio::spawn(async move {
+                    let _admitted = admitted;
                     let now = public.clock.now();
                     let decision = public.issuance.issue(request, now).await;
-                    public.decided(&id, &decision);
+                    public.decided(&by, &decision);
                     decision
                 });
                 match task.await {
@@ -215,11 +249,17 @@ impl Public {
             }
             Err(problem) => Err(problem),
         };
-        self.decided(&request_id, &decision);
+        self.decided(&caller, &decision);
         decision
     }
 
-    async fn read(&self, read: Reader, headers: &HeaderMap, body: Body) -> Result<Asked, Problem> {
+    async fn read(
+        &self,
+        read: Reader,
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Result<(Asked, Admitted), Problem> {
+        self.admission.is_open()?;
         let limit = self.limits.body_bytes;
         let too_large =
             || Problem::new(Reason::RequestTooLarge).detail(format!("the limit is {limit} bytes"));
@@ -227,25 +267,36 @@ impl Public {
         if body.size_hint().lower() > limit as u64 {
             return Err(too_large());
         }
+        // Nothing is unpacked for anybody.
+        let mut codings = headers.get_all(CONTENT_ENCODING).iter();
+        if codings.any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+            return Err(Problem::new(Reason::RequestMalformed)
+                .detail("the body is compressed; send it as it is"));
+        }
         let broken = |why| Problem::new(Reason::RequestMalformed).detail(why);
-        match timeout(self.limits.body, Limited::new(body, limit).collect()).await {
+        let arriving = timeout(self.limits.body, Limited::new(body, limit).collect());
+        match self.admission.read(arriving).await? {
             Err(_) => Err(broken("the body did not arrive in time")),
             Ok(Err(e)) if e.is::<LengthLimitError>() => Err(too_large()),
             Ok(Err(_)) => Err(broken("the body did not arrive whole")),
-            Ok(Ok(body)) => read(headers, &body.to_bytes()),
+            Ok(Ok(body)) => {
+                let admitted = self.admission.admit().await?;
+                Ok((read(headers, &body.to_bytes())?, admitted))
+            }
         }
     }
 
-    fn decided(&self, request_id: &RequestId, decision: &Result<Issued, Problem>) {
+    fn decided(&self, caller: &Caller, decision: &Result<Issued, Problem>) {
         match decision {
             Ok(issued) => {
                 self.metrics.issued(&issued.issuer);
-                telemetry::issued(request_id.as_str(), issued);
+                telemetry::issued(caller.request_id.as_str(), caller.client, issued);
             }
             Err(problem) => {
                 self.metrics.refused(problem.issuer(), problem.reason());
                 telemetry::refused(
-                    request_id.as_str(),
+                    caller.request_id.as_str(),
+                    caller.client,
                     problem.reason(),
                     problem.issuer(),
                     &problem.cause_chain(),

@@ -16,7 +16,7 @@ use axum::response::IntoResponse;
 use tokio::time::{Instant, timeout};
 
 use super::doors::Public;
-use super::{Metrics, Problem};
+use super::{Metrics, Problem, admission};
 use crate::entropy::Entropy;
 use crate::fault::Reason;
 
@@ -69,13 +69,15 @@ pub(super) async fn around(
     next: Next,
 ) -> Response<Body> {
     let start = Instant::now();
-    let _in_flight = public.metrics.in_flight();
+    let in_flight = public.metrics.in_flight();
     let id = RequestId::of_caller_or_new(request.headers(), &*public.entropy);
     request.extensions_mut().insert(id.clone());
     let door = request.extensions().get::<MatchedPath>().cloned();
 
     let mut response = if is_preflight(&request) {
         preflight()
+    } else if in_flight.number() > public.limits.requests {
+        admission::busy().into_response()
     } else {
         // No dependency may take this long and the body has its own limit: it is our fault.
         timeout(public.limits.whole, next.run(request))

@@ -1,33 +1,50 @@
-//! The accept loop, HTTP/1.1 and HTTP/2 (prior knowledge), with a bound on everything a peer can
+//! The accept loop, TLS, HTTP/1.1 and HTTP/2 (by ALPN or prior knowledge), with a bound on everything a peer can
 //! make us hold: connections, headers, silence, age.
 //!
 //! It is our own because `axum::serve` has no time limit for headers, and hyper-util's protocol
 //! detection waits for the first bytes, and HTTP/2 for the next, without any. What one request may
 //! cost is not bounded here but in the router.
 
+use std::convert::Infallible;
 use std::io;
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
+use axum::http::header::{CONNECTION, TRANSFER_ENCODING};
+use axum::http::{HeaderValue, Request, Response};
+use axum::response::IntoResponse;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower::Service;
+
+use super::crowd::{Crowd, InUse, Seat};
+use super::hops::{Hops, ProxyError, proxied};
+use super::wire::{self, Heads};
+use super::{Problem, Tls};
+use crate::fault::Reason;
 
 /// What one peer may make us hold.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionLimits {
-    /// Connections open at once; further ones wait in the kernel's queue.
+    /// Connections open at once. Further ones wait in the kernel's queue until one closes, or one
+    /// that has no request in flight has made room.
     pub connections: usize,
+    /// How long a TLS handshake may take.
+    pub handshake: Duration,
     /// How long a request's headers may take, counted also while HTTP/1.1 waits for the next request.
     pub header: Duration,
     /// How long no byte may move in either direction.
@@ -43,7 +60,8 @@ pub struct ConnectionLimits {
 impl Default for ConnectionLimits {
     fn default() -> Self {
         Self {
-            connections: 4096,
+            connections: 2048,
+            handshake: Duration::from_secs(10),
             header: Duration::from_secs(10),
             idle: Duration::from_secs(30),
             max_age: Duration::from_secs(600),
@@ -57,41 +75,93 @@ impl Default for ConnectionLimits {
 const MAX_HEADER_BYTES: usize = 32 << 10;
 const MAX_HEADERS: usize = 64;
 const MAX_STREAMS: u32 = 64;
+/// A whole body fits, and no more than four of them wait unread on one connection.
+const STREAM_WINDOW: u32 = 64 << 10;
+const CONNECTION_WINDOW: u32 = 256 << 10;
+/// The smallest a peer may insist on (RFC 9113 §6.5.2).
+const MAX_FRAME: u32 = 16 << 10;
+/// Our largest answer is a few kilobytes.
+const MAX_SEND_BUFFER: usize = 64 << 10;
+/// Streams a peer may cancel before we have looked at them (CVE-2023-44487).
+const MAX_RESET_BY_PEER: usize = 20;
+/// Streams a peer may make us cancel by its mistakes (CVE-2025-8671).
+const MAX_RESET_BY_US: usize = 64;
 
 /// How long to wait when the system has no descriptor left for another connection.
 const AFTER_ACCEPT_ERROR: Duration = Duration::from_millis(50);
+/// How long a connection may take to leave that has to make room.
+const TO_MAKE_ROOM: Duration = Duration::from_secs(1);
+
+/// How a listener meets its peers.
+#[derive(Clone, Default)]
+pub struct Front {
+    /// What one peer may make us hold.
+    pub limits: ConnectionLimits,
+    /// Plain HTTP without.
+    pub tls: Option<Arc<Tls>>,
+    /// Who is believed about whom a connection is for.
+    pub hops: Hops,
+}
 
 /// Answers on `listener` until `stop`, then closes it, finishes what is in flight and returns.
-pub async fn serve(
-    listener: TcpListener,
-    router: Router,
-    limits: ConnectionLimits,
-    stop: CancellationToken,
-) {
-    let seats = Arc::new(Semaphore::new(limits.connections));
+pub async fn serve(listener: TcpListener, router: Router, front: Front, stop: CancellationToken) {
+    let Front { limits, tls, hops } = front;
+    let crowd = Crowd::new(limits.connections);
     let connections = TaskTracker::new();
     let accepted = async || {
         // A seat first: whom we cannot serve stays in the kernel's queue.
-        let seat = seats.clone().acquire_owned().await;
+        let seat = Arc::new(crowd.seat().await);
         loop {
             match listener.accept().await {
-                Ok((stream, _)) => return (stream, seat),
+                Ok((stream, peer)) => return (stream, peer.ip(), seat),
                 Err(error) => {
                     tracing::warn!(%error, "could not accept a connection");
+                    crowd.make_room();
                     sleep(AFTER_ACCEPT_ERROR).await;
                 }
             }
         }
     };
-    while let Some((stream, seat)) = stop.run_until_cancelled(accepted()).await {
+    while let Some((mut stream, peer, seat)) = stop.run_until_cancelled(accepted()).await {
         // Small answers: waiting to fill a segment only costs time. A failure costs only that.
         let _ = stream.set_nodelay(true);
-        let (router, stop) = (router.clone(), stop.clone());
-        connections.spawn(async move {
-            // TLS goes here: a handshake within its own limit, then the same with its stream.
-            connection(stream, router, limits, stop).await;
-            drop(seat);
-        });
+        let stop = stop.clone();
+        let mut meeting = Meeting {
+            router: router.clone(),
+            limits,
+            seat,
+            hops: hops.clone(),
+            from: peer,
+        };
+        // Asked anew for each connection: the certificate may have been replaced.
+        let acceptor = tls.as_ref().map(|tls| tls.acceptor());
+        let speaks_proxy = hops.speaks_proxy(peer);
+        match acceptor {
+            None if !speaks_proxy => connections.spawn(connection(stream, meeting, stop)),
+            acceptor => connections.spawn(async move {
+                let opening = async {
+                    if speaks_proxy && let Some(named) = proxied(&mut stream).await? {
+                        meeting.from = named;
+                    }
+                    Ok(match acceptor {
+                        Some(acceptor) => Opened::Tls(Box::new(acceptor.accept(stream).await?)),
+                        None => Opened::Plain(stream),
+                    })
+                };
+                // Nothing was asked yet: neither stopping nor another peer need wait for it.
+                let opened: Result<Result<_, Unopened>, _> = tokio::select! {
+                    opened = timeout(limits.handshake, opening) => opened,
+                    () = stop.cancelled() => return,
+                    () = meeting.seat.told_to_leave() => return,
+                };
+                match opened {
+                    Ok(Ok(Opened::Tls(stream))) => connection(stream, meeting, stop).await,
+                    Ok(Ok(Opened::Plain(stream))) => connection(stream, meeting, stop).await,
+                    Ok(Err(error)) => tracing::debug!(%error, "no connection"),
+                    Err(_) => tracing::debug!("no connection in time"),
+                }
+            }),
+        };
     }
     // Closed first: a peer that connects now is refused at once and goes to another instance.
     drop(listener);
@@ -99,31 +169,59 @@ pub async fn serve(
     connections.wait().await;
 }
 
+/// What a connection is met with.
+struct Meeting {
+    router: Router,
+    limits: ConnectionLimits,
+    seat: Arc<Seat>,
+    hops: Hops,
+    /// Where it comes from: the peer, or whom a trusted one named.
+    from: IpAddr,
+}
+
+/// A connection whose requests can be read.
+enum Opened {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Unopened {
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
+    #[error("no TLS: {0}")]
+    Tls(#[from] io::Error),
+}
+
 /// One connection from its first byte to its last.
-async fn connection<S>(stream: S, router: Router, limits: ConnectionLimits, stop: CancellationToken)
+async fn connection<S>(stream: S, meeting: Meeting, stop: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let Meeting {
+        router,
+        limits,
+        seat,
+        hops,
+        from,
+    } = meeting;
     let start = Instant::now();
-    let moved = Arc::new(AtomicU64::new(0));
+    let seen = Arc::new(Seen::default());
     let watched = Watched {
         stream,
         start,
-        moved: moved.clone(),
+        heads: Heads::new(),
+        seen: seen.clone(),
     };
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.header)
-        .max_headers(MAX_HEADERS)
-        .max_buf_size(MAX_HEADER_BYTES);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(MAX_STREAMS)
-        .max_header_list_size(MAX_HEADER_BYTES as u32);
-    let service = TowerToHyperService::new(router);
+    let service = {
+        let (seat, seen) = (seat.clone(), seen.clone());
+        service_fn(move |mut request: Request<Incoming>| {
+            let client = hops.client(from, request.headers());
+            request.extensions_mut().insert(client);
+            answer(request, router.clone(), seat.in_use(), seen.clone())
+        })
+    };
+    let builder = protocols(&limits);
     let mut http = pin!(builder.serve_connection(TokioIo::new(watched), service));
 
     let mut open = true;
@@ -137,12 +235,19 @@ where
                 deadline = Instant::now() + limits.drain;
                 http.as_mut().graceful_shutdown();
             }
+            () = seat.told_to_leave(), if open => {
+                open = false;
+                // A request may have come in the moment it was told.
+                let finish = if seat.is_in_use() { limits.finish } else { TO_MAKE_ROOM };
+                deadline = Instant::now() + finish;
+                http.as_mut().graceful_shutdown();
+            }
             () = sleep_until(deadline) => {
                 // It was asked to finish and did not: it does not read, or it ignores GOAWAY.
                 if !open {
                     return;
                 }
-                let last = start + Duration::from_millis(moved.load(Ordering::Relaxed));
+                let last = start + Duration::from_millis(seen.moved.load(Ordering::Relaxed));
                 deadline = (last + limits.idle).min(start + limits.max_age);
                 if deadline <= Instant::now() {
                     open = false;
@@ -154,19 +259,78 @@ where
     }
 }
 
-/// A stream that remembers when it last moved a byte.
+/// HTTP/1.1 and HTTP/2 with their limits. No keep-alive pings: their answers would count as life.
+fn protocols(limits: &ConnectionLimits) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_HEADER_BYTES);
+    // The number of CONTINUATION frames follows from the sizes of frame and header list.
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(MAX_HEADER_BYTES as u32)
+        .max_frame_size(MAX_FRAME)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(MAX_SEND_BUFFER)
+        .max_pending_accept_reset_streams(MAX_RESET_BY_PEER)
+        .max_local_error_reset_streams(MAX_RESET_BY_US);
+    builder
+}
+
+/// One request. Whose length is not beyond doubt is the last of its connection.
+async fn answer(
+    request: Request<Incoming>,
+    mut router: Router,
+    _in_use: InUse,
+    seen: Arc<Seen>,
+) -> Result<Response<Body>, Infallible> {
+    let fault = match seen.ambiguous.load(Ordering::Relaxed) {
+        true => Some("it can be read in more than one way"),
+        false => wire::fault(request.version(), request.headers()),
+    };
+    let is_last = fault.is_some() || request.headers().contains_key(TRANSFER_ENCODING);
+    let mut response = match fault {
+        Some(fault) => Problem::new(Reason::RequestMalformed)
+            .detail(fault)
+            .into_response(),
+        None => router.call(request).await?,
+    };
+    if is_last {
+        response
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(response)
+}
+
+/// What was seen on the wire.
+#[derive(Default)]
+struct Seen {
+    /// When a byte last moved, in milliseconds since the connection's start.
+    moved: AtomicU64,
+    /// Whether a request can be read in two ways.
+    ambiguous: AtomicBool,
+}
+
+/// A stream that remembers when it last moved a byte, and looks at the heads of requests.
 struct Watched<S> {
     stream: S,
     start: Instant,
-    /// Milliseconds since `start`.
-    moved: Arc<AtomicU64>,
+    heads: Heads,
+    seen: Arc<Seen>,
 }
 
 impl<S> Watched<S> {
     fn note<T>(&self, bytes: usize, poll: Poll<T>) -> Poll<T> {
         if bytes > 0 {
             let now = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
-            self.moved.store(now, Ordering::Relaxed);
+            self.seen.moved.store(now, Ordering::Relaxed);
         }
         poll
     }
@@ -188,6 +352,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let poll = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if !self.heads.take(&buf.filled()[before..]) {
+            // Before the request is made of it: the service comes later.
+            self.seen.ambiguous.store(true, Ordering::Relaxed);
+        }
         self.note(buf.filled().len() - before, poll)
     }
 }

@@ -4,7 +4,8 @@
 //! The recorder is this value's own, not the process's, so that several instances fit into one.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::http::StatusCode;
@@ -40,6 +41,7 @@ pub struct Metrics {
     recorder: PrometheusRecorder,
     handle: PrometheusHandle,
     in_flight: Gauge,
+    now: Arc<AtomicUsize>,
     observations: AtomicU64,
     issuers: HashSet<String>,
 }
@@ -66,6 +68,7 @@ impl Metrics {
             handle: recorder.handle(),
             recorder,
             in_flight,
+            now: Arc::default(),
             observations: AtomicU64::new(0),
             issuers: issuers.into_iter().collect(),
         }
@@ -107,7 +110,12 @@ impl Metrics {
     /// Counts a request as in flight until the guard goes, however that comes about.
     pub(super) fn in_flight(&self) -> InFlight {
         self.in_flight.increment(1);
-        InFlight(self.in_flight.clone())
+        let number = self.now.fetch_add(1, Ordering::Relaxed) + 1;
+        InFlight {
+            gauge: self.in_flight.clone(),
+            now: self.now.clone(),
+            number,
+        }
     }
 
     /// How old each configured issuer's keys are. Keys that are not there are infinitely old, so
@@ -137,11 +145,23 @@ impl Metrics {
 }
 
 /// One request in flight.
-pub(super) struct InFlight(Gauge);
+pub(super) struct InFlight {
+    gauge: Gauge,
+    now: Arc<AtomicUsize>,
+    number: usize,
+}
+
+impl InFlight {
+    /// How many there were when it came, itself counted.
+    pub(super) fn number(&self) -> usize {
+        self.number
+    }
+}
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.decrement(1);
+        self.gauge.decrement(1);
+        self.now.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

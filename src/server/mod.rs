@@ -1,10 +1,13 @@
 //! The doors: Fulcio's REST API (v2 and v1), the trust files, health, readiness and metrics.
 //!
 //! A door reads a request within its limits, calls the issuance service once and writes the
-//! answer; it decides nothing. Refusals get their status and text in [`problem`]. TLS and gRPC are
-//! not here yet; `listener` says where TLS goes.
+//! answer; it decides nothing. Refusals get their status and text in [`problem`]. gRPC is
+//! not here yet.
 
+mod admission;
+mod crowd;
 mod doors;
+mod hops;
 mod layers;
 mod listener;
 mod metrics;
@@ -12,13 +15,17 @@ mod ops;
 pub mod problem;
 mod request;
 mod response;
+mod tls;
+mod wire;
 
 pub use doors::{Public, PublicParts, RequestLimits, TrustFiles, public_router};
-pub use listener::{ConnectionLimits, serve};
+pub use hops::Hops;
+pub use listener::{ConnectionLimits, Front, serve};
 pub use metrics::Metrics;
 pub use ops::{KeyAges, Ops, ops_router};
 pub use problem::Problem;
 pub use response::{IssuerName, OidcIssuer};
+pub use tls::{Tls, TlsError};
 
 use async_trait::async_trait;
 

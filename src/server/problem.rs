@@ -140,6 +140,7 @@ pub fn answer(reason: Reason) -> Answer {
             "Issuance to this identity or key is blocked",
         ),
         Reason::RateLimited => later(Code::ResourceExhausted, "Too many requests", 10),
+        Reason::Overloaded => later(Code::Unavailable, "The service is busy", 2),
         Reason::CtLogUnavailable => later(Code::Unavailable, CT_LOG, 5),
         Reason::CtLogRejected => never(Code::Internal, CT_LOG),
         Reason::CaUnavailable => later(Code::Unavailable, "error communicating with CA backend", 5),
@@ -357,7 +358,8 @@ mod tests {
                 Fault::Caller => [400, 404, 501].contains(&status),
                 Fault::Credentials => status == 400,
                 Fault::Policy => status == 403,
-                Fault::Throttle => status == 429,
+                // One caller is too fast, or all of them are.
+                Fault::Throttle => [429, 503].contains(&status),
                 Fault::Dependency => status == 503,
                 Fault::Ours => status == 500,
             };

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 /// The two REST APIs.
@@ -51,7 +51,7 @@ impl Ask {
     }
 
     /// The bytes on the wire. v2 has the token in the body, v1 in a header.
-    fn http(&self, door: Door) -> String {
+    pub(crate) fn http(&self, door: Door) -> String {
         let (path, header, body) = match door {
             Door::V2 => ("/api/v2/signingCert", String::new(), self.v2()),
             Door::V1 => {
@@ -110,7 +110,25 @@ impl Answer {
         }
         let status: Value = serde_json::from_str(&self.body).unwrap_or_default();
         let reason = status["details"][0]["reason"].as_str();
-        reason.map_or_else(|| format!("HTTP {}", self.status), str::to_owned)
+        match (reason, self.status) {
+            (Some(reason), _) => reason.to_owned(),
+            (None, 0) => "closed".to_owned(),
+            (None, status) => format!("HTTP {status}"),
+        }
+    }
+
+    /// No answer: the server closed, or refused in the words of another protocol.
+    pub(crate) fn closed(took: Duration) -> Self {
+        Self {
+            status: 0,
+            head: String::new(),
+            body: String::new(),
+            took,
+        }
+    }
+
+    pub(crate) fn body(&self) -> &str {
+        &self.body
     }
 
     /// HTTP status and `Retry-After`.
@@ -140,24 +158,46 @@ impl fmt::Display for Answer {
 
 /// Sends the request, reads until the server closes.
 pub(crate) async fn exchange(at: SocketAddr, door: Door, ask: &Ask) -> Answer {
-    let request = ask.http(door);
+    send(at, ask.http(door).as_bytes()).await
+}
+
+/// The same with any bytes.
+pub(crate) async fn send(at: SocketAddr, request: &[u8]) -> Answer {
     let started = Instant::now();
     let mut stream = TcpStream::connect(at).await.unwrap();
     // A server that refuses a body need not read it: neither a failed write nor a reset after the
     // answer says anything against the answer.
-    let _ = stream.write_all(request.as_bytes()).await;
+    let _ = stream.write_all(request).await;
+    read(&mut stream, started).await
+}
+
+/// The same, with the answer's headers.
+pub(crate) async fn send_for_head(at: SocketAddr, request: &[u8]) -> (Answer, String) {
+    let started = Instant::now();
+    let mut stream = TcpStream::connect(at).await.unwrap();
+    let _ = stream.write_all(request).await;
+    read_all(&mut stream, started).await
+}
+
+/// What the server answers before it closes.
+pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin), started: Instant) -> Answer {
+    read_all(stream, started).await.0
+}
+
+async fn read_all(stream: &mut (impl AsyncRead + Unpin), started: Instant) -> (Answer, String) {
     let mut bytes = Vec::new();
     let _ = stream.read_to_end(&mut bytes).await;
     let took = started.elapsed();
     let text = String::from_utf8_lossy(&bytes);
     let status = text.split(' ').nth(1).and_then(|word| word.parse().ok());
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or_default();
-    Answer {
+    let answer = Answer {
         status: status.unwrap_or(0),
         head: head.to_owned(),
         body: body.to_owned(),
         took,
-    }
+    };
+    (answer, head.to_owned())
 }
 
 /// The answer to a GET, head and body.

@@ -17,6 +17,7 @@
 
 mod ask;
 mod c;
+mod h;
 #[path = "../world/issuer.rs"]
 mod issuer;
 mod j;
@@ -46,8 +47,13 @@ struct Letter {
     run: fn(&[String]) -> Vec<Report>,
 }
 
-/// The letters that are written. H is not yet: none of its rows is run or claimed.
+/// The letters that are written.
 const LETTERS: &[Letter] = &[
+    Letter {
+        name: 'H',
+        rows: 15,
+        run: h::run,
+    },
     Letter {
         name: 'J',
         rows: 28,
@@ -80,6 +86,7 @@ enum Capability {
     CertificateTransparency,
     Revocation,
     Grpc,
+    RateLimits,
 }
 
 impl Capability {
@@ -90,6 +97,7 @@ impl Capability {
             Self::CertificateTransparency => "log",
             Self::Revocation => "revocation",
             Self::Grpc => "server/grpc",
+            Self::RateLimits => "server/rates",
         }
     }
 
@@ -120,6 +128,7 @@ const WAITING: &[Waiting] = &[
     waits("H12", "admin routes", Capability::Revocation),
     waits("H13", "admin routes", Capability::Revocation),
     waits("H14", "the third door", Capability::Grpc),
+    waits("H15", "", Capability::RateLimits),
     waits("C5", "static-ct logs", Capability::CertificateTransparency),
     waits("C8", "the breaker", Capability::CertificateTransparency),
     waits("C9", "the hedge", Capability::CertificateTransparency),

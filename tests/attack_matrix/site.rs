@@ -31,8 +31,10 @@ pub(crate) struct Site {
     issuers: Served,
     log: Log,
     begun: Arc<AtomicUsize>,
-    at: SocketAddr,
-    ops: SocketAddr,
+    /// Where clients connect.
+    pub(crate) at: SocketAddr,
+    /// Where operators do.
+    pub(crate) ops: SocketAddr,
     /// The files of the CA, private keys included.
     pub(crate) ca: init::Files,
     _running: Running,
@@ -47,15 +49,25 @@ impl Site {
 
     /// The same, with further settings at the end of its configuration.
     pub(crate) async fn start_beside(weak_keys: &[[u8; 32]], more: &str) -> Self {
-        Self::start_with(weak_keys, None, more).await
+        Self::start_with("", weak_keys, None, more).await
+    }
+
+    /// The same, with settings of its listeners.
+    pub(crate) async fn start_behind(front: &str, weak_keys: &[[u8; 32]], more: &str) -> Self {
+        Self::start_with(front, weak_keys, None, more).await
     }
 
     /// One with these logs, which are not its own.
     pub(crate) async fn start_with_logs(logs: &str) -> Self {
-        Self::start_with(&[], Some(logs), "").await
+        Self::start_with("", &[], Some(logs), "").await
     }
 
-    async fn start_with(weak_keys: &[[u8; 32]], logs: Option<&str>, more: &str) -> Self {
+    async fn start_with(
+        front: &str,
+        weak_keys: &[[u8; 32]],
+        logs: Option<&str>,
+        more: &str,
+    ) -> Self {
         let ca = init::build(
             &init::Request {
                 organization: "attacks.example",
@@ -101,6 +113,7 @@ key = "{second_key}"
 [server]
 listen = "127.0.0.1:0"
 ops_listen = "127.0.0.1:0"
+{front}
 [state]
 dir = "{state}"
 [ca]
@@ -142,8 +155,9 @@ insecure_loopback_http = true
             })
         };
         let running = instance::start(blueprint, listeners.unwrap()).unwrap();
-        let address = |url: &str| url.trim_start_matches("http://").parse().unwrap();
+        let address = |url: &str| url.split_once("://").unwrap().1.parse().unwrap();
         let (at, ops) = (address(running.url()), address(running.ops_url()));
+        let speaks_tls = running.url().starts_with("https");
         let site = Self {
             issuers,
             log,
@@ -154,6 +168,9 @@ insecure_loopback_http = true
             _running: running,
             _folder: folder,
         };
+        if speaks_tls {
+            return site;
+        }
         // The issuer's keys are there before anything is counted.
         let key = TestKey::generate(shortleaf::possession::KeyKind::EcdsaP256);
         let ask = site.by_key(&key);

@@ -199,6 +199,13 @@ impl Beside {
         self.0.wait_for_line("READY ", PATIENCE)
     }
 
+    /// Waits until it says so on standard error.
+    pub(crate) fn told(&mut self, words: &str) {
+        self.0.wait_for(words, PATIENCE, |running| {
+            running.stderr().contains(words).then_some(())
+        });
+    }
+
     /// The URL of the operators' doors, as its own words have it.
     pub(crate) fn operators(&mut self) -> String {
         self.0.wait_for("the operators' URL", PATIENCE, |running| {

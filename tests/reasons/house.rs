@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 use shortleaf::issuance::Parts;
 use shortleaf::server::{
-    ConnectionLimits, Metrics, Public, PublicParts, RequestLimits, TrustFiles, public_router, serve,
+    Front, Metrics, Public, PublicParts, RequestLimits, TrustFiles, public_router, serve,
 };
 use shortleaf::telemetry::{Format, subscriber};
 use shortleaf::time::UnixSeconds;
@@ -66,8 +66,7 @@ impl House {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        let limits = ConnectionLimits::default();
-        tokio::spawn(serve(listener, router, limits, stop.clone()));
+        tokio::spawn(serve(listener, router, Front::default(), stop.clone()));
         Self {
             world,
             faults,

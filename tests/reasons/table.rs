@@ -14,11 +14,12 @@ use crate::house::{Answer, House};
 use crate::world::issuer::Identity;
 use crate::world::subject::{Kind, Subject};
 
-/// Reasons that nothing gives yet, and what they wait for.
-const WAITING: [(Reason, &str); 3] = [
+/// Reasons that no single request is given: not yet, or not alone.
+const WAITING: [(Reason, &str); 4] = [
     (Reason::RuleRefused, "claim rules"),
     (Reason::IssuanceBlocked, "revocation statements"),
     (Reason::RateLimited, "rate limits"),
+    (Reason::Overloaded, "a crowd: tests/server/crowds.rs"),
 ];
 
 struct Row {

@@ -11,8 +11,8 @@ use shortleaf::ca::Serial;
 use shortleaf::entropy::Entropy;
 use shortleaf::issuance::{Issued, Proof, Request};
 use shortleaf::server::{
-    ConnectionLimits, Fitness, Issuance, IssuerName, Metrics, OidcIssuer, Ops, Problem, Public,
-    PublicParts, RequestLimits, TrustFiles, ops_router, public_router, serve,
+    ConnectionLimits, Fitness, Front, Issuance, IssuerName, Metrics, OidcIssuer, Ops, Problem,
+    Public, PublicParts, RequestLimits, TrustFiles, ops_router, public_router, serve,
 };
 use shortleaf::time::{Clock, UnixMillis, UnixSeconds};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -161,6 +161,14 @@ impl House {
     }
 
     pub(crate) async fn with(limits: RequestLimits, connections: ConnectionLimits) -> Self {
+        let front = Front {
+            limits: connections,
+            ..Default::default()
+        };
+        Self::behind(limits, front).await
+    }
+
+    pub(crate) async fn behind(limits: RequestLimits, front: Front) -> Self {
         let script = Arc::new(Script::default());
         let metrics = Arc::new(Metrics::new(
             [ISSUER.to_owned()],
@@ -198,8 +206,8 @@ impl House {
             readiness_age: Duration::from_secs(1),
         });
         let stop = CancellationToken::new();
-        let (at, serving) = listen(public, connections, &stop).await;
-        let (ops, _) = listen(ops, connections, &stop).await;
+        let (at, serving) = listen(public, front.clone(), &stop).await;
+        let (ops, _) = listen(ops, front, &stop).await;
         Self {
             at,
             ops,
@@ -249,14 +257,14 @@ impl Drop for House {
 
 async fn listen(
     router: axum::Router,
-    limits: ConnectionLimits,
+    front: Front,
     stop: &CancellationToken,
 ) -> (SocketAddr, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();
     (
         at,
-        tokio::spawn(serve(listener, router, limits, stop.clone())),
+        tokio::spawn(serve(listener, router, front, stop.clone())),
     )
 }
 

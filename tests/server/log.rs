@@ -14,7 +14,7 @@ const V2: &str = "/api/v2/signingCert";
 const BODY: &str = r#"{"credentials":{"oidcIdentityToken":"the.secret.token"},"publicKeyRequest":{"publicKey":{"content":"the public key"},"proofOfPossession":"dGhlIHByb29m"}}"#;
 
 #[derive(Clone, Default)]
-struct Page(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Page(Arc<Mutex<Vec<u8>>>);
 
 impl io::Write for Page {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -27,14 +27,14 @@ impl io::Write for Page {
 
 impl Page {
     /// Takes down everything this thread logs. Tests run their server on their own thread.
-    fn open(format: Format, filter: &str) -> (Self, DefaultGuard) {
+    pub(crate) fn open(format: Format, filter: &str) -> (Self, DefaultGuard) {
         let page = Self::default();
         let writer = page.clone();
         let subscriber = subscriber(format, filter, move || writer.clone()).unwrap();
         (page, tracing::subscriber::set_default(subscriber))
     }
 
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 
@@ -58,6 +58,7 @@ async fn an_issued_certificate_is_one_event() {
             "target": "shortleaf::telemetry",
             "message": "issued",
             "request_id": "job-17",
+            "client": "127.0.0.1",
             "issuer": ISSUER,
             "serial": "01".repeat(19),
             "not_after": "2026-11-21T12:10:00Z",
@@ -83,6 +84,7 @@ async fn a_refusal_of_the_callers_making_is_told_by_its_code_only() {
             "target": "shortleaf::telemetry",
             "message": "refused",
             "request_id": "job-17",
+            "client": "127.0.0.1",
             "issuer": ISSUER,
             "reason": "CLAIM_INVALID",
         })
@@ -103,6 +105,7 @@ async fn a_refusal_that_is_not_the_callers_fault_is_told_with_its_causes() {
             "target": "shortleaf::telemetry",
             "message": "refused",
             "request_id": "job-17",
+            "client": "127.0.0.1",
             "reason": "CT_LOG_UNAVAILABLE",
             "cause": "refused",
         })

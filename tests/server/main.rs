@@ -7,9 +7,12 @@
 )]
 
 mod answers;
+mod crowds;
+mod hops;
 mod house;
 mod limits;
 mod log;
 mod ops;
 mod refusals;
 mod requests;
+mod tls;

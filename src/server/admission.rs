@@ -1,0 +1,96 @@
+//! How many requests for a certificate are worked on at once, and what becomes of the others: a few
+//! wait for a moment, the rest are told to come again before anything is read or parsed for them.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+use super::crowd::Crowd;
+use super::{Problem, RequestLimits};
+use crate::fault::Reason;
+
+/// The way in.
+pub(super) struct Admission {
+    limits: RequestLimits,
+    /// Whose bodies are still coming: who has kept us waiting for longest leaves when others come.
+    readers: Arc<Crowd>,
+    workers: Arc<Semaphore>,
+    waiting: AtomicUsize,
+}
+
+/// The right to be worked on, until dropped.
+pub(super) struct Admitted(#[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit);
+
+impl Admission {
+    pub(super) fn new(limits: RequestLimits) -> Self {
+        Self {
+            limits,
+            readers: Crowd::new(limits.reading),
+            workers: Arc::new(Semaphore::new(limits.in_flight)),
+            waiting: AtomicUsize::new(0),
+        }
+    }
+
+    /// Whether there is room at all; asked before the body is read.
+    pub(super) fn is_open(&self) -> Result<(), Problem> {
+        let is_full = self.workers.available_permits() == 0
+            && self.waiting.load(Ordering::Relaxed) >= self.limits.queue;
+        match is_full {
+            true => Err(busy()),
+            false => Ok(()),
+        }
+    }
+
+    /// Waits for what a peer sends. The outer error is ours, the inner one the reader's.
+    pub(super) async fn read<T>(&self, body: impl Future<Output = T>) -> Result<T, Problem> {
+        let mut body = pin!(body);
+        // Most bodies come with their headers: they keep nobody waiting.
+        let at_once = std::future::poll_fn(|cx| Poll::Ready(body.as_mut().poll(cx)));
+        if let Poll::Ready(read) = at_once.await {
+            return Ok(read);
+        }
+        let seat = timeout(self.limits.queue_wait, self.readers.seat());
+        let seat = seat.await.map_err(|_| busy())?;
+        tokio::select! {
+            read = body => Ok(read),
+            () = seat.told_to_leave() => Err(busy()),
+        }
+    }
+
+    /// The right to be worked on, at once or after a short wait.
+    pub(super) async fn admit(&self) -> Result<Admitted, Problem> {
+        if let Ok(permit) = self.workers.clone().try_acquire_owned() {
+            return Ok(Admitted(permit));
+        }
+        let _waits = Waits::among(&self.waiting, self.limits.queue).ok_or_else(busy)?;
+        let permit = timeout(self.limits.queue_wait, self.workers.clone().acquire_owned());
+        match permit.await {
+            Ok(Ok(permit)) => Ok(Admitted(permit)),
+            Ok(Err(_)) | Err(_) => Err(busy()),
+        }
+    }
+}
+
+/// One of those who wait, however that ends.
+struct Waits<'a>(&'a AtomicUsize);
+
+impl<'a> Waits<'a> {
+    fn among(waiting: &'a AtomicUsize, limit: usize) -> Option<Self> {
+        let waits = Self(waiting);
+        (waiting.fetch_add(1, Ordering::Relaxed) < limit).then_some(waits)
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+pub(super) fn busy() -> Problem {
+    Problem::new(Reason::Overloaded)
+}
