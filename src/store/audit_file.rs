@@ -8,6 +8,7 @@
 //! Rotation is not done here: the file grows until it is moved away while the process is down,
 //! and a new file starts a new chain.
 
+use std::cell::Cell;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
@@ -81,6 +82,8 @@ pub enum OpenError {
 pub struct LockedAudit {
     file: File,
     path: PathBuf,
+    /// Up to here a loss of power took nothing; unknown without a store that kept account.
+    durable: Cell<Option<u64>>,
 }
 
 impl LockedAudit {
@@ -105,7 +108,12 @@ impl LockedAudit {
         })?;
         sync_directory_of(path).map_err(io)?;
         let path = path.to_owned();
-        Ok(Self { file, path })
+        let durable = Cell::new(None);
+        Ok(Self {
+            file,
+            path,
+            durable,
+        })
     }
 
     /// Checks the log's end and continues its chain. A torn last line is cut off and that fact
@@ -115,16 +123,26 @@ impl LockedAudit {
             path: self.path.clone(),
             source,
         };
-        let tail = Tail::read(&mut self.file).map_err(io)?;
+        let mut tail = Tail::read(&mut self.file).map_err(io)?;
+        let mut torn = tail.torn();
+        // A loss of power leaves of what was not durable any page or none, in any order.
+        if tail.chain().is_err()
+            && let Some(durable) = self.durable.get()
+            && durable < tail.length
+        {
+            let lost = tail.length - durable;
+            self.file.set_len(durable).map_err(io)?;
+            tail = Tail::read(&mut self.file).map_err(io)?;
+            torn = lost;
+        } else if torn > 0 {
+            self.file.set_len(tail.length - torn).map_err(io)?;
+            tail.length -= torn;
+        }
         let chain = tail.chain().map_err(|(line, why)| OpenError::Damaged {
             path: self.path.clone(),
             line,
             why,
         })?;
-        let torn = tail.torn();
-        if torn > 0 {
-            self.file.set_len(tail.length - torn).map_err(io)?;
-        }
         let log = AuditFile {
             beside: self.file.try_clone().map_err(io)?,
             end: Mutex::new(End {
@@ -132,7 +150,7 @@ impl LockedAudit {
                 chain,
                 line: Vec::new(),
             }),
-            written: AtomicU64::new(tail.length - torn),
+            written: AtomicU64::new(tail.length),
             synced: AtomicU64::new(0),
             poisoned: AtomicBool::new(false),
         };
@@ -150,6 +168,10 @@ impl LockedAudit {
 }
 
 impl Restore for LockedAudit {
+    fn durable_to(&self, end: u64) {
+        self.durable.set(self.durable.get().max(Some(end)));
+    }
+
     /// Over whatever a loss of power left there. What the file does not reach cannot be restored:
     /// it was moved away, or cut, before the start that would have needed it.
     fn restore(&self, at: u64, octets: &[u8]) -> io::Result<()> {
@@ -164,7 +186,9 @@ impl Restore for LockedAudit {
         // Not by the handle that appends: it would write at the end, wherever it is told to.
         let file = OpenOptions::new().write(true).open(&self.path)?;
         file.write_all_at(octets, at)?;
-        file.sync_data()
+        file.sync_data()?;
+        self.durable_to(at + octets.len() as u64);
+        Ok(())
     }
 }
 
@@ -270,6 +294,10 @@ impl Tail {
     /// The chain that the whole lines end in; else which line, counted back from the last, is
     /// damaged.
     fn chain(&self) -> Result<Chain, (usize, Why)> {
+        if !self.whole && !self.bytes.contains(&b'\n') {
+            // Where the chain stands cannot be seen from here.
+            return Err((0, Why::TooLong));
+        }
         let lines = &self.bytes[..self.bytes.len() - self.torn() as usize];
         // Where the window cuts into a line, that line is not looked at.
         let first = match lines.iter().position(|octet| *octet == b'\n') {

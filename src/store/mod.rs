@@ -64,6 +64,9 @@ pub trait Carried: Send + Sync {
 
 /// Where the octets that a journal carried are put back after a loss of power.
 pub trait Restore {
+    /// Everything before `end` was made durable in the file itself; what follows may be lost, in
+    /// part or in whole, unless it is restored.
+    fn durable_to(&self, end: u64);
     /// Makes these octets stand at `at`, durably.
     fn restore(&self, at: u64, octets: &[u8]) -> io::Result<()>;
 }

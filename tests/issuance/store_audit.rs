@@ -1,12 +1,13 @@
 //! Store and audit log together: the journal carries the log's end until the log itself is synced.
 
 use std::fs;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use shortleaf::audit::{self, AuditLog as _, Event, Value};
 use shortleaf::issuance::store::{IssuanceStore as _, Selector};
-use shortleaf::store::audit_file::AuditFile;
+use shortleaf::store::audit_file::{self, AuditFile};
 use shortleaf::store::redb::{JournalError, OpenError, RedbStore};
 use shortleaf::store::{self, OpenError as Together};
 use shortleaf::time::UnixMillis;
@@ -105,6 +106,68 @@ async fn what_a_loss_of_power_took_from_the_audit_log_is_put_back() {
             assert_eq!(found.unwrap().len(), 10);
         }
     }
+}
+
+#[tokio::test]
+async fn lines_of_a_published_transaction_are_put_back_too() {
+    // A reader had the writer commit, and closing made that commit durable without a checkpoint.
+    let (state, store, log) = in_use().await;
+    let all = Selector::default();
+    let found = store.find_issued(&all, NOW, NOW.plus(1), 100).await;
+    assert_eq!(found.unwrap().len(), 10);
+    let journal = fs::read(state.path(1)).unwrap();
+    let short = fs::read(state.path(2)).unwrap();
+    drop((store, log));
+    // The tables as they are then, with what else the power left.
+    for at in (0..short.len()).step_by(101) {
+        let after = state.copy();
+        forget_checkpoint(&after);
+        fs::write(after.path(1), &journal).unwrap();
+        fs::write(after.path(2), &short[..at]).unwrap();
+        after.open().unwrap();
+        assert_eq!(lines(&after.path(2)), 10, "from {at}");
+    }
+}
+
+/// Takes back, in the tables, that the audit log was synced.
+fn forget_checkpoint(state: &State) {
+    const META: redb::TableDefinition<'_, &str, &[u8]> = redb::TableDefinition::new("meta");
+    let database = redb::Database::open(state.path(0)).unwrap();
+    let change = database.begin_write().unwrap();
+    {
+        let mut meta = change.open_table(META).unwrap();
+        meta.insert("carried", &[0u8; 16][..]).unwrap();
+    }
+    change.commit().unwrap();
+}
+
+#[tokio::test]
+async fn holes_behind_the_durable_end_are_cut_off_and_before_it_refused() {
+    let (state, store, log) = in_use().await;
+    drop((store, log)); // a checkpoint: all of it is durable
+    let durable = state.audit_length();
+    let hole = |at: u64| {
+        let after = state.copy();
+        let (store, log) = after.open().unwrap();
+        // Refusals: lines that nothing stored depends on.
+        (20..30).for_each(|n| append(&log, n));
+        let holed = after.copy();
+        drop((store, log));
+        let file = fs::File::options().write(true).open(holed.path(2));
+        file.unwrap().write_all_at(&[0; 64], at).unwrap();
+        holed
+    };
+    let behind = hole(durable + 200);
+    behind.open().unwrap();
+    assert_eq!(lines(&behind.path(2)), 11, "ten and what was cut");
+    let refused = hole(durable - 200).open().err().unwrap();
+    assert!(
+        matches!(
+            refused,
+            Together::Audit(audit_file::OpenError::Damaged { .. })
+        ),
+        "{refused:?}"
+    );
 }
 
 #[tokio::test]

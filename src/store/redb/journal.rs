@@ -95,13 +95,15 @@ pub(super) struct Journal {
 
 impl Journal {
     /// Opens the journal of the store `uuid`, whose tables hold the batches up to `applied`; with
-    /// it the batches after that, in order. They must be made durable in the tables, and the
-    /// journal be [cleared](Self::clear), before anything is appended.
+    /// it the batches after `carried`, which is no higher, in order and with their numbers. They must
+    /// be made durable in tables and audit log, and the journal be [cleared](Self::clear), before
+    /// anything is appended.
     pub(super) fn open(
         file: Watched,
         uuid: [u8; 16],
         applied: u64,
-    ) -> Result<(Self, Vec<Batch>), JournalError> {
+        carried: u64,
+    ) -> Result<(Self, Vec<(u64, Batch)>), JournalError> {
         let length = file.len()?;
         let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
         file.read(0, &mut bytes)?;
@@ -120,7 +122,7 @@ impl Journal {
                 batches: Vec::new(),
             }
         } else {
-            Found::read(&bytes, &uuid, applied)?
+            Found::read(&bytes, &uuid, applied, carried)?
         };
         let journal = Self {
             file,
@@ -185,6 +187,11 @@ impl Journal {
         self.end == HEADER as u64
     }
 
+    /// Whether it is its header and nothing else, not even records that nobody needs.
+    pub(super) fn is_cut_back(&self) -> bool {
+        self.is_empty() && self.length == self.end
+    }
+
     /// Whether it has grown enough for a checkpoint.
     pub(super) fn is_due(&self) -> bool {
         self.operations >= CHECKPOINT_OPERATIONS || self.end >= CHECKPOINT_BYTES
@@ -211,7 +218,11 @@ impl Journal {
 
 /// Whether the journal in `bytes` holds nothing that the tables, durable up to `applied`, do not.
 pub(super) fn is_applied(bytes: &[u8], uuid: &[u8; 16], applied: u64) -> Result<(), JournalError> {
-    if bytes.len() <= HEADER || Found::read(bytes, uuid, applied)?.batches.is_empty() {
+    if bytes.len() <= HEADER
+        || Found::read(bytes, uuid, applied, applied)?
+            .batches
+            .is_empty()
+    {
         return Ok(());
     }
     Err(JournalError::NotApplied)
@@ -221,12 +232,17 @@ pub(super) fn is_applied(bytes: &[u8], uuid: &[u8; 16], applied: u64) -> Result<
 struct Found {
     /// The last whole record's number, applied or not; `applied` if there is none.
     last: u64,
-    /// Those not yet applied.
-    batches: Vec<Batch>,
+    /// Those not yet carried over, with their numbers.
+    batches: Vec<(u64, Batch)>,
 }
 
 impl Found {
-    fn read(bytes: &[u8], uuid: &[u8; 16], applied: u64) -> Result<Self, JournalError> {
+    fn read(
+        bytes: &[u8],
+        uuid: &[u8; 16],
+        applied: u64,
+        carried: u64,
+    ) -> Result<Self, JournalError> {
         let (header, records) = bytes.split_at(HEADER);
         let whose = header.strip_prefix(MAGIC.as_slice());
         if whose.ok_or(JournalError::Damaged { at: 0 })? != uuid {
@@ -260,8 +276,9 @@ impl Found {
                     first: record.sequence,
                 });
             }
-            if record.sequence > applied {
-                batches.push(op::decode_batch(record.payload).ok_or(damaged)?);
+            if record.sequence > carried {
+                let batch = op::decode_batch(record.payload).ok_or(damaged)?;
+                batches.push((record.sequence, batch));
             }
             last = Some(record.sequence);
             rest = &rest[RECORD_HEADER + record.payload.len()..];
@@ -368,8 +385,8 @@ mod tests {
 
     /// Which batches come back, each known by the time in its only operation.
     fn replayed(bytes: &[u8], applied: u64) -> Result<Vec<i64>, JournalError> {
-        let (_, batches) = Journal::open(file(bytes), UUID, applied)?;
-        let times = batches.iter().map(|batch| match batch.ops[..] {
+        let (_, batches) = Journal::open(file(bytes), UUID, applied, applied)?;
+        let times = batches.iter().map(|(_, batch)| match batch.ops[..] {
             [Op::Expire { now }] => now,
             _ => panic!("{batch:?}"),
         });
@@ -385,7 +402,7 @@ mod tests {
 
     /// Batches 11, 12 … under the numbers after `applied`.
     fn journal_of(applied: u64, batches: i64) -> Journal {
-        let (mut journal, none) = Journal::open(file(&[]), UUID, applied).unwrap();
+        let (mut journal, none) = Journal::open(file(&[]), UUID, applied, applied).unwrap();
         assert!(none.is_empty() && journal.is_empty());
         (11..11 + batches).for_each(|now| append(&mut journal, now));
         journal
@@ -403,7 +420,7 @@ mod tests {
     fn the_numbers_go_on_after_the_last_applied_or_found() {
         let bytes = bytes_of(&journal_of(5, 3));
         for (applied, next) in [(5, 9), (8, 9), (20, 21)] {
-            let (journal, _) = Journal::open(file(&bytes), UUID, applied).unwrap();
+            let (journal, _) = Journal::open(file(&bytes), UUID, applied, applied).unwrap();
             assert_eq!((journal.next(), journal.is_empty()), (next, false));
         }
         let mut journal = journal_of(5, 3);
@@ -461,9 +478,9 @@ mod tests {
     fn what_was_written_before_a_rewinding_is_not_read_behind_what_came_after() {
         for operations in 1..=3 {
             let (before, after) = written_over(operations);
-            let (journal, batches) = Journal::open(file(&after), UUID, 3).unwrap();
+            let (journal, batches) = Journal::open(file(&after), UUID, 3, 3).unwrap();
             assert_eq!((batches.len(), journal.next()), (1, 5), "{operations}");
-            assert_eq!(batches[0].ops.len(), operations);
+            assert_eq!(batches[0].1.ops.len(), operations);
             assert_eq!(before.len(), after.len());
         }
     }
@@ -474,7 +491,7 @@ mod tests {
         for torn in HEADER..after.len() {
             let bytes = [&after[..torn], &before[torn..]].concat();
             let whole = bytes == after;
-            let (_, batches) = Journal::open(file(&bytes), UUID, 3).unwrap();
+            let (_, batches) = Journal::open(file(&bytes), UUID, 3, 3).unwrap();
             assert_eq!(batches.len(), usize::from(whole), "torn at {torn}");
         }
     }
@@ -498,7 +515,7 @@ mod tests {
 
     #[test]
     fn another_stores_records_are_refused_and_its_empty_journal_taken_over() {
-        let open = |bytes: &[u8]| Journal::open(file(bytes), [8; 16], 0);
+        let open = |bytes: &[u8]| Journal::open(file(bytes), [8; 16], 0, 0);
         let refused = open(&bytes_of(&journal_of(0, 1))).unwrap_err();
         assert!(matches!(refused, JournalError::Foreign), "{refused}");
         let (taken, _) = open(&bytes_of(&journal_of(0, 0))).unwrap();
@@ -509,7 +526,7 @@ mod tests {
     fn a_header_torn_while_it_was_new_is_written_again_and_a_damaged_one_refused() {
         let empty = bytes_of(&journal_of(0, 0));
         for at in 0..empty.len() {
-            let (journal, _) = Journal::open(file(&empty[..at]), UUID, 0).unwrap();
+            let (journal, _) = Journal::open(file(&empty[..at]), UUID, 0, 0).unwrap();
             assert_eq!(bytes_of(&journal), empty);
         }
         let mut damaged = bytes_of(&journal_of(0, 1));

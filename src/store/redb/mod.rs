@@ -34,8 +34,8 @@ use tokio::sync::oneshot;
 use self::backend::Watched;
 use self::journal::Journal;
 pub use self::journal::JournalError;
-use self::op::{Done, Lines, Op, TokenAndKey};
-use self::tables::{APPLIED, META, ReadError, Tables};
+use self::op::{Batch, Done, Lines, Op, TokenAndKey};
+use self::tables::{APPLIED, CARRIED, META, ReadError, Tables};
 use self::writer::{Asked, Shared, Waiting, Writer, unavailable};
 use super::{Carried, Restore, sync_directory_of};
 use crate::ca::Serial;
@@ -162,7 +162,7 @@ impl Recovered {
         };
         let database = storage.database()?;
         let uuid = prepare(&database, entropy)?;
-        let journal = storage.recover(&database, Some(audit))?;
+        let journal = storage.recover(&database, Audit::AtStart(audit))?;
         Ok(Self {
             database,
             journal,
@@ -314,26 +314,35 @@ impl Storage {
         Ok(builder.create_with_backend(self.watched(&self.tables)?)?)
     }
 
-    /// Brings the tables up to the journal's end, durably, in one transaction: a crash in it
-    /// leaves all to be done again. First the audit log, unless nothing of it can be lost.
-    fn recover(
-        &self,
-        database: &Database,
-        audit: Option<Option<&dyn Restore>>,
-    ) -> Result<Journal, OpenError> {
-        let (uuid, applied) = {
+    /// Brings audit log and tables up to the journal's end, durably, the tables in one
+    /// transaction: a crash in it leaves all to be done again.
+    fn recover(&self, database: &Database, audit: Audit<'_>) -> Result<Journal, OpenError> {
+        let (uuid, applied, carried) = {
             let meta = database.begin_read()?.open_table(META)?;
             let uuid = meta_octets(&meta, "uuid")?.unwrap_or_default();
-            (uuid, applied(&meta)?)
+            (uuid, applied(&meta)?, meta_octets::<16>(&meta, CARRIED)?)
         };
+        let carried = carried
+            .map(u128::from_be_bytes)
+            .map_or((applied, 0), |both| {
+                ((both >> 64) as u64, both as u64) // its two halves
+            });
         let file = self.watched(&self.journal).map_err(JournalError::Io)?;
-        let (mut journal, batches) = Journal::open(file, uuid, applied)?;
-        if let Some(audit) = audit {
-            for lines in batches.iter().map(|batch| &batch.lines) {
-                if !lines.octets.is_empty() {
-                    let audit = audit.ok_or(JournalError::CarriesLines)?;
-                    let restored = audit.restore(lines.at, &lines.octets);
-                    restored.map_err(JournalError::Restore)?;
+        let (mut journal, batches) = Journal::open(file, uuid, applied, carried.0)?;
+        let mut audited = carried.1;
+        match audit {
+            Audit::Synced(to) => audited = to,
+            Audit::AtStart(audit) => {
+                if let Some(audit) = audit {
+                    audit.durable_to(audited);
+                }
+                for (_, Batch { lines, .. }) in &batches {
+                    if !lines.octets.is_empty() {
+                        let audit = audit.ok_or(JournalError::CarriesLines)?;
+                        let restored = audit.restore(lines.at, &lines.octets);
+                        restored.map_err(JournalError::Restore)?;
+                    }
+                    audited = lines.at + lines.octets.len() as u64;
                 }
             }
         }
@@ -342,17 +351,26 @@ impl Storage {
             txn.set_durability(Durability::Immediate)?;
             {
                 let mut tables = Tables::open(&txn)?;
-                for op in batches.iter().flat_map(|batch| &batch.ops) {
+                let new = batches.iter().filter(|(number, _)| *number > applied);
+                for op in new.flat_map(|(_, batch)| &batch.ops) {
                     // What was refused then is refused again, for the same reason.
                     let _ = tables.apply(op)?;
                 }
-                tables.finish(journal.next() - 1)?;
+                tables.finish(journal.next() - 1, Some(audited))?;
             }
             txn.commit()?;
             journal.clear().map_err(JournalError::Io)?;
         }
         Ok(journal)
     }
+}
+
+/// What is known of the audit log when the files are opened.
+enum Audit<'a> {
+    /// Nothing but what the store kept: what may be lost is put back there.
+    AtStart(Option<&'a dyn Restore>),
+    /// All of it, so far, is durable in its file.
+    Synced(u64),
 }
 
 /// Checks or writes what names the file; its uuid.

@@ -23,6 +23,10 @@ type KeyOf<'a> = (i64, &'a [u8; 19]);
 pub(super) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 /// In `meta`: the sequence number of the journal's last batch that the tables hold.
 pub(super) const APPLIED: &str = "applied";
+/// In `meta`: the same number as of the last checkpoint, and how long the audit log was then. What
+/// the journal carried of the log up to there is durable in the log's own file. Behind `applied`
+/// where a transaction was published and became durable without a checkpoint.
+pub(super) const CARRIED: &str = "carried";
 const INTENTS: TableDefinition<'_, Key, &[u8]> = TableDefinition::new("intents");
 const SUBMISSIONS: TableDefinition<'_, Key, &[u8]> = TableDefinition::new("submissions");
 const FINALS: TableDefinition<'_, Key, &[u8]> = TableDefinition::new("finals");
@@ -141,7 +145,9 @@ impl<'t> Tables<'t> {
 
     /// The last of the transaction: what is still open, and that the journal's batches up to
     /// this one are in it.
-    pub(super) fn finish(mut self, sequence: u64) -> Result<(), Error> {
+    ///
+    /// `audited`, for a checkpoint: up to where the audit log is durable.
+    pub(super) fn finish(mut self, sequence: u64, audited: Option<u64>) -> Result<(), Error> {
         for (serial, fresh) in &self.fresh {
             if let Some(open) = &fresh.open {
                 self.open.insert((fresh.at, serial.octets()), open)?;
@@ -149,6 +155,10 @@ impl<'t> Tables<'t> {
         }
         let sequence = sequence.to_be_bytes();
         self.meta.insert(APPLIED, sequence.as_slice())?;
+        if let Some(audited) = audited {
+            let carried = [sequence, audited.to_be_bytes()].concat();
+            self.meta.insert(CARRIED, carried.as_slice())?;
+        }
         Ok(())
     }
 

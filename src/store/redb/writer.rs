@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use super::journal::Journal;
 use super::op::{Done, Lines, Op, TokenAndKey};
 use super::tables::Tables;
-use super::{OpenError, Storage};
+use super::{Audit, OpenError, Storage};
 use crate::issuance::store::StoreError;
 use crate::store::Carried;
 
@@ -79,14 +79,15 @@ impl Shared {
         guard.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Whether there is something that a reader would have to have published first.
+    /// Whether a reader has to ask the writer first: to publish something, or to open the files
+    /// again after a failure.
     pub(super) fn is_behind(&self) -> bool {
-        self.unpublished().any
+        self.unpublished().any || self.database().is_none()
     }
 
     /// The same for the final of this token and key.
     pub(super) fn is_behind_for(&self, token_and_key: &TokenAndKey) -> bool {
-        self.unpublished().finals.contains(token_and_key)
+        self.unpublished().finals.contains(token_and_key) || self.database().is_none()
     }
 
     fn unpublished(&self) -> MutexGuard<'_, Unpublished> {
@@ -216,7 +217,7 @@ impl Writer {
     }
 
     fn has_records(&self) -> bool {
-        self.journal.as_ref().is_some_and(|it| !it.is_empty())
+        self.journal.as_ref().is_some_and(|it| !it.is_cut_back())
     }
 
     /// One transaction of the tables: batch after batch, beginning with the one at hand, until
@@ -225,7 +226,7 @@ impl Writer {
         let database = self.opened()?;
         let before = |error: ::redb::Error| Failure::Before(unavailable(error));
         let mut txn = database.begin_write().map_err(|e| before(e.into()))?;
-        {
+        let durable = {
             let mut tables = Tables::open(&txn).map_err(before)?;
             loop {
                 match self.write(&mut tables) {
@@ -237,15 +238,16 @@ impl Writer {
                 }
                 next = self.next();
             }
+            let durable = next != Next::Work || self.is_due();
+            if durable {
+                self.sync_audit()?;
+            }
             // The batches up to this one are in the tables, in the same transaction as they.
             let applied = self.journal()?.next() - 1;
-            tables.finish(applied).map_err(before)?;
-        }
-        let rest = next != Next::Work;
-        let durable = rest || self.is_due();
-        if durable {
-            self.sync_audit()?;
-        }
+            let audited = durable.then_some(self.audited);
+            tables.finish(applied, audited).map_err(before)?;
+            durable
+        };
         // The journal makes each batch durable; only before it is written over must tables and
         // audit log be.
         let durability = match durable {
@@ -261,7 +263,7 @@ impl Writer {
         if durable {
             let journal = self.journal()?;
             journal.rewind();
-            if rest {
+            if next != Next::Work {
                 journal.clear().map_err(|_| Failure::During)?;
             }
         }
@@ -386,14 +388,14 @@ impl Writer {
         if self.shared.sync_failed.load(Ordering::Acquire) {
             return Err(closed("closed since the disk failed to sync"));
         }
-        // Fails while a reader still holds the old one; the next batch tries again.
-        let unavailable = |error| Failure::Before(unavailable(error));
-        let database = self.storage.database();
-        let database = database.map_err(|error| unavailable(OpenError::from(error)))?;
         // In this process nothing of the audit log was lost; what a failed batch should have carried
         // becomes durable here.
         self.sync_audit()?;
-        let journal = self.storage.recover(&database, None);
+        let unavailable = |error| Failure::Before(unavailable(error));
+        // Fails while a reader still holds the old one; the next batch tries again.
+        let database = self.storage.database();
+        let database = database.map_err(|error| unavailable(OpenError::from(error)))?;
+        let journal = self.storage.recover(&database, Audit::Synced(self.audited));
         self.journal = Some(journal.map_err(unavailable)?);
         let database = Arc::new(database);
         self.shared.set_database(Some(Arc::clone(&database)));
