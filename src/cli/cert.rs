@@ -13,6 +13,7 @@ use super::exit::Exit;
 use super::files;
 use super::inspect;
 use super::output::{Failure, Output};
+use crate::client::shape::{self, NotAToken};
 use crate::client::{self, ambient};
 use crate::hex;
 use crate::verify;
@@ -206,6 +207,7 @@ fn request(args: &CertArgs) -> Result<(String, Option<NewKey>), Failure> {
     Ok((csr, fresh))
 }
 
+/// The token, which has the shape of one: nothing else may leave.
 async fn token(args: &CertArgs, out: &Output) -> Result<SecretString, Failure> {
     if let Some(path) = &args.token {
         let text = if path == Path::new("-") {
@@ -219,7 +221,11 @@ async fn token(args: &CertArgs, out: &Output) -> Result<SecretString, Failure> {
         } else {
             files::read_text(path, MAX_INPUT_BYTES)?
         };
-        return Ok(SecretString::from(text.trim().to_owned()));
+        let name = match path == Path::new("-") {
+            true => "standard input".into(),
+            false => path.display().to_string(),
+        };
+        return shaped(SecretString::from(text.trim().to_owned()), &name);
     }
     let audience = args
         .audience
@@ -240,7 +246,27 @@ async fn token(args: &CertArgs, out: &Output) -> Result<SecretString, Failure> {
         out.mask(found.token.expose_secret());
     }
     out.say(&format!("token      from {}", found.source));
-    Ok(found.token)
+    shaped(found.token, found.source)
+}
+
+/// The token again, or what is wrong with what `source` holds.
+fn shaped(token: SecretString, source: &str) -> Result<SecretString, Failure> {
+    let Err(error) = shape::of_a_token(token.expose_secret()) else {
+        return Ok(token);
+    };
+    let mut failure = Failure::new(Exit::Credentials, format!("{source} {error}"))
+        .hint("a token is one line, three parts with dots between them; nothing was sent");
+    // What the server would have said.
+    let code = match error {
+        NotAToken::Empty => "TOKEN_MISSING",
+        NotAToken::Pem
+        | NotAToken::TooLong { .. }
+        | NotAToken::NotThreeParts { .. }
+        | NotAToken::NotBase64Url { .. } => "TOKEN_MALFORMED",
+    };
+    failure.code = code.to_owned();
+    failure.doc = "docs/errors.md";
+    Err(failure)
 }
 
 /// The server's reason decides the exit code and what to try.
