@@ -63,7 +63,10 @@ pub(super) async fn run(args: &CertArgs, out: &Output) -> Result<(), Failure> {
             return Err(match key.filter(|_| may_have_issued(&error)) {
                 // The token may be spent on this key: with it, asking again gets the answer.
                 Some(key) => {
-                    let again = format!("again with --key {}", key.path.display());
+                    let wait = wait(&error)
+                        .map(|s| format!("in {s} s, "))
+                        .unwrap_or_default();
+                    let again = format!("{wait}again with --key {}", key.path.display());
                     key.keep();
                     failure.hint(again)
                 }
@@ -306,7 +309,7 @@ fn failure(error: &client::Error) -> Failure {
     };
     let exit = match reason.as_str() {
         "RULE_REFUSED" | "ISSUANCE_BLOCKED" => Exit::Refused,
-        "CT_LOG_UNAVAILABLE" | "CT_LOG_REJECTED" => Exit::LogProof,
+        "CT_LOG_REJECTED" => Exit::LogProof,
         "EMAIL_UNVERIFIED" => Exit::Credentials,
         r if r.starts_with("TOKEN_") || r.starts_with("CLAIM_") => Exit::Credentials,
         _ if matches!(status, 429 | 503) => Exit::Network,
@@ -319,6 +322,19 @@ fn failure(error: &client::Error) -> Failure {
     match retry_after_s {
         Some(seconds) => failure.hint(format!("again in {seconds} s")),
         None => failure.hint(advice(reason)),
+    }
+}
+
+/// How long the server asks us to wait, in seconds.
+fn wait(error: &client::Error) -> Option<u64> {
+    match error {
+        client::Error::Refused { retry_after_s, .. } => *retry_after_s,
+        client::Error::Setup(_)
+        | client::Error::Unreachable { .. }
+        | client::Error::NoRequest
+        | client::Error::OtherKey { .. }
+        | client::Error::BadAnswer { .. }
+        | client::Error::TooLarge { .. } => None,
     }
 }
 

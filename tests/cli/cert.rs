@@ -372,6 +372,30 @@ fn what_is_no_token_does_not_leave_this_machine() {
 }
 
 #[test]
+fn a_log_that_is_away_is_a_reason_to_try_again_later() {
+    let place = Place::new();
+    for (status, reason, exit) in [(503, "CT_LOG_UNAVAILABLE", 5), (500, "CT_LOG_REJECTED", 24)] {
+        let body = format!(r#"{{"message":"m","details":[{{"reason":"{reason}"}}]}}"#);
+        let server = TokenService::start(vec![(status, body)]);
+        let url = server.url().replace("/token?api-version=2.0", "");
+        place.write("token", NO_TOKEN);
+        place
+            .run(&[
+                "cert",
+                "--server",
+                &url,
+                "--token",
+                "token",
+                "--new-key",
+                "key.pem",
+            ])
+            .exits(exit)
+            .says("in 1 s, again with --key key.pem");
+        fs::remove_file(place.path("key.pem")).unwrap();
+    }
+}
+
+#[test]
 fn strict_sells_one_certificate_a_token_and_the_same_key_gets_it_again() {
     let dev = Dev::start(&["--strict"]);
     let token = dev.token(&["--audience", dev.variable("FULCIO_URL")]);
