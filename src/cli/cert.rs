@@ -91,10 +91,10 @@ pub(super) async fn run(args: &CertArgs, out: &Output) -> Result<(), Failure> {
     out.say(&format!("serial     {serial}  valid to {}", leaf.not_after));
     let pem = chain.concat();
     if let Some(path) = &args.out {
-        files::write(path, pem.as_bytes())?;
+        files::write(path, pem.as_bytes()).map_err(|lost| again(lost, args))?;
         out.say(&format!("cert       {}", path.display()));
     }
-    if out.json {
+    let told = if out.json {
         out.json(json!({
             "chain": chain,
             "serial": serial,
@@ -102,11 +102,24 @@ pub(super) async fn run(args: &CertArgs, out: &Output) -> Result<(), Failure> {
             "not_after": leaf.not_after.to_string(),
             "key_file": args.new_key,
             "chain_file": args.out,
-        }));
+        }))
     } else if args.out.is_none() {
-        out.raw(pem.as_bytes());
-    }
-    Ok(())
+        out.raw(pem.as_bytes())
+    } else {
+        Ok(())
+    };
+    told.map_err(|lost| again(lost, args))
+}
+
+/// The certificate exists, and is not lost with its text.
+fn again(lost: Failure, args: &CertArgs) -> Failure {
+    let how = match (&args.csr, args.key.as_ref().or(args.new_key.as_ref())) {
+        (None, Some(key)) => format!("--key {}", key.display()),
+        _ => "the same --csr".to_owned(),
+    };
+    lost.hint(format!(
+        "the same token and key get the same certificate: again with {how}"
+    ))
 }
 
 fn server(text: &str) -> Result<String, String> {

@@ -15,7 +15,7 @@ const NO_TOKEN: &str = "e30.e30.AAAA";
 
 impl Dev {
     /// `shortleaf cert` at this instance.
-    fn cert(&self, more: &[&str]) -> Call {
+    pub(crate) fn cert(&self, more: &[&str]) -> Call {
         let words = ["cert", "--server", self.variable("FULCIO_URL")];
         let words: Vec<&str> = words.iter().chain(more).copied().collect();
         self.place.call(&words)
