@@ -30,7 +30,7 @@ pub(super) fn run(command: &AuditCommand, out: &Output) -> Result<(), Failure> {
     })?;
     let head = hex::encode(&summary.head);
     if out.json {
-        out.json(json!({ "ok": true, "lines": summary.lines, "signing": summary.signing, "signed": summary.signed, "head": head, "torn_tail": summary.torn_tail }));
+        out.json(json!({ "ok": true, "lines": summary.lines, "signing": summary.signing, "signed": summary.signed, "head": head, "torn_tail": summary.torn_tail }))?;
     } else {
         out.result(&format!(
             "{} {} lines, {} signatures announced, {} made, head {head}",
@@ -38,7 +38,7 @@ pub(super) fn run(command: &AuditCommand, out: &Output) -> Result<(), Failure> {
             summary.lines,
             summary.signing,
             summary.signed
-        ));
+        ))?;
     }
     if summary.torn_tail > 0 {
         out.warn(&format!("the last line is cut short ({} bytes), as a crash leaves it; the next start repairs and records it", summary.torn_tail));

@@ -120,10 +120,10 @@ pub(super) fn run(command: &CaCommand, out: &Output) -> Result<(), Failure> {
         files::write_new(&args.out.join(name), text.as_bytes())?;
     }
     if out.json {
-        out.json(json!({ "folder": args.out, "files": names }));
+        out.json(json!({ "folder": args.out, "files": names }))?;
     } else {
         for name in names {
-            out.result(&args.out.join(name).display().to_string());
+            out.result(&args.out.join(name).display().to_string())?;
         }
         out.say("keep root.key.pem offline: it is needed only to sign the next issuing CA and the root's revocation list");
     }

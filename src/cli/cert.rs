@@ -13,6 +13,7 @@ use super::exit::Exit;
 use super::files;
 use super::inspect;
 use super::output::{Failure, Output};
+use crate::client::shape::{self, NotAToken};
 use crate::client::{self, ambient};
 use crate::hex;
 use crate::verify;
@@ -62,7 +63,10 @@ pub(super) async fn run(args: &CertArgs, out: &Output) -> Result<(), Failure> {
             return Err(match key.filter(|_| may_have_issued(&error)) {
                 // The token may be spent on this key: with it, asking again gets the answer.
                 Some(key) => {
-                    let again = format!("again with --key {}", key.path.display());
+                    let wait = wait(&error)
+                        .map(|s| format!("in {s} s, "))
+                        .unwrap_or_default();
+                    let again = format!("{wait}again with --key {}", key.path.display());
                     key.keep();
                     failure.hint(again)
                 }
@@ -87,10 +91,10 @@ pub(super) async fn run(args: &CertArgs, out: &Output) -> Result<(), Failure> {
     out.say(&format!("serial     {serial}  valid to {}", leaf.not_after));
     let pem = chain.concat();
     if let Some(path) = &args.out {
-        files::write(path, pem.as_bytes())?;
+        files::write(path, pem.as_bytes()).map_err(|lost| again(lost, args))?;
         out.say(&format!("cert       {}", path.display()));
     }
-    if out.json {
+    let told = if out.json {
         out.json(json!({
             "chain": chain,
             "serial": serial,
@@ -98,11 +102,24 @@ pub(super) async fn run(args: &CertArgs, out: &Output) -> Result<(), Failure> {
             "not_after": leaf.not_after.to_string(),
             "key_file": args.new_key,
             "chain_file": args.out,
-        }));
+        }))
     } else if args.out.is_none() {
-        out.raw(pem.as_bytes());
-    }
-    Ok(())
+        out.raw(pem.as_bytes())
+    } else {
+        Ok(())
+    };
+    told.map_err(|lost| again(lost, args))
+}
+
+/// The certificate exists, and is not lost with its text.
+fn again(lost: Failure, args: &CertArgs) -> Failure {
+    let how = match (&args.csr, args.key.as_ref().or(args.new_key.as_ref())) {
+        (None, Some(key)) => format!("--key {}", key.display()),
+        _ => "the same --csr".to_owned(),
+    };
+    lost.hint(format!(
+        "the same token and key get the same certificate: again with {how}"
+    ))
 }
 
 fn server(text: &str) -> Result<String, String> {
@@ -206,6 +223,7 @@ fn request(args: &CertArgs) -> Result<(String, Option<NewKey>), Failure> {
     Ok((csr, fresh))
 }
 
+/// The token, which has the shape of one: nothing else may leave.
 async fn token(args: &CertArgs, out: &Output) -> Result<SecretString, Failure> {
     if let Some(path) = &args.token {
         let text = if path == Path::new("-") {
@@ -219,7 +237,11 @@ async fn token(args: &CertArgs, out: &Output) -> Result<SecretString, Failure> {
         } else {
             files::read_text(path, MAX_INPUT_BYTES)?
         };
-        return Ok(SecretString::from(text.trim().to_owned()));
+        let name = match path == Path::new("-") {
+            true => "standard input".into(),
+            false => path.display().to_string(),
+        };
+        return shaped(SecretString::from(text.trim().to_owned()), &name);
     }
     let audience = args
         .audience
@@ -240,7 +262,27 @@ async fn token(args: &CertArgs, out: &Output) -> Result<SecretString, Failure> {
         out.mask(found.token.expose_secret());
     }
     out.say(&format!("token      from {}", found.source));
-    Ok(found.token)
+    shaped(found.token, found.source)
+}
+
+/// The token again, or what is wrong with what `source` holds.
+fn shaped(token: SecretString, source: &str) -> Result<SecretString, Failure> {
+    let Err(error) = shape::of_a_token(token.expose_secret()) else {
+        return Ok(token);
+    };
+    let mut failure = Failure::new(Exit::Credentials, format!("{source} {error}"))
+        .hint("a token is one line, three parts with dots between them; nothing was sent");
+    // What the server would have said.
+    let code = match error {
+        NotAToken::Empty => "TOKEN_MISSING",
+        NotAToken::Pem
+        | NotAToken::TooLong { .. }
+        | NotAToken::NotThreeParts { .. }
+        | NotAToken::NotBase64Url { .. } => "TOKEN_MALFORMED",
+    };
+    failure.code = code.to_owned();
+    failure.doc = "docs/errors.md";
+    Err(failure)
 }
 
 /// The server's reason decides the exit code and what to try.
@@ -280,7 +322,7 @@ fn failure(error: &client::Error) -> Failure {
     };
     let exit = match reason.as_str() {
         "RULE_REFUSED" | "ISSUANCE_BLOCKED" => Exit::Refused,
-        "CT_LOG_UNAVAILABLE" | "CT_LOG_REJECTED" => Exit::LogProof,
+        "CT_LOG_REJECTED" => Exit::LogProof,
         "EMAIL_UNVERIFIED" => Exit::Credentials,
         r if r.starts_with("TOKEN_") || r.starts_with("CLAIM_") => Exit::Credentials,
         _ if matches!(status, 429 | 503) => Exit::Network,
@@ -293,6 +335,19 @@ fn failure(error: &client::Error) -> Failure {
     match retry_after_s {
         Some(seconds) => failure.hint(format!("again in {seconds} s")),
         None => failure.hint(advice(reason)),
+    }
+}
+
+/// How long the server asks us to wait, in seconds.
+fn wait(error: &client::Error) -> Option<u64> {
+    match error {
+        client::Error::Refused { retry_after_s, .. } => *retry_after_s,
+        client::Error::Setup(_)
+        | client::Error::Unreachable { .. }
+        | client::Error::NoRequest
+        | client::Error::OtherKey { .. }
+        | client::Error::BadAnswer { .. }
+        | client::Error::TooLarge { .. } => None,
     }
 }
 

@@ -64,14 +64,14 @@ pub(super) fn run(command: &ConfigCommand, out: &Output) -> Result<(), Failure> 
                 return Err(unusable(last));
             }
             if out.json {
-                out.json(json!({ "ok": true, "warnings": warnings }));
+                out.json(json!({ "ok": true, "warnings": warnings }))?;
             } else {
                 out.result(&format!(
                     "{} {} issuer(s), {} warning(s)",
                     out.ok(),
                     settings.issuers.len(),
                     warnings.len()
-                ));
+                ))?;
             }
         }
         ConfigCommand::Show { args, effective } => {
@@ -84,10 +84,10 @@ pub(super) fn run(command: &ConfigCommand, out: &Output) -> Result<(), Failure> 
                 .collect();
             if out.json {
                 let rows: Vec<_> = shown.iter().map(|(key, value, source)| json!({ "key": key, "value": value, "source": source.to_string() })).collect();
-                out.json(json!({ "settings": rows }));
+                out.json(json!({ "settings": rows }))?;
             } else {
                 for (key, value, source) in shown {
-                    out.result(&format!("{key} = {value}   # {source}"));
+                    out.result(&format!("{key} = {value}   # {source}"))?;
                 }
             }
         }

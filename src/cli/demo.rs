@@ -24,7 +24,7 @@ const ROUNDS: usize = 25;
 pub(super) async fn run(out: &Output) -> Result<(), Failure> {
     let stop = Stop::listen()?;
     let (mut timing, mut facts) = (Vec::new(), Map::new());
-    out.tell("shortleaf demo: CA, log and OIDC issuer in this process, on 127.0.0.1 only\n");
+    out.tell("shortleaf demo: CA, log and OIDC issuer in this process, on 127.0.0.1 only\n")?;
     let started = Instant::now();
     let dev = dev::start(Options::default())
         .await
@@ -37,16 +37,16 @@ pub(super) async fn run(out: &Output) -> Result<(), Failure> {
     // In either case: the temporary folder goes with it.
     dev.stop().await;
     told?;
-    out.tell("\ntiming");
+    out.tell("\ntiming")?;
     let mut milliseconds = Vec::new();
     for (what, took) in timing {
         let took = took.as_secs_f64() * 1000.0;
-        out.tell(&format!("   {what:<52} {took:>8.2} ms"));
+        out.tell(&format!("   {what:<52} {took:>8.2} ms"))?;
         milliseconds.push(json!({ "what": what, "ms": took }));
     }
     facts.insert("timing".to_owned(), Value::Array(milliseconds));
     if out.json {
-        out.json(Value::Object(facts));
+        out.json(Value::Object(facts))?;
     }
     Ok(())
 }
@@ -66,25 +66,25 @@ async fn tell(
             .unwrap_or_default()
             .to_owned()
     };
-    out.tell("1  a CI job gets an OIDC token");
+    out.tell("1  a CI job gets an OIDC token")?;
     out.tell(&format!(
         "   issuer     {}",
         dev.issuer().url(Persona::Github)
-    ));
+    ))?;
     out.tell(&format!(
         "   says       {} {} by {} on a {} runner",
         said("event_name"),
         said("ref"),
         said("actor"),
         said("runner_environment")
-    ));
+    ))?;
     let token = mint(dev, claims.clone())?;
 
-    out.tell("\n2  it makes a key and asks for a certificate");
+    out.tell("\n2  it makes a key and asks for a certificate")?;
     out.tell(&format!(
         "   POST       {}/api/v2/signingCert",
         dev.instance().url()
-    ));
+    ))?;
     let asked = Instant::now();
     let chain = client::certificate(dev.instance().url(), &token, &request()?)
         .await
@@ -98,31 +98,31 @@ async fn tell(
     out.tell(&format!(
         "   serial     {}",
         hex::encode(&certificate.serial)
-    ));
+    ))?;
     out.tell(&format!(
         "   valid      {} to {}",
         certificate.not_before, certificate.not_after
-    ));
+    ))?;
     let (San::Email(identity) | San::Uri(identity)) = verified.identity();
-    out.tell(&format!("   identity   {identity}"));
+    out.tell(&format!("   identity   {identity}"))?;
     for sct in certificate.scts() {
         out.tell(&format!(
             "   logged     {} by log {}",
             sct.timestamp,
             hex::encode(&sct.log_id.0[..8])
-        ));
+        ))?;
     }
 
-    out.tell("\n3  anyone verifies it, with the trust file alone");
+    out.tell("\n3  anyone verifies it, with the trust file alone")?;
     let checks: Vec<String> = verified.checks().iter().map(ToString::to_string).collect();
     for check in &checks {
-        out.tell(&format!("   {} {check}", out.ok()));
+        out.tell(&format!("   {} {check}", out.ok()))?;
     }
 
-    out.tell("\n4  the same job with an expired token is refused");
+    out.tell("\n4  the same job with an expired token is refused")?;
     let (status, reason, message) = refusal(dev, claims.clone()).await?;
-    out.tell(&format!("   {status} {reason}"));
-    out.tell(&format!("   {message}"));
+    out.tell(&format!("   {status} {reason}"))?;
+    out.tell(&format!("   {message}"))?;
     facts.extend([
         ("serial".to_owned(), json!(hex::encode(&certificate.serial))),
         ("identity".to_owned(), json!(identity)),

@@ -103,7 +103,7 @@ pub(super) async fn run(args: DevArgs, out: &Output) -> Result<(), Failure> {
     } else {
         out.say(&format!("tokens     audience {:?} (shared with every Sigstore service), {} certificates each; --strict for one", dev::SHARED_AUDIENCE, dev::LENIENT_CERTIFICATES_PER_TOKEN));
     }
-    out.ready(
+    let told = out.ready(
         dev.instance().url(),
         json!({
             "operators": dev.instance().ops_url(),
@@ -113,6 +113,9 @@ pub(super) async fn run(args: DevArgs, out: &Output) -> Result<(), Failure> {
             "strict": strict,
         }),
     );
+    if let Err(lost) = told {
+        out.warn(&lost.message);
+    }
     stop.wait().await;
     dev.stop().await;
     Ok(())
@@ -163,9 +166,9 @@ async fn token(command: &DevCommand, out: &Output) -> Result<(), Failure> {
             .hint("is `shortleaf dev` running, and its env.sh read?")
     })?;
     if out.json {
-        out.json(json!({ "token": token }));
+        out.json(json!({ "token": token }))?;
     } else {
-        out.result(&token);
+        out.result(&token)?;
     }
     Ok(())
 }

@@ -91,10 +91,7 @@ pub(super) fn refuse_existing(path: &Path) -> Result<(), Failure> {
 pub(super) fn deliver(path: Option<&Path>, bytes: &[u8], out: &Output) -> Result<(), Failure> {
     match path {
         Some(path) => write(path, bytes),
-        None => {
-            out.raw(bytes);
-            Ok(())
-        }
+        None => out.raw(bytes),
     }
 }
 

@@ -4,7 +4,7 @@ use clap::{CommandFactory, ValueEnum};
 use serde_json::json;
 
 use super::exit::Exit;
-use super::output::Output;
+use super::output::{Failure, Output};
 use crate::config::schema;
 
 /// What `help` knows about.
@@ -79,13 +79,12 @@ const FILES: &[(&str, &str)] = &[
     ),
 ];
 
-pub(super) fn run(topic: Option<Topic>, out: &Output) {
+pub(super) fn run(topic: Option<Topic>, out: &Output) -> Result<(), Failure> {
     let mut rows: Vec<(String, String)> = match topic {
         None => {
             let mut command = super::Cli::command();
-            out.raw(command.render_help().to_string().as_bytes());
-            out.result("\nTopics: shortleaf help exit-codes | environment | files");
-            return;
+            out.raw(command.render_help().to_string().as_bytes())?;
+            return out.result("\nTopics: shortleaf help exit-codes | environment | files");
         }
         Some(Topic::ExitCodes) => Exit::ALL
             .iter()
@@ -116,13 +115,13 @@ pub(super) fn run(topic: Option<Topic>, out: &Output) {
         }
     }
     if out.json {
-        out.json(json!({ "rows": rows }));
-        return;
+        return out.json(json!({ "rows": rows }));
     }
     let width = rows.iter().map(|(left, _)| left.len()).max().unwrap_or(0);
     for (left, right) in rows {
-        out.result(&format!("{left:<width$}  {right}"));
+        out.result(&format!("{left:<width$}  {right}"))?;
     }
+    Ok(())
 }
 
 /// What a variable is set to, secrets hidden.
@@ -138,8 +137,8 @@ fn value(name: &str) -> Option<String> {
     Some(format!("{value:?}"))
 }
 
-pub(super) fn completion(shell: clap_complete::Shell, out: &Output) {
+pub(super) fn completion(shell: clap_complete::Shell, out: &Output) -> Result<(), Failure> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut super::Cli::command(), "shortleaf", &mut script);
-    out.raw(&script);
+    out.raw(&script)
 }

@@ -28,14 +28,14 @@ pub(super) fn run(args: &InspectArgs, out: &Output) -> Result<(), Failure> {
     let decoded: Result<Vec<Inspection>, _> = certificates.iter().map(|der| inspect(der)).collect();
     let decoded = decoded.map_err(|e| none(Failure::from_error(Exit::NoCertificate, &e)))?;
     if out.json {
-        out.json(json!({ "certificates": decoded.iter().map(as_json).collect::<Vec<_>>() }));
-        return Ok(());
+        return out
+            .json(json!({ "certificates": decoded.iter().map(as_json).collect::<Vec<_>>() }));
     }
     for (depth, certificate) in decoded.iter().enumerate() {
         if depth > 0 {
-            out.result("");
+            out.result("")?;
         }
-        print(certificate, out);
+        print(certificate, out)?;
     }
     Ok(())
 }
@@ -67,9 +67,9 @@ fn none(failure: Failure) -> Failure {
     failure.hint("give a certificate or a chain, PEM or DER, such as `shortleaf cert --out` writes")
 }
 
-fn print(certificate: &Inspection, out: &Output) {
+fn print(certificate: &Inspection, out: &Output) -> Result<(), Failure> {
     let row = |name: &str, value: &str| out.result(&format!("{name:<42}  {}", printable(value)));
-    row("serial", &hex::encode(&certificate.serial));
+    row("serial", &hex::encode(&certificate.serial))?;
     row(
         "subject",
         if certificate.subject.is_empty() {
@@ -77,17 +77,17 @@ fn print(certificate: &Inspection, out: &Output) {
         } else {
             &certificate.subject
         },
-    );
-    row("issuer", &certificate.issuer);
+    )?;
+    row("issuer", &certificate.issuer)?;
     row(
         "valid",
         &format!(
             "{} to {} inclusive",
             certificate.not_before, certificate.not_after
         ),
-    );
-    row("key", &certificate.key);
-    row("signature", &certificate.signature_algorithm);
+    )?;
+    row("key", &certificate.key)?;
+    row("signature", &certificate.signature_algorithm)?;
     for extension in &certificate.extensions {
         let name = extension
             .name
@@ -98,9 +98,10 @@ fn print(certificate: &Inspection, out: &Output) {
             ""
         };
         for line in lines(&extension.value) {
-            row(&format!("{name}{critical}"), &line);
+            row(&format!("{name}{critical}"), &line)?;
         }
     }
+    Ok(())
 }
 
 fn lines(value: &Value) -> Vec<String> {

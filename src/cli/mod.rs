@@ -97,7 +97,12 @@ pub fn main() -> ExitCode {
 /// else is wrong usage, told in clap's words, which name the nearest flag.
 fn usage(error: &clap::Error) -> Exit {
     let json = std::env::args_os().any(|argument| argument == "--json");
-    if !error.use_stderr() || !json {
+    if !error.use_stderr() {
+        if let Err(lost) = output::written(error.print()) {
+            Output::new(json, false).failure(&lost);
+            return lost.exit;
+        }
+    } else if !json {
         let _ = error.print();
     } else {
         let text = error.render().to_string();
@@ -129,14 +134,8 @@ fn run(command: Command, out: &Output) -> Result<(), Failure> {
         Command::Trust(command) => trust::run(&command, out),
         Command::Audit(command) => audit::run(&command, out),
         Command::Config(command) => config::run(&command, out),
-        Command::Completion { shell } => {
-            help::completion(shell, out);
-            Ok(())
-        }
-        Command::Help { topic } => {
-            help::run(topic, out);
-            Ok(())
-        }
+        Command::Completion { shell } => help::completion(shell, out),
+        Command::Help { topic } => help::run(topic, out),
     }
 }
 

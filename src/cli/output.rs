@@ -1,6 +1,6 @@
 //! What people and programs read: results on stdout, talk on stderr, colour only where it is wanted.
 
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 
 use serde_json::{Value, json};
 
@@ -79,6 +79,19 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// What became of a result. A reader that went away (`| head`) is not an error of ours; a full
+/// disk is, or a file cut short would pass for the whole.
+pub(super) fn written(result: std::io::Result<()>) -> Result<(), Failure> {
+    match result {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::new(
+            Exit::Unexpected,
+            format!("cannot write the result to standard output: {error}"),
+        )
+        .hint("is there room where standard output goes?")),
+        _ => Ok(()),
+    }
+}
+
 impl Output {
     /// Decides about colour from the terminal and `NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE`.
     pub(super) fn new(json: bool, quiet: bool) -> Self {
@@ -98,21 +111,21 @@ impl Output {
     }
 
     /// A line of the result.
-    pub(super) fn result(&self, line: &str) {
-        // A reader that went away (`| head`) is not an error of ours.
-        let _ = writeln!(std::io::stdout().lock(), "{line}");
+    pub(super) fn result(&self, line: &str) -> Result<(), Failure> {
+        written(writeln!(std::io::stdout().lock(), "{line}"))
     }
 
     /// A line of a result that is told for people; with `--json` its facts come at the end.
-    pub(super) fn tell(&self, line: &str) {
-        if !self.json {
-            self.result(line);
+    pub(super) fn tell(&self, line: &str) -> Result<(), Failure> {
+        if self.json {
+            return Ok(());
         }
+        self.result(line)
     }
 
     /// The line people and programs wait for: the server at `url` answers. `facts` go with it
     /// under `--json`.
-    pub(super) fn ready(&self, url: &str, facts: Value) {
+    pub(super) fn ready(&self, url: &str, facts: Value) -> Result<(), Failure> {
         if !self.json {
             return self.result(&format!("READY {url}"));
         }
@@ -121,23 +134,23 @@ impl Output {
         if let Value::Object(facts) = facts {
             all.extend(facts);
         }
-        self.json(Value::Object(all));
+        self.json(Value::Object(all))
     }
 
     /// Bytes of the result, as they are.
-    pub(super) fn raw(&self, bytes: &[u8]) {
+    pub(super) fn raw(&self, bytes: &[u8]) -> Result<(), Failure> {
         let mut out = std::io::stdout().lock();
-        let _ = out.write_all(bytes).and_then(|()| out.flush());
+        written(out.write_all(bytes).and_then(|()| out.flush()))
     }
 
     /// The result as JSON, with `"v":1`.
-    pub(super) fn json(&self, value: Value) {
+    pub(super) fn json(&self, value: Value) -> Result<(), Failure> {
         let mut all = serde_json::Map::new();
         all.insert("v".to_owned(), json!(1));
         if let Value::Object(members) = value {
             all.extend(members);
         }
-        self.result(&Value::Object(all).to_string());
+        self.result(&Value::Object(all).to_string())
     }
 
     /// A line of talk.

@@ -57,7 +57,10 @@ pub(super) async fn run(mut args: ServeArgs, out: &Output) -> Result<(), Failure
     let (url, operators) = (running.url(), running.ops_url());
     // On standard error is the log and nothing else: a collector reads it line by line.
     tracing::info!(url, operators, "ready");
-    out.ready(url, json!({ "operators": operators }));
+    if let Err(lost) = out.ready(url, json!({ "operators": operators })) {
+        // It answers all the same; whoever waited for the line finds the reason here.
+        tracing::warn!("{}", lost.message);
+    }
     stop.wait().await;
     tracing::info!("stopping: no new connections, finishing what is in flight");
     running.stop().await;

@@ -3,6 +3,7 @@
 //! Speaks the Fulcio REST v2 contract, so it works against any server that does.
 
 pub mod ambient;
+pub mod shape;
 
 use std::time::{Duration, Instant};
 

@@ -10,9 +10,12 @@ use crate::program::{Call, PATIENCE, Place};
 
 const WORKFLOW: &str = "https://github.com/acme/app/.github/workflows/release.yml@refs/heads/main";
 
+/// Has the shape of a token and nothing else of it.
+const NO_TOKEN: &str = "e30.e30.AAAA";
+
 impl Dev {
     /// `shortleaf cert` at this instance.
-    fn cert(&self, more: &[&str]) -> Call {
+    pub(crate) fn cert(&self, more: &[&str]) -> Call {
         let words = ["cert", "--server", self.variable("FULCIO_URL")];
         let words: Vec<&str> = words.iter().chain(more).copied().collect();
         self.place.call(&words)
@@ -320,12 +323,76 @@ fn a_key_whose_certificate_may_be_on_the_way_is_kept() {
     ];
     place
         .call(&words)
-        .stdin("token")
+        .stdin(NO_TOKEN)
         .run()
         .exits(5)
         .says("again with --key key.pem");
     assert!(place.path("key.pem").is_file());
     assert!(broken.asked().len() > 1, "tried again by itself");
+}
+
+#[test]
+fn what_is_no_token_does_not_leave_this_machine() {
+    let place = Place::new();
+    let server = TokenService::start(vec![(400, "{}".to_owned())]);
+    let url = server.url().replace("/token?api-version=2.0", "");
+    let words = ["--json", "cert", "--server", &url, "--new-key", "key.pem"];
+    let call = |token: &str| {
+        place.write("file", token);
+        place.call(&[&words[..], &["--token", "file"]].concat())
+    };
+    let pem = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+    let long = format!("e30.e30.{}", "A".repeat(16 * 1024));
+    for (text, code, message) in [
+        (pem, "TOKEN_MALFORMED", "file is a PEM file, not a token"),
+        ("garbage", "TOKEN_MALFORMED", "not three parts"),
+        ("a.b.c.d", "TOKEN_MALFORMED", "not three parts"),
+        ("e30.e3 .AAAA", "TOKEN_MALFORMED", "not base64url"),
+        ("e30..AAAA", "TOKEN_MALFORMED", "not base64url"),
+        (&long, "TOKEN_MALFORMED", "16384"),
+        (" \n", "TOKEN_MISSING", "file is empty"),
+    ] {
+        let error = call(text).run().exits(4).error();
+        assert_eq!(error["code"], code, "{error}");
+        let told = error["message"].as_str().unwrap();
+        assert!(told.contains(message), "{told}");
+        assert!(error["hint"].is_string(), "{error}");
+    }
+    let ambient = place.call(&words).env("SIGSTORE_ID_TOKEN", "garbage").run();
+    let error = ambient.exits(4).error();
+    let told = error["message"].as_str().unwrap();
+    assert!(
+        told.contains("SIGSTORE_ID_TOKEN is not three parts"),
+        "{told}"
+    );
+    assert_eq!(server.asked().len(), 0, "nothing was sent");
+
+    call(NO_TOKEN).run().exits(2);
+    assert_eq!(server.asked().len(), 1);
+}
+
+#[test]
+fn a_log_that_is_away_is_a_reason_to_try_again_later() {
+    let place = Place::new();
+    for (status, reason, exit) in [(503, "CT_LOG_UNAVAILABLE", 5), (500, "CT_LOG_REJECTED", 24)] {
+        let body = format!(r#"{{"message":"m","details":[{{"reason":"{reason}"}}]}}"#);
+        let server = TokenService::start(vec![(status, body)]);
+        let url = server.url().replace("/token?api-version=2.0", "");
+        place.write("token", NO_TOKEN);
+        place
+            .run(&[
+                "cert",
+                "--server",
+                &url,
+                "--token",
+                "token",
+                "--new-key",
+                "key.pem",
+            ])
+            .exits(exit)
+            .says("in 1 s, again with --key key.pem");
+        fs::remove_file(place.path("key.pem")).unwrap();
+    }
 }
 
 #[test]

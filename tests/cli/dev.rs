@@ -74,7 +74,7 @@ fn claims(token: &str) -> Value {
 
 #[test]
 fn it_answers_until_interrupted_and_leaves_nothing_behind() {
-    for signal in ["INT", "TERM"] {
+    for signal in ["INT", "TERM", "HUP"] {
         let dev = Dev::start(&[]);
         let health = format!("{}/healthz", dev.variable("FULCIO_URL"));
         let (status, _) = parts::http("GET", &health, None).unwrap();
@@ -88,6 +88,22 @@ fn it_answers_until_interrupted_and_leaves_nothing_behind() {
         );
         assert_eq!(dev.place.left_behind(), Vec::<std::path::PathBuf>::new());
     }
+}
+
+#[test]
+fn under_nohup_a_terminal_that_closes_does_not_end_it() {
+    let place = Place::new();
+    let mut shell = place.command("/bin/sh");
+    let line = format!("trap '' HUP; exec {} dev", crate::program::SHORTLEAF);
+    let mut beside = Beside(parts::Running::start(
+        "nohup dev",
+        shell.args(["-c", &line]),
+    ));
+    let health = format!("{}/healthz", beside.ready());
+    beside.0.signal("HUP");
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert_eq!(parts::http("GET", &health, None).unwrap().0, 200);
+    beside.stop("TERM");
 }
 
 #[test]

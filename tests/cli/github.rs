@@ -53,7 +53,7 @@ impl TokenService {
                 let (status, body) = &answers[number.min(answers.len() - 1)];
                 let _ = write!(
                     &stream,
-                    "HTTP/1.1 {status} -\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                    "HTTP/1.1 {status} -\r\nRetry-After: 1\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
                     body.len()
                 );
             }

@@ -18,5 +18,6 @@ mod log;
 mod parts;
 mod program;
 mod readme;
+mod results;
 mod serve;
 mod usage;

@@ -105,11 +105,21 @@ impl Call {
         self
     }
 
-    pub(crate) fn run(mut self) -> Ended {
+    pub(crate) fn run(self) -> Ended {
+        self.run_into(Stdio::piped())
+    }
+
+    /// Runs with standard output on a disk that has no room left.
+    pub(crate) fn run_into_a_full_disk(self) -> Ended {
+        let full = fs::File::create("/dev/full").unwrap();
+        self.run_into(full.into())
+    }
+
+    fn run_into(mut self, stdout: Stdio) -> Ended {
         let mut child = self
             .command
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
+            .stdout(stdout)
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();

@@ -398,10 +398,10 @@ fn the_audit_log_of_an_issuance_is_whole_and_a_flipped_byte_is_found_in_its_line
 #[test]
 fn a_second_start_goes_on_with_the_first_ones_records() {
     let world = World::new();
-    for round in 1..=2 {
+    for (round, signal) in [(1, "TERM"), (2, "HUP")] {
         let (serve, url) = world.serve();
         world.buy(&url);
-        serve.stop("TERM");
+        serve.stop(signal);
         let shown = world
             .place
             .run(&["--json", "audit", "verify", "state/audit.log"])
