@@ -39,6 +39,9 @@ use std::process::ExitCode;
 
 use report::Report;
 
+/// Where people read of the rows.
+const MODEL: &str = include_str!("../../docs/threat-model.md");
+
 /// A file of rows.
 struct Letter {
     name: char,
@@ -164,6 +167,9 @@ fn main() -> ExitCode {
             inputs += report.map_or(0, |report| report.inputs);
             faults.extend(report.into_iter().flat_map(|report| report.faults.clone()));
             faults.extend(unmet(row, report, &waits));
+            if !MODEL.contains(&format!("\n| {row} | ")) {
+                faults.push(format!("{row}: docs/threat-model.md does not tell of it"));
+            }
         }
         let strangers = reports.iter().filter(|report| !rows.contains(&report.row));
         faults.extend(strangers.map(|report| format!("{}: no such row", report.row)));
