@@ -5,7 +5,8 @@
 use std::slice;
 
 use super::parts::{
-    Error, keys, log_client, log_key, open_secrets, passphrase, read_optional, read_text, weak_keys,
+    Error, keys, log_client, log_key, open_secrets, owners_alone, passphrase, read_optional,
+    read_text, weak_keys,
 };
 use super::{PublishedLog, trust_files};
 use crate::ca::{Authority, Signer};
@@ -38,6 +39,7 @@ pub fn examine(settings: &Settings, now: UnixSeconds) -> Found {
     for issuer in &settings.issuers {
         found.issuer(issuer);
     }
+    found.note(owners_alone(&settings.state_dir));
     found
 }
 
