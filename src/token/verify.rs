@@ -362,7 +362,7 @@ mod tests {
             let error = ready(verify(raw, &policy(), &keys, NOW)).unwrap_err();
             assert_eq!(
                 error.to_string(),
-                format!("key Some({kid:?}) of {ISSUER} is not for {algorithm}")
+                format!("key {kid:?} of {ISSUER} is not for {algorithm}")
             );
             assert_eq!(error.reason(), Reason::TokenAlgorithmRefused);
         }
