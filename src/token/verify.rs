@@ -331,7 +331,7 @@ mod tests {
             assert_eq!(
                 error.to_string(),
                 format!(
-                    "token signature does not verify with the {algorithm} key Some(\"k1\") of {ISSUER}"
+                    "token signature does not verify with the {algorithm} key \"k1\" of {ISSUER}"
                 )
             );
             assert_eq!(error.reason(), Reason::TokenSignatureInvalid);
