@@ -6,7 +6,7 @@ use std::path::Path;
 use std::slice;
 
 use super::parts::{
-    Error, is_open_to_everybody, keys, log_client, log_key, open_secrets, passphrase,
+    Error, is_open_to_everybody, keys, log_client, log_key, open_secrets, owners_alone, passphrase,
     read_optional, read_text, weak_keys,
 };
 use super::{PublishedLog, TlsFiles, trust_files};
@@ -43,6 +43,7 @@ pub fn examine(settings: &Settings, now: UnixSeconds) -> Found {
     for issuer in &settings.issuers {
         found.issuer(issuer);
     }
+    found.note(owners_alone(&settings.state_dir));
     found
 }
 

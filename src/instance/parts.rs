@@ -91,14 +91,24 @@ pub enum Error {
         #[source]
         source: TlsError,
     },
-    /// The state directory cannot be made.
-    #[error("cannot make the state directory {path:?}")]
+    /// The state directory cannot be made, or looked at.
+    #[error("cannot use the state directory {path:?}")]
     StateDirectory {
         /// Which one.
         path: PathBuf,
         /// What the system said.
         #[source]
         source: std::io::Error,
+    },
+    /// Others may put files there, or take ours away.
+    #[error(
+        "the state directory {path:?} has mode {mode:04o}: others than its owner can write to it"
+    )]
+    StateDirectoryOpen {
+        /// Which one.
+        path: PathBuf,
+        /// Its permissions; neither 0020 nor 0002 may be among them.
+        mode: u32,
     },
     /// The store does not open.
     #[error("cannot open the store {path:?}")]
@@ -175,6 +185,9 @@ impl Error {
             ),
             Self::LogKey { .. } => {
                 Some("the log's operator publishes its key; a PEM PUBLIC KEY is wanted")
+            }
+            Self::StateDirectoryOpen { .. } => {
+                Some("chmod 700 DIR; on a mounted volume, name a folder in it, which is made so")
             }
             Self::WeakKeys { .. } => Some(
                 "one SHA-256 hash of a SubjectPublicKeyInfo per line; config/shortleaf.toml shows how to make one",
@@ -548,7 +561,30 @@ fn make_private(path: &Path) -> Result<(), Error> {
         .map_err(|source| Error::StateDirectory {
             path: path.to_owned(),
             source,
-        })
+        })?;
+    owners_alone(path)
+}
+
+/// Refuses a state directory that group or world can write to: whoever can move the store or the
+/// audit log away can have it begun anew. One that is not there is made private.
+pub(super) fn owners_alone(path: &Path) -> Result<(), Error> {
+    let mode = match std::fs::metadata(path) {
+        Ok(folder) => folder.permissions().mode() & 0o7777,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(source) => {
+            return Err(Error::StateDirectory {
+                path: path.to_owned(),
+                source,
+            });
+        }
+    };
+    match mode & 0o022 {
+        0 => Ok(()),
+        _ => Err(Error::StateDirectoryOpen {
+            path: path.to_owned(),
+            mode,
+        }),
+    }
 }
 
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, Error> {

@@ -299,7 +299,7 @@ impl Public {
                     caller.client,
                     problem.reason(),
                     problem.issuer(),
-                    &problem.cause_chain(),
+                    &problem.told(),
                 );
             }
         }

@@ -1,6 +1,7 @@
 //! `serve` over the files `ca init` made, `trust export` beside it, `audit verify` after it.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -318,6 +319,43 @@ fn without_its_passphrase_it_says_where_to_put_it() {
     let mut serve = Beside(parts::Running::start("shortleaf serve", &mut command));
     serve.ready();
     serve.stop("INT");
+}
+
+#[test]
+fn a_state_directory_that_others_can_write_to_is_refused() {
+    let place = Place::new();
+    init(&place, &[]);
+    configure(
+        &place,
+        &format!("[ct]\ninsecure_memory_log = true\n{MEMORY_LOG}{ISSUER}"),
+    );
+    let state = place.path("state");
+    fs::create_dir(&state).unwrap();
+    let mode = |mode| fs::set_permissions(&state, Permissions::from_mode(mode)).unwrap();
+    for open in [0o720, 0o702, 0o1777] {
+        mode(open);
+        for words in [&["config", "check"][..], &["serve"]] {
+            place
+                .run(words)
+                .exits(3)
+                .says(&format!(
+                    "state\" has mode {open:04o}: others than its owner"
+                ))
+                .says("chmod 700");
+        }
+        assert_eq!(
+            fs::read_dir(&state).unwrap().count(),
+            0,
+            "nothing is written"
+        );
+    }
+    for closed in [0o700, 0o755] {
+        mode(closed);
+        place.run(&["config", "check"]).exits(0);
+        let mut serve = place.start(&["serve"]);
+        serve.ready();
+        serve.stop("TERM");
+    }
 }
 
 #[test]

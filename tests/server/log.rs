@@ -68,7 +68,7 @@ async fn an_issued_certificate_is_one_event() {
 }
 
 #[tokio::test]
-async fn a_refusal_of_the_callers_making_is_told_by_its_code_only() {
+async fn a_refusal_of_the_callers_making_is_told_with_what_the_caller_was_told() {
     let (page, _guard) = Page::open(Format::Json, "info");
     let house = House::open().await;
     let problem = Problem::new(Reason::ClaimInvalid)
@@ -87,6 +87,7 @@ async fn a_refusal_of_the_callers_making_is_told_by_its_code_only() {
             "client": "127.0.0.1",
             "issuer": ISSUER,
             "reason": "CLAIM_INVALID",
+            "cause": "claim sub is \"x\"",
         })
     );
 }
