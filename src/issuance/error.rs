@@ -34,8 +34,9 @@ pub enum Error {
     /// The key or the proof.
     #[error(transparent)]
     Possession(#[from] possession::Error),
-    /// The token has bought all the certificates it may.
-    #[error("the token has certified {limit} other keys already, which is all it may")]
+    /// The token is bound to all the keys it may be: whether or not each got its certificate, it is
+    /// theirs to ask for again.
+    #[error("the token is bound to {limit} other key{}, which is all it may certify: use {} again, or a fresh token", if *limit == 1 { "" } else { "s" }, if *limit == 1 { "that key" } else { "one of them" })]
     Replayed {
         /// Whose token.
         issuer: IssuerUrl,

@@ -163,7 +163,7 @@ pub enum Error {
     #[error(transparent)]
     Key(#[from] KeyError),
     /// The signature does not hold.
-    #[error("token signature does not verify with the {algorithm} key {kid:?} of {issuer}")]
+    #[error("token signature does not verify with the {algorithm} {} of {issuer}", named(kid.as_deref()))]
     SignatureInvalid {
         /// Whose key.
         issuer: IssuerUrl,
@@ -219,6 +219,14 @@ impl Error {
     }
 }
 
+/// A key as messages call it.
+pub(super) fn named(kid: Option<&str>) -> String {
+    match kid {
+        Some(kid) => format!("key {kid:?}"),
+        None => "key without an id".to_owned(),
+    }
+}
+
 /// The beginning of untrusted text: enough to recognise it, too little to flood a log.
 pub(super) fn excerpt(text: &str) -> String {
     const CHARACTERS: usize = MAX_KID_BYTES / 2;
@@ -227,4 +235,21 @@ pub(super) fn excerpt(text: &str) -> String {
         short.push('…');
     }
     short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_called_by_its_id_or_told_to_have_none() {
+        let told = |kid: Option<&str>| {
+            let issuer = IssuerUrl::new("https://issuer.example").unwrap();
+            let kid = kid.map(str::to_owned);
+            KeyError::Unknown { issuer, kid }.to_string()
+        };
+        let end = "in the key set of https://issuer.example";
+        assert_eq!(told(Some("dev-1")), format!("no key \"dev-1\" {end}"));
+        assert_eq!(told(None), format!("no key without an id {end}"));
+    }
 }

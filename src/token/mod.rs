@@ -185,7 +185,7 @@ pub trait KeySource: Send + Sync {
 #[non_exhaustive]
 pub enum KeyError {
     /// The set was read and has no such key.
-    #[error("no key {kid:?} in the key set of {issuer}")]
+    #[error("no {} in the key set of {issuer}", error::named(kid.as_deref()))]
     Unknown {
         /// The issuer asked.
         issuer: IssuerUrl,
@@ -193,7 +193,7 @@ pub enum KeyError {
         kid: Option<String>,
     },
     /// The key is there, and is not for this algorithm; or the issuer does not announce it.
-    #[error("key {kid:?} of {issuer} is not for {algorithm}")]
+    #[error("{} of {issuer} is not for {algorithm}", error::named(kid.as_deref()))]
     AlgorithmRefused {
         /// The issuer asked.
         issuer: IssuerUrl,

@@ -331,7 +331,7 @@ mod tests {
             assert_eq!(
                 error.to_string(),
                 format!(
-                    "token signature does not verify with the {algorithm} key Some(\"k1\") of {ISSUER}"
+                    "token signature does not verify with the {algorithm} key \"k1\" of {ISSUER}"
                 )
             );
             assert_eq!(error.reason(), Reason::TokenSignatureInvalid);
@@ -362,7 +362,7 @@ mod tests {
             let error = ready(verify(raw, &policy(), &keys, NOW)).unwrap_err();
             assert_eq!(
                 error.to_string(),
-                format!("key Some({kid:?}) of {ISSUER} is not for {algorithm}")
+                format!("key {kid:?} of {ISSUER} is not for {algorithm}")
             );
             assert_eq!(error.reason(), Reason::TokenAlgorithmRefused);
         }

@@ -121,13 +121,13 @@ fn rows() -> Vec<Row> {
         bad(Reason::TokenAlgorithmRefused, "There was an error processing the identity token: token algorithm \"HS256\" is not accepted", &[("algorithm", "HS256")],
             |house| vec![house.with_header(json!({ "alg": "HS256" }))],
             |house| house.with_header(json!({ "alg": "RS256" }))),
-        bad(Reason::TokenAlgorithmRefused, "There was an error processing the identity token: key Some(\"RS256\") of https://issuer.example/github is not for ES256", &[("algorithm", "ES256"), ("issuer", GITHUB)],
+        bad(Reason::TokenAlgorithmRefused, "There was an error processing the identity token: key \"RS256\" of https://issuer.example/github is not for ES256", &[("algorithm", "ES256"), ("issuer", GITHUB)],
             |house| vec![house.with_header(json!({ "alg": "ES256" }))],
             House::good),
-        bad(Reason::TokenKeyUnknown, "There was an error processing the identity token: no key Some(\"other\") in the key set of https://issuer.example/github", &[("issuer", GITHUB)],
+        bad(Reason::TokenKeyUnknown, "There was an error processing the identity token: no key \"other\" in the key set of https://issuer.example/github", &[("issuer", GITHUB)],
             |house| vec![house.with_header(json!({ "kid": "other" }))],
             |house| house.with_header(json!({ "kid": "RS256" }))),
-        bad(Reason::TokenSignatureInvalid, "There was an error processing the identity token: token signature does not verify with the RS256 key Some(\"RS256\") of https://issuer.example/github", &[("algorithm", "RS256"), ("issuer", GITHUB)],
+        bad(Reason::TokenSignatureInvalid, "There was an error processing the identity token: token signature does not verify with the RS256 key \"RS256\" of https://issuer.example/github", &[("algorithm", "RS256"), ("issuer", GITHUB)],
             |house| {
                 let (good, other) = (house.good(), house.good());
                 let signed = |ask: &Ask| ask.token.clone().unwrap_or_default();
@@ -148,7 +148,7 @@ fn rows() -> Vec<Row> {
         bad(Reason::TokenTooOld, "There was an error processing the identity token: token is 601 s old, at most 600 s are accepted from this issuer", &[("claim", "iat"), ("issuer", GITHUB)],
             |house| vec![dated(house, -601, -601, 60)],
             |house| dated(house, -600, -600, 60)),
-        bad(Reason::TokenReplayed, "There was an error processing the identity token: the token has certified 1 other keys already, which is all it may", &[("issuer", GITHUB), ("limit", "1")],
+        bad(Reason::TokenReplayed, "There was an error processing the identity token: the token is bound to 1 other key, which is all it may certify: use that key again, or a fresh token", &[("issuer", GITHUB), ("limit", "1")],
             |house| {
                 let (first, key) = (house.good(), Subject::generate(Kind::P256));
                 let second = first.proven_by(Proof::of(&key, &Identity::Github.challenge()));
