@@ -1,7 +1,7 @@
 //! Our own log: structured events on standard error, one per decision.
 //!
-//! Never in it: a token, a key, a proof. A refusal of the caller's making is told by its code
-//! only; of ours, or of something we rely on, with the whole chain of causes. The record that
+//! Never in it: a token, a key, a proof. A refusal of the caller's making is told as the
+//! caller was told; of ours, or of something we rely on, with the whole chain of causes. The record that
 //! must not be lost is the audit log, not this one.
 
 use std::io;
@@ -104,19 +104,15 @@ pub fn submitted(submitted: &Submitted<'_>) {
 
 /// A request for a certificate was refused. `causes` is the chain behind it, outermost first.
 pub fn refused(request_id: &str, reason: Reason, issuer: Option<&str>, causes: &[String]) {
-    match reason.fault() {
+    let fault = reason.fault();
+    let cause = Some(causes.join(": ")).filter(|cause| !cause.is_empty());
+    let (reason, cause) = (reason.as_str(), cause.as_deref());
+    match fault {
         Fault::Caller | Fault::Credentials | Fault::Policy | Fault::Throttle => {
-            tracing::warn!(request_id, issuer, reason = reason.as_str(), "refused");
+            tracing::warn!(request_id, issuer, reason, cause, "refused");
         }
         Fault::Dependency | Fault::Ours => {
-            let cause = causes.join(": ");
-            tracing::error!(
-                request_id,
-                issuer,
-                reason = reason.as_str(),
-                cause,
-                "refused"
-            );
+            tracing::error!(request_id, issuer, reason, cause, "refused");
         }
     }
 }

@@ -248,7 +248,7 @@ impl Public {
                     request_id.as_str(),
                     problem.reason(),
                     problem.issuer(),
-                    &problem.cause_chain(),
+                    &problem.told(),
                 );
             }
         }

@@ -16,7 +16,7 @@ use axum::http::{HeaderValue, Response, StatusCode};
 use axum::response::IntoResponse;
 use serde::Serialize;
 
-use crate::fault::Reason;
+use crate::fault::{Fault, Reason};
 use crate::{issuance, possession};
 
 /// Longest addition to a public message, in bytes: a caller's own bytes are quoted in it.
@@ -234,6 +234,18 @@ impl Problem {
         chain
     }
 
+    /// What our own log says of it: causes, or where the caller can mend it, what the caller was
+    /// told. That is public, so no token, key or proof is in it.
+    pub fn told(&self) -> Vec<String> {
+        match self.reason.fault() {
+            Fault::Dependency | Fault::Ours => self.cause_chain(),
+            Fault::Caller | Fault::Credentials | Fault::Policy | Fault::Throttle => {
+                let detail = Some(&self.detail).filter(|detail| !detail.is_empty());
+                detail.into_iter().cloned().collect()
+            }
+        }
+    }
+
     fn message(&self) -> String {
         let prefix = self.prefix;
         if self.detail.is_empty() {
@@ -314,7 +326,6 @@ fn whole_seconds(after: Duration) -> HeaderValue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fault::Fault;
 
     /// The rows of `docs/errors.md`: reason, HTTP status, code, prefix, Retry-After.
     fn documented() -> Vec<[String; 5]> {

@@ -67,7 +67,7 @@ async fn an_issued_certificate_is_one_event() {
 }
 
 #[tokio::test]
-async fn a_refusal_of_the_callers_making_is_told_by_its_code_only() {
+async fn a_refusal_of_the_callers_making_is_told_with_what_the_caller_was_told() {
     let (page, _guard) = Page::open(Format::Json, "info");
     let house = House::open().await;
     let problem = Problem::new(Reason::ClaimInvalid)
@@ -85,6 +85,7 @@ async fn a_refusal_of_the_callers_making_is_told_by_its_code_only() {
             "request_id": "job-17",
             "issuer": ISSUER,
             "reason": "CLAIM_INVALID",
+            "cause": "claim sub is \"x\"",
         })
     );
 }
