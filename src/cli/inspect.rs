@@ -156,7 +156,7 @@ fn as_json(certificate: &Inspection) -> Json {
     let extensions: Vec<Json> = certificate
         .extensions
         .iter()
-        .map(|e| json!({ "oid": e.oid, "name": e.name, "critical": e.critical, "value": lines(&e.value) }))
+        .map(|e| json!({ "oid": e.oid, "name": e.name, "critical": e.critical, "value": values(&e.value) }))
         .collect();
     json!({
         "serial": hex::encode(&certificate.serial),
@@ -168,6 +168,14 @@ fn as_json(certificate: &Inspection) -> Json {
         "signature_algorithm": certificate.signature_algorithm,
         "extensions": extensions,
     })
+}
+
+/// As in [`lines`], without what only helps the eye.
+fn values(value: &Value) -> Vec<String> {
+    if let Value::Text { text, .. } = value {
+        return vec![text.clone()];
+    }
+    lines(value)
 }
 
 /// A certificate's own words, safe to show on a terminal.

@@ -521,5 +521,10 @@ fn inspect_names_every_extension() {
             .unwrap()
             .starts_with("1.3.6.1.4.1.57264.1.")
     });
-    assert!(fulcio.count() >= 22, "{extensions:?}");
+    assert!(fulcio.clone().count() >= 22, "{extensions:?}");
+    // For programs: the claim and nothing beside it.
+    for extension in fulcio {
+        let value = extension["value"][0].as_str().unwrap();
+        assert!(!value.starts_with('.') && !value.is_empty(), "{value}");
+    }
 }
