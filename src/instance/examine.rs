@@ -5,10 +5,8 @@
 use std::path::Path;
 use std::slice;
 
-use super::parts::{
-    Error, is_open_to_everybody, keys, log_client, log_key, open_secrets, owners_alone, passphrase,
-    read_optional, read_text, weak_keys,
-};
+use super::files::{is_open_to_everybody, owners_alone, read_optional, read_text};
+use super::parts::{Error, keys, log_client, log_key, open_secrets, passphrase, weak_keys};
 use super::{PublishedLog, TlsFiles, trust_files};
 use crate::ca::{Authority, Signer};
 use crate::config::{CaSettings, CtLogSettings, CtSettings, IssuerSettings, Settings, TlsSettings};

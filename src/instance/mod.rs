@@ -4,6 +4,7 @@
 //! that more than one command needs is here.
 
 pub mod examine;
+mod files;
 pub mod parts;
 mod prepare;
 mod tls;

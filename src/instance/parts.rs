@@ -1,14 +1,12 @@
 //! From settings to parts: reads key, chain, log keys and key sets, opens store and audit log.
 
-use std::fs::File;
-use std::io::Read;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
 use secrecy::SecretString;
 
+use super::files::{is_open_to_everybody, make_private, read_at_most, read_optional, read_text};
 use super::prepare::{self, PreparingKeys};
 use super::{Blueprint, PublishedLog, TlsFiles, trust_files};
 use crate::ca::InstanceId;
@@ -34,8 +32,6 @@ use crate::token::{IssuerPolicy, IssuerUrl, KeySource};
 use crate::trust;
 use crate::x509::pem;
 
-/// Largest key, chain or key set file read, in bytes.
-const MAX_FILE_BYTES: u64 = 1024 * 1024;
 /// Clock difference tolerated in tokens, in seconds.
 const LEEWAY_S: i64 = 30;
 
@@ -397,11 +393,6 @@ pub(super) fn open_secrets(ca: &CaSettings) -> impl Iterator<Item = &PathBuf> {
         .filter(|path| is_open_to_everybody(path))
 }
 
-/// Warned of and not refused: orchestrators mount secrets world-readable where nobody else lives.
-pub(super) fn is_open_to_everybody(path: &Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o007 != 0)
-}
-
 /// The logs, as the pipeline asks them and as verifiers are told of them.
 struct Logs {
     mode: CtMode,
@@ -553,78 +544,8 @@ fn issuer_url(url: &str) -> Result<IssuerUrl, Error> {
     })
 }
 
-fn make_private(path: &Path) -> Result<(), Error> {
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(|source| Error::StateDirectory {
-            path: path.to_owned(),
-            source,
-        })?;
-    owners_alone(path)
-}
-
-/// Refuses a state directory that group or world can write to: whoever can move the store or the
-/// audit log away can have it begun anew. One that is not there is made private.
-pub(super) fn owners_alone(path: &Path) -> Result<(), Error> {
-    let mode = match std::fs::metadata(path) {
-        Ok(folder) => folder.permissions().mode() & 0o7777,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(source) => {
-            return Err(Error::StateDirectory {
-                path: path.to_owned(),
-                source,
-            });
-        }
-    };
-    match mode & 0o022 {
-        0 => Ok(()),
-        _ => Err(Error::StateDirectoryOpen {
-            path: path.to_owned(),
-            mode,
-        }),
-    }
-}
-
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    read_at_most(path, MAX_FILE_BYTES)
-}
-
-fn read_at_most(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
-    let unreadable = |source| Error::Unreadable {
-        path: path.to_owned(),
-        source,
-    };
-    let mut bytes = Vec::new();
-    File::open(path)
-        .map_err(unreadable)?
-        .take(limit + 1)
-        .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
-    if bytes.len() as u64 > limit {
-        return Err(Error::TooLarge {
-            path: path.to_owned(),
-            limit,
-        });
-    }
-    Ok(bytes)
-}
-
-pub(super) fn read_optional(path: Option<&Path>) -> Result<Option<Vec<u8>>, Error> {
-    path.map(read).transpose()
-}
-
-pub(super) fn read_text(path: &Path) -> Result<String, Error> {
-    String::from_utf8(read(path)?).map_err(|e| Error::Unreadable {
-        path: path.to_owned(),
-        source: std::io::Error::new(std::io::ErrorKind::InvalidData, e.utf8_error()),
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use std::fs::Permissions;
 
     use super::*;
 
@@ -645,16 +566,6 @@ mod tests {
         assert_eq!(source, WeakKeysError::Repeated { line: 3 });
         let absent = weak_keys(Some(Path::new("/nonexistent")));
         assert!(matches!(absent, Err(Error::Unreadable { .. })));
-    }
-
-    #[test]
-    fn a_secret_that_every_user_can_read_is_noticed() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        for (mode, open) in [(0o600, false), (0o440, false), (0o644, true), (0o602, true)] {
-            std::fs::set_permissions(file.path(), Permissions::from_mode(mode)).unwrap();
-            assert_eq!(is_open_to_everybody(file.path()), open, "{mode:o}");
-        }
-        assert!(!is_open_to_everybody(Path::new("/nonexistent")));
     }
 
     #[test]

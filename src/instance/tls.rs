@@ -10,7 +10,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
-use super::parts::{Error, read};
+use super::files::read;
+use super::parts::Error;
 use crate::config::TlsSettings;
 use crate::server::Tls;
 
