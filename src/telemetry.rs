@@ -1,8 +1,8 @@
 //! Our own log: structured events on standard error, one per decision.
 //!
-//! Never in it: a token, a key, a proof. A refusal of the caller's making is told as the
-//! caller was told; of ours, or of something we rely on, with the whole chain of causes. The record that
-//! must not be lost is the audit log, not this one.
+//! Never in it: a token, a key, a proof. A refusal of the caller's making is told as the caller was
+//! told; of ours, or of something we rely on, with the whole chain of causes. The record that must
+//! not be lost is the audit log, not this one.
 
 use std::io;
 use std::net::IpAddr;

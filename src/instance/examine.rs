@@ -5,8 +5,10 @@
 use std::path::Path;
 use std::slice;
 
-use super::files::{is_open_to_everybody, owners_alone, read_optional, read_text};
-use super::parts::{Error, keys, log_client, log_key, open_secrets, passphrase, weak_keys};
+use super::files::{
+    is_open_to_everybody, open_secrets, owners_alone, passphrase, read_optional, read_text,
+};
+use super::parts::{Error, keys, log_client, log_key, weak_keys};
 use super::{PublishedLog, TlsFiles, trust_files};
 use crate::ca::{Authority, Signer};
 use crate::config::{CaSettings, CtLogSettings, CtSettings, IssuerSettings, Settings, TlsSettings};

@@ -4,9 +4,13 @@
 use std::fs::File;
 use std::io::Read as _;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use secrecy::SecretString;
+use zeroize::Zeroizing;
 
 use super::parts::Error;
+use crate::config::CaSettings;
 
 /// Largest key, chain or key set file read, in bytes.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
@@ -86,6 +90,27 @@ pub(super) fn read_text(path: &Path) -> Result<String, Error> {
 /// Warned of and not refused: orchestrators mount secrets world-readable where nobody else lives.
 pub(super) fn is_open_to_everybody(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o007 != 0)
+}
+
+/// The passphrase itself, or the first line of its file.
+pub(super) fn passphrase(ca: &CaSettings) -> Result<Option<SecretString>, Error> {
+    Ok(match (&ca.passphrase, &ca.passphrase_file) {
+        (Some(passphrase), _) => Some(passphrase.clone()),
+        (None, Some(path)) => {
+            let text = Zeroizing::new(read_text(path)?);
+            Some(SecretString::from(text.lines().next().unwrap_or_default()))
+        }
+        (None, None) => None,
+    })
+}
+
+/// The secret files that are not their owner's alone.
+pub(super) fn open_secrets(ca: &CaSettings) -> impl Iterator<Item = &PathBuf> {
+    let secrets = [Some(&ca.key), ca.passphrase_file.as_ref()];
+    secrets
+        .into_iter()
+        .flatten()
+        .filter(|path| is_open_to_everybody(path))
 }
 
 #[cfg(test)]

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use secrecy::SecretString;
-
-use super::files::{is_open_to_everybody, make_private, read_at_most, read_optional, read_text};
+use super::files::{
+    is_open_to_everybody, make_private, open_secrets, passphrase, read_at_most, read_optional,
+    read_text,
+};
 use super::prepare::{self, PreparingKeys};
 use super::{Blueprint, PublishedLog, TlsFiles, trust_files};
 use crate::ca::InstanceId;
@@ -367,30 +368,6 @@ pub fn weak_keys(path: Option<&Path>) -> Result<WeakKeys, Error> {
         path: path.to_owned(),
         source,
     })
-}
-
-/// The passphrase itself, or the first line of its file.
-pub(super) fn passphrase(ca: &CaSettings) -> Result<Option<SecretString>, Error> {
-    Ok(match (&ca.passphrase, &ca.passphrase_file) {
-        (Some(passphrase), _) => Some(passphrase.clone()),
-        (None, Some(path)) => Some(SecretString::from(
-            read_text(path)?
-                .lines()
-                .next()
-                .unwrap_or_default()
-                .to_owned(),
-        )),
-        (None, None) => None,
-    })
-}
-
-/// The secret files that are not their owner's alone.
-pub(super) fn open_secrets(ca: &CaSettings) -> impl Iterator<Item = &PathBuf> {
-    let secrets = [Some(&ca.key), ca.passphrase_file.as_ref()];
-    secrets
-        .into_iter()
-        .flatten()
-        .filter(|path| is_open_to_everybody(path))
 }
 
 /// The logs, as the pipeline asks them and as verifiers are told of them.

@@ -1,9 +1,10 @@
-//! The audit log's file: append-only, owner-only, one `write` per line, synced by the store.
+//! The audit log's file: append-only, owner-only, one `write` per line, made durable by the store.
 //!
 //! A line is with the operating system when `append` returns, so it survives the death of the
 //! process; it survives the loss of power with the store's next batch, because the store's journal
-//! carries it along ([`Carried`]) until the file itself is synced, and a start puts it back. A failed write or sync closes the log for good: what stands at the
-//! file's end is then unknown, and nothing may be signed until a restart has looked.
+//! carries it along ([`Carried`]) until the file itself is synced, and a start puts it back. A
+//! failed write or sync closes the log for good: what stands at the file's end is then unknown, and
+//! nothing may be signed until a restart has looked.
 //!
 //! Rotation is not done here: the file grows until it is moved away while the process is down,
 //! and a new file starts a new chain.

@@ -1,11 +1,11 @@
 //! The store in one file of the state directory: redb, one process, group commit.
 //!
 //! `Ok` from a write means that the batch it was in is durable in the `journal`, one fdatasync
-//! for all who waited; nobody waits for a timer. Before that the audit log is made durable. The
-//! tables get each batch at once, not durably, and all together at a checkpoint; what a crash takes
-//! from them comes back from the journal. A batch that failed is reported as `OutcomeUnknown` to
-//! everyone in it; both files are then opened again, unless the disk failed to sync, which only a
-//! restart may forget.
+//! for all who waited, together with what has come to the audit log; nobody waits for a timer. The
+//! tables take in many batches in one transaction, which ends when a reader wants to see it or at a
+//! checkpoint, and only then durably; what a crash takes from them comes back from the journal. A
+//! batch of which nobody knows how far it got is reported as `OutcomeUnknown` to everyone in it;
+//! both files are then opened again, unless the disk failed to sync, which only a restart may forget.
 //!
 //! It does not compress, encrypt or replicate.
 
