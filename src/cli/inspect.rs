@@ -138,7 +138,9 @@ pub(super) fn identity(certificate: &Inspection) -> String {
             return None;
         };
         Some(names.iter().map(|name| match name {
-            Name::Email(text) | Name::Uri(text) | Name::Other(text) => printable(text),
+            Name::Email(text) | Name::Uri(text) | Name::Username(text) | Name::Other(text) => {
+                printable(text)
+            }
         }))
     });
     names.flatten().collect::<Vec<_>>().join(", ")
@@ -148,6 +150,7 @@ fn name(name: &Name) -> String {
     match name {
         Name::Email(address) => format!("email:{address}"),
         Name::Uri(uri) => format!("URI:{uri}"),
+        Name::Username(name) => format!("username:{name}"),
         Name::Other(text) => text.clone(),
     }
 }

@@ -17,7 +17,7 @@ use crate::config::{
 use crate::ct::memory::MemoryLog;
 use crate::ct::rfc6962::{Rfc6962Config, Rfc6962Log};
 use crate::ct::{CertificateLog, KeyError, LogKey};
-use crate::identity::{Mapping, Provider};
+use crate::identity::{Mapping, builtin};
 use crate::issuance::store::IssuanceStore;
 use crate::issuance::{self, CtMode, TrustedIssuer};
 use crate::keys::file as keyfile;
@@ -475,8 +475,9 @@ pub fn trusted(issuers: &[IssuerSettings]) -> Result<Vec<TrustedIssuer>, Error> 
                 mapping: match issuer.kind {
                     IssuerType::Email => Mapping::Email {
                         skip_verification: issuer.skip_email_verification,
+                        issuer: None,
                     },
-                    IssuerType::GithubWorkflow => Mapping::CiProvider(Arc::new(Provider::github())),
+                    IssuerType::GithubWorkflow => Mapping::CiProvider(Arc::new(builtin::github())),
                 },
             })
         })
