@@ -7,6 +7,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::Error;
 use super::schema::{self, REPEATED, SETTINGS};
+use crate::spelling;
 
 /// Largest configuration file read, in bytes.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
@@ -90,7 +91,7 @@ fn refuse_unknown_item_keys(
         let name: &str = key.get_ref();
         if repeated.members.iter().all(|member| member.key != name) {
             let (line, _) = place(text, key.span().start);
-            let nearest = schema::nearest(name, repeated.members.iter().map(|member| member.key));
+            let nearest = spelling::nearest(name, repeated.members.iter().map(|member| member.key));
             return Err(Error::UnknownKey {
                 key: format!("{}.{name}", repeated.table),
                 line: Some(line),
@@ -118,7 +119,7 @@ pub(super) fn unknown_key(path: &str, line: Option<usize>) -> Error {
     Error::UnknownKey {
         key: path.to_owned(),
         line,
-        nearest: schema::nearest(path, all).map(str::to_owned),
+        nearest: spelling::nearest(path, all).map(str::to_owned),
     }
 }
 

@@ -10,6 +10,7 @@ use toml::{Table, Value};
 use super::raw::Raw;
 use super::schema::{self, Kind, REPEATED, Repeated, SETTINGS};
 use super::{Error, Settings, file};
+use crate::spelling;
 
 /// The variables with our prefix that are not settings: the configuration file's own path, what
 /// `dev` writes for clients, and what the tests, benches and continuous integration use.
@@ -169,7 +170,7 @@ fn setting_of_variable(name: &str) -> Result<Option<&'static str>, Error> {
         Some((_, key)) => Ok(Some(key)),
         None => Err(Error::UnknownVariable {
             name: name.to_owned(),
-            nearest: schema::nearest(name, variables.iter().map(|(v, _)| v.as_str()))
+            nearest: spelling::nearest(name, variables.iter().map(|(v, _)| v.as_str()))
                 .map(str::to_owned),
         }),
     }

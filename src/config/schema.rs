@@ -167,44 +167,9 @@ pub fn variable(key: &str) -> String {
     format!("SHORTLEAF_{}", key.replace('.', "_").to_uppercase())
 }
 
-/// The candidate closest to `word`, if one is close enough to be what was meant.
-pub fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    candidates
-        .map(|candidate| (distance(word, candidate), candidate))
-        .filter(|(far, candidate)| *far <= candidate.len().max(word.len()) / 2)
-        .min_by_key(|(far, _)| *far)
-        .map(|(_, candidate)| candidate)
-}
-
-/// Levenshtein distance over bytes: keys are ASCII, and short.
-fn distance(a: &str, b: &str) -> usize {
-    let b = b.as_bytes();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_slip_of_the_finger_finds_its_key() {
-        let keys = SETTINGS.iter().map(|s| s.key);
-        assert_eq!(
-            nearest("server.lissten", keys.clone()),
-            Some("server.listen")
-        );
-        assert_eq!(nearest("completely different words", keys), None);
-    }
 
     #[test]
     fn a_setting_has_one_variable() {

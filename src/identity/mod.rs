@@ -35,6 +35,7 @@ pub use provider::{Definition, MAX_RENDERED_BYTES, Provider, ProviderError};
 pub use spiffe::{MAX_ID_BYTES, MAX_TRUST_DOMAIN_BYTES, TrustDomain, TrustDomainError};
 pub use template::{MAX_NESTING, MAX_TEMPLATE_BYTES, TemplateError};
 pub use values::MAX_CLAIM_BYTES;
+pub(crate) use values::claim_text;
 
 use template::Failure;
 
