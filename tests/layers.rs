@@ -54,7 +54,7 @@ const HOUSE: &[Room] = &[
     room("x509", Vocabulary, &["der", "hex", "time"]),
 
     room("token", Decisions, &["fault", "fixed_key", "hash", "hex", "json", "possession", "time"]),
-    room("identity", Decisions, &["fault", "json", "token"]),
+    room("identity", Decisions, &["fault", "json", "spelling", "token"]),
     room("rules", Decisions, &["identity", "json", "spelling", "token"]),
     room("possession", Decisions, &["der", "fault", "hash", "x509"]),
     room("lint", Decisions, &["hex", "time", "x509"]),

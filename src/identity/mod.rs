@@ -13,6 +13,7 @@ pub mod builtin;
 mod domain;
 mod email;
 mod error;
+pub mod fulcio;
 mod issuer_type;
 mod path;
 mod provider;
