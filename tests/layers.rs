@@ -63,7 +63,7 @@ const HOUSE: &[Room] = &[
     room("trust", Decisions, &["ct", "time"]),
     room("verify", Decisions, &["ct", "der", "hash", "hex", "identity", "time", "trust", "x509"]),
 
-    room("issuance", Services, &["audit", "ca", "ct", "entropy", "fault", "hash", "identity", "possession", "time", "token"]),
+    room("issuance", Services, &["audit", "ca", "ct", "entropy", "fault", "hash", "identity", "possession", "rates", "time", "token"]),
 
     room("token::discovery", Adapters, &["token"]),
     room("ct::memory", Adapters, &["ct", "merkle", "time"]),
@@ -75,15 +75,15 @@ const HOUSE: &[Room] = &[
     room("system", Adapters, &["entropy", "time"]),
 
     room("telemetry", Doors, &["fault", "issuance"]),
-    room("config", Doors, &["ca", "possession", "token"]),
-    room("server", Doors, &["entropy", "fault", "issuance", "json", "possession", "telemetry", "time", "x509"]),
+    room("config", Doors, &["ca", "possession", "rates", "token"]),
+    room("server", Doors, &["entropy", "fault", "issuance", "json", "possession", "rates", "telemetry", "time", "x509"]),
     room("instance", Doors, &[
         "ca", "config", "ct", "ct::memory", "ct::rfc6962", "entropy", "identity", "issuance", "keys",
-        "possession", "server", "store", "system", "telemetry", "time", "token", "token::discovery", "trust", "x509",
+        "possession", "rates", "rates::memory", "server", "store", "system", "telemetry", "time", "token", "token::discovery", "trust", "x509",
     ]),
     room("dev", Doors, &[
         "ca", "config", "ct", "ct::memory", "entropy", "hex", "instance", "issuance", "keys", "possession",
-        "server", "store", "system", "time", "x509",
+        "rates", "server", "store", "system", "time", "x509",
     ]),
     room("cli", Doors, &[
         "audit", "client", "config", "dev", "hex", "identity", "instance", "keys", "system", "telemetry", "time",

@@ -90,6 +90,16 @@ impl Limit {
         })
     }
 
+    /// How far apart requests are that never stop coming.
+    pub fn interval(&self) -> Duration {
+        Duration::from_nanos(self.interval)
+    }
+
+    /// How many are admitted at once.
+    pub fn burst(&self) -> u32 {
+        self.burst
+    }
+
     /// One request of a key that owes until `tat` (the theoretical arrival time; any moment that has
     /// passed for a key nobody keeps): until when it owes then, or how long to wait. A request that
     /// comes exactly that much later is admitted, if no other came before it.

@@ -1,11 +1,11 @@
 //! Keys in this process's memory: [`Counter`] for one instance. A restart forgets what was owed.
 //!
 //! A table for each dimension, so that a crowd of addresses displaces no issuer and no identity.
-//! Keys that owe nothing any more go a few at a time, whenever a new one comes: no call ever walks
-//! through a table. Where a table is full of keys that all owe something, a new key takes the place
-//! of the one that owes least among a few. Neither refusing new keys nor leaving them uncounted
-//! would do: the first lets a crowd lock out everybody else, the second lets it hide whoever comes
-//! after it. This way the newcomer is counted, the one displaced is owed a little time, and who
+//! Keys that owe nothing any more go a few at a time, whenever a new one comes: no call walks through
+//! a table but to double it. Where a table is full of keys that all owe something, a new key takes
+//! the place of the one that owes least among a few. Neither refusing new keys nor leaving them
+//! uncounted would do: the first lets a crowd lock out everybody else, the second lets it hide whoever
+//! comes after it. This way the newcomer is counted, the one displaced is owed a little time, and who
 //! floods, owing most, stays.
 
 use std::collections::HashMap;
@@ -16,7 +16,7 @@ use async_trait::async_trait;
 
 use super::{Charge, Counter, Dimension, Key, Moment, Over, Receipt, Receipts};
 
-/// Keys of one dimension, at about 150 octets each.
+/// Keys of one dimension, at about 110 octets each.
 pub const KEYS_MAX: usize = 100_000;
 /// How many keys are looked at when one is added; more than one, so that tables shrink.
 const LOOKED_AT: usize = 4;

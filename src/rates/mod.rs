@@ -130,7 +130,8 @@ impl Receipts {
 
 impl IntoIterator for Receipts {
     type Item = Receipt;
-    type IntoIter = std::iter::Flatten<std::array::IntoIter<Option<Receipt>, 3>>;
+    type IntoIter =
+        std::iter::Flatten<std::array::IntoIter<Option<Receipt>, { Dimension::ALL.len() }>>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.0.into_iter().flatten()
@@ -160,7 +161,8 @@ fn seconds_up(wait: Duration) -> u64 {
 /// - **atomic**: `take` takes from every key of the call, or from none; two calls at once never
 ///   admit more than one after the other. A call names at most one key of a dimension.
 /// - **exact**: a refusal names the key that keeps the caller waiting longest. After that wait the
-///   same call is admitted if nobody took from these keys; a nanosecond before it is not.
+///   same call is admitted if nobody took from these keys, and sooner it is not: by whole steps of
+///   the adapter's clock, a microsecond at most.
 /// - **its own clock**: what counts time is the adapter's, one for all who share its keys, and
 ///   nobody sets it. In one process that is a monotonic clock, for several the store's.
 /// - **forgetful**: a key that owes nothing is as good as one that was never seen. An adapter holds
