@@ -21,3 +21,4 @@ mod parts;
 mod serve;
 #[path = "../world/subject.rs"]
 mod subject;
+mod tls;
