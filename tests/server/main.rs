@@ -15,4 +15,5 @@ mod log;
 mod ops;
 mod refusals;
 mod requests;
+mod scan;
 mod tls;

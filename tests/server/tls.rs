@@ -1,11 +1,10 @@
-//! TLS on the public listener: real handshakes, by rustls and by openssl where it is installed.
+//! TLS on the public listener: real handshakes by rustls. What other programs see is in `scan`.
 
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256};
+use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, SignatureAlgorithm};
 use rustls_pki_types::ServerName;
 use shortleaf::server::{ConnectionLimits, Front, RequestLimits, Tls};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -20,20 +19,25 @@ use tokio_rustls::rustls::{
 
 use crate::house::House;
 
-const NAME: &str = "ca.example";
+pub(crate) const NAME: &str = "ca.example";
 const REQUEST: &str = "GET /healthz HTTP/1.1\r\nhost: ca.example\r\nconnection: close\r\n\r\n";
 const SHORT: Duration = Duration::from_millis(300);
 
 /// A certificate that is its own root, and its key.
-struct Pair {
-    chain: String,
-    key: String,
+pub(crate) struct Pair {
+    pub(crate) chain: String,
+    pub(crate) key: String,
     roots: RootCertStore,
 }
 
 impl Pair {
-    fn new() -> Self {
-        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
+    pub(crate) fn new() -> Self {
+        Self::of(&PKCS_ECDSA_P256_SHA256)
+    }
+
+    /// With a key of this kind.
+    pub(crate) fn of(kind: &'static SignatureAlgorithm) -> Self {
+        let key = KeyPair::generate_for(kind).unwrap();
         let params = CertificateParams::new([NAME.to_owned()]).unwrap();
         let certificate = params.self_signed(&key).unwrap();
         let mut roots = RootCertStore::empty();
@@ -45,12 +49,12 @@ impl Pair {
         }
     }
 
-    fn tls(&self) -> Arc<Tls> {
+    pub(crate) fn tls(&self) -> Arc<Tls> {
         Arc::new(Tls::from_pem(self.chain.as_bytes(), self.key.as_bytes()).unwrap())
     }
 }
 
-async fn house(tls: &Arc<Tls>, limits: ConnectionLimits) -> House {
+pub(crate) async fn house(tls: &Arc<Tls>, limits: ConnectionLimits) -> House {
     let front = Front {
         limits,
         tls: Some(tls.clone()),
@@ -233,55 +237,4 @@ async fn a_certificate_replaced_under_load_costs_nobody_a_connection() {
     };
     tokio::join!(load(), load(), load(), replace);
     assert!(answered.load(Ordering::Relaxed) > 20);
-}
-
-/// What `openssl s_client` says of a connection, or nothing where there is no openssl.
-fn s_client(house: &House, switches: &[&str]) -> Option<(bool, String)> {
-    let command = Command::new("openssl")
-        .args(["s_client", "-connect", &house.at.to_string()])
-        .args(["-servername", NAME])
-        .args(switches)
-        .stdin(Stdio::null())
-        .output();
-    let output = command.ok()?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned()
-        + &String::from_utf8_lossy(&output.stderr);
-    Some((output.status.success(), text))
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn openssl_gets_the_versions_suites_and_protocols_meant_and_no_others() {
-    let pair = Pair::new();
-    let house = house(&pair.tls(), ConnectionLimits::default()).await;
-    let weak = "ALL:@SECLEVEL=0";
-    // (switches, whether a connection comes about, a word of the answer)
-    let table: [(&[&str], bool, &str); 10] = [
-        (&["-tls1_3"], true, "TLSv1.3"),
-        (&["-tls1_2"], true, "TLSv1.2"),
-        (&["-tls1_1", "-cipher", weak], false, "alert"),
-        (&["-tls1", "-cipher", weak], false, "alert"),
-        (&["-alpn", "h2,http/1.1"], true, "ALPN protocol: h2"),
-        (&["-alpn", "http/1.1"], true, "ALPN protocol: http/1.1"),
-        (&["-alpn", "nothing"], false, "no application protocol"),
-        // No forward secrecy; no authenticated encryption; no resumption.
-        (
-            &["-tls1_2", "-cipher", "AES128-GCM-SHA256"],
-            false,
-            "handshake failure",
-        ),
-        (
-            &["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA"],
-            false,
-            "handshake failure",
-        ),
-        (&["-tls1_2"], true, "Session-ID: \n"),
-    ];
-    for (switches, connects, word) in table {
-        let Some((connected, text)) = s_client(&house, switches) else {
-            eprintln!("openssl is not installed");
-            return;
-        };
-        assert_eq!(connected, connects, "{switches:?}\n{text}");
-        assert!(text.contains(word), "{switches:?}: no {word:?} in\n{text}");
-    }
 }
