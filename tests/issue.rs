@@ -102,6 +102,7 @@ async fn what_never_ended_is_reported_by_the_start_that_follows() {
         public_url: None,
         tls: None,
         hops: Default::default(),
+        connections_per_address: None,
         drain: Duration::from_secs(1),
         issuance: parts,
         issuers: Vec::new(),

@@ -179,6 +179,7 @@ pub async fn start(options: Options) -> Result<Dev, Error> {
             public_url: None,
             tls: None,
             hops: Hops::default(),
+            connections_per_address: None,
             drain: Duration::from_secs(5),
             issuance: issuance::Parts {
                 issuers: parts::trusted(&issuers)?,

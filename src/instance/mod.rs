@@ -23,7 +23,7 @@ use crate::config::IssuerSettings;
 use crate::entropy::Entropy;
 use crate::issuance::{self, OnSubmitted, Service};
 use crate::server::{
-    ConnectionLimits, Front, Hops, IssuerName, KeyAges, Metrics, OidcIssuer, Ops, Public,
+    ConnectionLimits, Edge, Front, Hops, IssuerName, KeyAges, Metrics, OidcIssuer, Ops, Public,
     PublicParts, RequestLimits, TrustFiles, ops_router, public_router, serve,
 };
 use crate::telemetry;
@@ -70,6 +70,8 @@ pub struct Blueprint {
     pub tls: Option<TlsFiles>,
     /// Whom the public listener believes about whom they speak for.
     pub hops: Hops,
+    /// How many connections one address may hold; none = as many as there are.
+    pub connections_per_address: Option<usize>,
     /// How long stopping waits for requests in flight.
     pub drain: Duration,
     /// The pipeline's parts.
@@ -167,6 +169,7 @@ pub fn start(blueprint: Blueprint, listeners: Listeners) -> Result<Running, Erro
 
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
+    let edge = Edge::new(&metrics, blueprint.entropy.clone());
     let doors = public_router(Public::new(PublicParts {
         issuance: service.clone(),
         clock: blueprint.clock.clone(),
@@ -186,7 +189,11 @@ pub fn start(blueprint: Blueprint, listeners: Listeners) -> Result<Running, Erro
         ..Front::default()
     };
     let front = Front {
-        limits,
+        limits: ConnectionLimits {
+            per_address: blueprint.connections_per_address,
+            ..limits
+        },
+        edge,
         tls: blueprint.tls.as_ref().map(TlsFiles::tls),
         hops: blueprint.hops,
     };
@@ -353,6 +360,7 @@ mod tests {
             public_url: None,
             tls: None,
             hops: Hops::default(),
+            connections_per_address: None,
             drain: Duration::ZERO,
             issuance: issuance::Parts {
                 issuers: Vec::new(),

@@ -274,6 +274,7 @@ pub fn blueprint(settings: Settings) -> Result<Blueprint, Error> {
         public_url: Some(settings.server.public_url),
         tls,
         hops: Hops::new(settings.server.trusted_hops, settings.server.proxy_protocol),
+        connections_per_address: settings.server.connections_per_address,
         drain: settings.server.drain,
         issuance: issuance::Parts {
             issuers: trusted(&settings.issuers)?,

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use metrics::{
-    Gauge, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+    Counter, Gauge, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
 use metrics_exporter_prometheus::{
     Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
@@ -24,6 +24,8 @@ const REFUSED: &str = "shortleaf_certs_refused_total";
 const SUBMISSIONS: &str = "shortleaf_ct_submissions_total";
 const REQUEST_SECONDS: &str = "shortleaf_request_seconds";
 const IN_FLIGHT: &str = "shortleaf_requests_in_flight";
+const BODIES_WAITING: &str = "shortleaf_bodies_waiting";
+const BODIES_CUT: &str = "shortleaf_bodies_cut_total";
 const BUILD_INFO: &str = "shortleaf_build_info";
 const CA_NOT_AFTER: &str = "shortleaf_ca_not_after_seconds";
 const JWKS_AGE: &str = "shortleaf_jwks_age_seconds";
@@ -118,6 +120,14 @@ impl Metrics {
         }
     }
 
+    /// Where bodies are counted that do not come with their headers.
+    pub(super) fn bodies(&self) -> Bodies {
+        self.record(|| Bodies {
+            waiting: gauge!(BODIES_WAITING),
+            cut: Cut::ALL.map(|why| counter!(BODIES_CUT, "reason" => why.word())),
+        })
+    }
+
     /// How old each configured issuer's keys are. Keys that are not there are infinitely old, so
     /// that an alarm on old ones rings for them too.
     pub(super) fn keys(&self, ages: Vec<(String, Option<Duration>)>) {
@@ -139,8 +149,8 @@ impl Metrics {
         configured.unwrap_or("unknown").to_owned()
     }
 
-    fn record(&self, observation: impl FnOnce()) {
-        metrics::with_local_recorder(&self.recorder, observation);
+    pub(super) fn record<T>(&self, observation: impl FnOnce() -> T) -> T {
+        metrics::with_local_recorder(&self.recorder, observation)
     }
 }
 
@@ -165,6 +175,56 @@ impl Drop for InFlight {
     }
 }
 
+/// Bodies on their way.
+pub(super) struct Bodies {
+    waiting: Gauge,
+    cut: [Counter; 3],
+}
+
+/// Why a body was not waited for any longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// It took longer than a body may.
+    Timeout,
+    /// Others came, and it had been the slowest.
+    MadeRoom,
+    /// All places were taken by bodies that had only just begun.
+    NoPlace,
+}
+
+impl Cut {
+    const ALL: [Self; 3] = [Self::Timeout, Self::MadeRoom, Self::NoPlace];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::MadeRoom => "made_room",
+            Self::NoPlace => "no_place",
+        }
+    }
+}
+
+impl Bodies {
+    /// One more is on its way, until the guard goes.
+    pub(super) fn waits(&self) -> Waits {
+        self.waiting.increment(1);
+        Waits(self.waiting.clone())
+    }
+
+    pub(super) fn cut(&self, why: Cut) {
+        self.cut[why as usize].increment(1);
+    }
+}
+
+/// A body on its way.
+pub(super) struct Waits(Gauge);
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        self.0.decrement(1);
+    }
+}
+
 fn describe() {
     describe_counter!(ISSUED, "Certificates answered, by issuer");
     describe_counter!(
@@ -180,6 +240,11 @@ fn describe() {
         "From a request's headers to its answer's, by door and status"
     );
     describe_gauge!(IN_FLIGHT, "Requests being answered now");
+    describe_gauge!(
+        BODIES_WAITING,
+        "Bodies that did not come with their headers and are still coming"
+    );
+    describe_counter!(BODIES_CUT, "Bodies not waited for any longer, by reason");
     describe_gauge!(BUILD_INFO, "Always 1; the version is a label");
     describe_gauge!(
         CA_NOT_AFTER,

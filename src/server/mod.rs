@@ -7,6 +7,7 @@
 mod admission;
 mod crowd;
 mod doors;
+mod edge;
 mod hops;
 mod layers;
 mod listener;
@@ -19,6 +20,7 @@ mod tls;
 mod wire;
 
 pub use doors::{Public, PublicParts, RequestLimits, TrustFiles, public_router};
+pub use edge::Edge;
 pub use hops::Hops;
 pub use listener::{ConnectionLimits, Front, serve};
 pub use metrics::Metrics;

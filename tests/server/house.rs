@@ -11,8 +11,8 @@ use shortleaf::ca::Serial;
 use shortleaf::entropy::Entropy;
 use shortleaf::issuance::{Issued, Proof, Request};
 use shortleaf::server::{
-    ConnectionLimits, Fitness, Front, Issuance, IssuerName, Metrics, OidcIssuer, Ops, Problem,
-    Public, PublicParts, RequestLimits, TrustFiles, ops_router, public_router, serve,
+    ConnectionLimits, Edge, Fitness, Front, Issuance, IssuerName, Metrics, OidcIssuer, Ops,
+    Problem, Public, PublicParts, RequestLimits, TrustFiles, ops_router, public_router, serve,
 };
 use shortleaf::time::{Clock, UnixMillis, UnixSeconds};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -206,8 +206,9 @@ impl House {
             readiness_age: Duration::from_secs(1),
         });
         let stop = CancellationToken::new();
-        let (at, serving) = listen(public, front.clone(), &stop).await;
-        let (ops, _) = listen(ops, front, &stop).await;
+        let (ops, _) = listen(ops, front.clone(), &stop).await;
+        let edge = Edge::new(&metrics, Arc::new(Fixed));
+        let (at, serving) = listen(public, Front { edge, ..front }, &stop).await;
         Self {
             at,
             ops,
@@ -241,6 +242,30 @@ impl House {
 
     pub(crate) async fn send(&self, request: &str) -> Answer {
         exchange(self.at, request).await
+    }
+
+    /// The number behind this name and these labels among the metrics.
+    pub(crate) fn number(&self, series: &str) -> f64 {
+        let text = self.metrics.render();
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {series} in\n{text}"))
+            .parse()
+            .unwrap()
+    }
+
+    /// Waits until that number is this one.
+    pub(crate) async fn until(&self, series: &str, number: f64) {
+        let start = tokio::time::Instant::now();
+        while self.number(series) != number {
+            let told = self.number(series);
+            assert!(
+                start.elapsed() < Duration::from_secs(10),
+                "{series} {told}, not {number}"
+            );
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// What the service was asked, all in all.

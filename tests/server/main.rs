@@ -8,6 +8,7 @@
 
 mod answers;
 mod crowds;
+mod edge;
 mod hops;
 mod house;
 mod limits;
@@ -16,4 +17,5 @@ mod ops;
 mod refusals;
 mod requests;
 mod scan;
+mod shares;
 mod tls;

@@ -32,7 +32,7 @@ enum Told {
 }
 
 /// A ClientHello (RFC 5246 §7.4.1.2) that can use every kind of certificate and key we have.
-fn hello(version: u16, suites: &[u16], compressions: &[u8]) -> Vec<u8> {
+pub(crate) fn hello(version: u16, suites: &[u16], compressions: &[u8]) -> Vec<u8> {
     let u16s = |values: &[u16]| {
         let octets = values.iter().flat_map(|value| value.to_be_bytes());
         octets.collect::<Vec<u8>>()

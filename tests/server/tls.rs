@@ -64,7 +64,7 @@ pub(crate) async fn house(tls: &Arc<Tls>, limits: ConnectionLimits) -> House {
 }
 
 /// A client that believes this pair, in these versions, with these protocols.
-fn client(
+pub(crate) fn client(
     pair: &Pair,
     versions: &[&'static SupportedProtocolVersion],
     protocols: &[&str],
@@ -87,7 +87,7 @@ async fn shake(house: &House, client: &TlsConnector) -> std::io::Result<TlsStrea
 }
 
 /// The status line of an answer over a connection of its own.
-async fn ask(house: &House, client: &TlsConnector) -> std::io::Result<String> {
+pub(crate) async fn ask(house: &House, client: &TlsConnector) -> std::io::Result<String> {
     let mut stream = shake(house, client).await?;
     stream.write_all(REQUEST.as_bytes()).await?;
     let mut answer = String::new();
