@@ -24,7 +24,7 @@ use crate::entropy::Entropy;
 use crate::issuance::{self, OnSubmitted, Service};
 use crate::server::{
     ConnectionLimits, Edge, Front, Hops, IssuerName, KeyAges, Metrics, OidcIssuer, Ops, Public,
-    PublicParts, RequestLimits, TrustFiles, ops_router, public_router, serve,
+    PublicParts, RequestLimits, Tls, TrustFiles, ops_router, public_router, serve,
 };
 use crate::telemetry;
 use crate::time::{Clock, UnixSeconds};
@@ -198,13 +198,22 @@ pub fn start(blueprint: Blueprint, listeners: Listeners) -> Result<Running, Erro
         hops: blueprint.hops,
     };
     tasks.spawn(serve(public, doors, front, stop.clone()));
+    let tls = blueprint.tls.as_ref().map(TlsFiles::tls);
     if let Some(files) = blueprint.tls {
-        tasks.spawn(files.watch(stop.clone()));
+        let (service, metrics) = (service.clone(), metrics.clone());
+        let taken = move |tls: &Tls| {
+            service.never_certify(&tls.spki());
+            if let Some(end) = tls.not_after() {
+                metrics.tls_not_after(end);
+            }
+        };
+        tasks.spawn(files.watch(taken, blueprint.clock.clone(), stop.clone()));
     }
     let for_operators = ops_router(Ops {
         issuance: service.clone(),
         clock: blueprint.clock.clone(),
         metrics,
+        tls,
         key_ages: blueprint.key_ages,
         readiness_age: READINESS_AGE,
     });

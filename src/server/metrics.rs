@@ -28,6 +28,7 @@ const BODIES_WAITING: &str = "shortleaf_bodies_waiting";
 const BODIES_CUT: &str = "shortleaf_bodies_cut_total";
 const BUILD_INFO: &str = "shortleaf_build_info";
 const CA_NOT_AFTER: &str = "shortleaf_ca_not_after_seconds";
+const TLS_NOT_AFTER: &str = "shortleaf_tls_certificate_not_after_seconds";
 const JWKS_AGE: &str = "shortleaf_jwks_age_seconds";
 
 /// Upper bounds in seconds: a certificate takes milliseconds, sigstore-js gives up after five seconds.
@@ -118,6 +119,11 @@ impl Metrics {
             now: self.now.clone(),
             number,
         }
+    }
+
+    /// When the listener's certificate ends; without TLS there is no such series.
+    pub fn tls_not_after(&self, end: UnixSeconds) {
+        self.record(|| gauge!(TLS_NOT_AFTER).set(end.0 as f64));
     }
 
     /// Where bodies are counted that do not come with their headers.
@@ -249,6 +255,10 @@ fn describe() {
     describe_gauge!(
         CA_NOT_AFTER,
         "When the issuing CA certificate expires, in seconds since 1970"
+    );
+    describe_gauge!(
+        TLS_NOT_AFTER,
+        "When the public listener's certificate expires, in seconds since 1970"
     );
     describe_gauge!(
         JWKS_AGE,

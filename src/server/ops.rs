@@ -15,7 +15,7 @@ use axum::routing::get;
 use tokio::time::Instant;
 
 use super::doors::{unknown_method, unknown_route};
-use super::{Fitness, Issuance, Metrics};
+use super::{Fitness, Issuance, Metrics, Tls};
 use crate::time::Clock;
 
 /// How long ago each configured issuer's keys were read; `None` where none could be used now.
@@ -29,6 +29,8 @@ pub struct Ops {
     pub clock: Arc<dyn Clock>,
     /// What `/metrics` shows.
     pub metrics: Arc<Metrics>,
+    /// Whose certificate's end is told.
+    pub tls: Option<Arc<Tls>>,
     /// Asked by every probe: it costs next to nothing.
     pub key_ages: KeyAges,
     /// How long an answer about readiness stands: asking costs a signature and a commit.
@@ -73,6 +75,11 @@ async fn readyz(
         if age.is_none() {
             let _ = writeln!(text, "[!]issuer {issuer}: no usable keys");
         }
+    }
+    // Clients judge it, and a new one may be on its way: no reason to send them elsewhere.
+    let now = probed.ops.clock.now().seconds();
+    if let Some(notice) = probed.ops.tls.as_ref().and_then(|tls| tls.notice(now)) {
+        let _ = writeln!(text, "[!]{notice}");
     }
     if ready {
         text.push_str("ready\n");

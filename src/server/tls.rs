@@ -5,21 +5,37 @@
 //! a new client, and a ticket key is one more secret. Of the key exchanges the client's first choice
 //! counts; one that knows X25519MLKEM768 names it first.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::crypto::CryptoProvider;
 use tokio_rustls::rustls::crypto::aws_lc_rs::{self, kx_group};
 use tokio_rustls::rustls::server::{NoServerSessionStorage, ServerConfig};
+use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tokio_rustls::rustls::{self, version};
+
+use crate::time::UnixSeconds;
+use crate::x509::Certificate;
 
 /// The application protocols spoken, the preferred one first.
 const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
+/// From when on before its end a certificate is worth a word: clients will not take it any more.
+const ENDS_SOON_S: i64 = 7 * 86_400;
+
 /// A server's certificate and key, as new connections use them.
 pub struct Tls {
-    config: RwLock<Arc<ServerConfig>>,
+    pair: RwLock<Pair>,
+}
+
+/// What is in use.
+struct Pair {
+    config: Arc<ServerConfig>,
+    /// SubjectPublicKeyInfo of the key.
+    spki: Vec<u8>,
+    not_after: Option<UnixSeconds>,
 }
 
 /// Why a chain and a key do not make a TLS server. Quotes nothing of either file.
@@ -35,6 +51,9 @@ pub enum TlsError {
     /// No key that can be used.
     #[error("the key file holds no unencrypted private key in PEM")]
     NoKey,
+    /// A key without a public half.
+    #[error("the key file holds a key of a kind that cannot be used")]
+    KindOfKey,
     /// The two do not fit, or the key is of a kind nobody can check.
     #[error("chain and key cannot be used together")]
     Unfit(#[source] rustls::Error),
@@ -43,45 +62,86 @@ pub enum TlsError {
 impl Tls {
     /// From the server's chain, its own certificate first, and that one's key.
     pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, TlsError> {
-        let config = RwLock::new(config(chain, key)?);
-        Ok(Self { config })
+        let pair = RwLock::new(Pair::from_pem(chain, key)?);
+        Ok(Self { pair })
     }
 
     /// Takes others for connections to come; those that are open go on. What cannot be used
     /// changes nothing.
     pub fn replace(&self, chain: &[u8], key: &[u8]) -> Result<(), TlsError> {
-        let config = config(chain, key)?;
-        *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
+        let pair = Pair::from_pem(chain, key)?;
+        *self.pair.write().unwrap_or_else(PoisonError::into_inner) = pair;
         Ok(())
     }
 
+    /// The public half of the key, SubjectPublicKeyInfo DER.
+    pub fn spki(&self) -> Vec<u8> {
+        self.pair().spki.clone()
+    }
+
+    /// The last second of the server's own certificate, if it is written so that we can read it.
+    pub fn not_after(&self) -> Option<UnixSeconds> {
+        self.pair().not_after
+    }
+
+    /// That the certificate has ended or will soon, in words for operators. It is used all the
+    /// same: clients judge it, and a proxy on the way may not mind.
+    pub fn notice(&self, now: UnixSeconds) -> Option<String> {
+        let end = self.not_after()?;
+        match end.0.saturating_sub(now.0) {
+            ..0 => Some(format!("the TLS certificate expired at {end}")),
+            0..ENDS_SOON_S => Some(format!("the TLS certificate expires at {end}")),
+            ENDS_SOON_S.. => None,
+        }
+    }
+
     pub(super) fn acceptor(&self) -> TlsAcceptor {
-        let config = self.config.read().unwrap_or_else(PoisonError::into_inner);
-        TlsAcceptor::from(config.clone())
+        TlsAcceptor::from(self.pair().config.clone())
+    }
+
+    fn pair(&self) -> RwLockReadGuard<'_, Pair> {
+        self.pair.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn config(chain: &[u8], key: &[u8]) -> Result<Arc<ServerConfig>, TlsError> {
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(chain).collect();
-    let chain = chain.map_err(|_| TlsError::ChainNotPem)?;
-    if chain.is_empty() {
-        return Err(TlsError::NoCertificate);
+impl Pair {
+    fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, TlsError> {
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(chain).collect();
+        let chain = chain.map_err(|_| TlsError::ChainNotPem)?;
+        let first = chain.first().ok_or(TlsError::NoCertificate)?;
+        let not_after = Certificate::from_der(first.to_vec()).ok();
+        let not_after = not_after.map(|certificate| certificate.not_after());
+        // The cause is left out: it may quote a line of the file.
+        let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| TlsError::NoKey)?;
+        let provider = provider();
+        let pair = CertifiedKey::from_der(chain, key, &provider).map_err(TlsError::Unfit)?;
+        let spki = pair.key.public_key().ok_or(TlsError::KindOfKey)?.to_vec();
+        Ok(Self {
+            config: config(provider, pair)?,
+            spki,
+            not_after,
+        })
     }
-    // The cause is left out: it may quote a line of the file.
-    let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| TlsError::NoKey)?;
-    let mut provider = aws_lc_rs::default_provider();
-    provider.kx_groups = vec![
-        kx_group::X25519MLKEM768,
-        kx_group::X25519,
-        kx_group::SECP256R1,
-        kx_group::SECP384R1,
-    ];
+}
+
+fn provider() -> CryptoProvider {
+    CryptoProvider {
+        kx_groups: vec![
+            kx_group::X25519MLKEM768,
+            kx_group::X25519,
+            kx_group::SECP256R1,
+            kx_group::SECP384R1,
+        ],
+        ..aws_lc_rs::default_provider()
+    }
+}
+
+fn config(provider: CryptoProvider, pair: CertifiedKey) -> Result<Arc<ServerConfig>, TlsError> {
     let mut config = ServerConfig::builder_with_provider(Arc::new(provider))
         .with_protocol_versions(&[&version::TLS13, &version::TLS12])
         .map_err(TlsError::Unfit)?
         .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .map_err(TlsError::Unfit)?;
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(pair)));
     config.alpn_protocols = ALPN.map(<[u8]>::to_vec).into();
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
@@ -90,7 +150,7 @@ fn config(chain: &[u8], key: &[u8]) -> Result<Arc<ServerConfig>, TlsError> {
 
 #[cfg(test)]
 mod tests {
-    use rcgen::{CertificateParams, KeyPair};
+    use rcgen::{CertificateParams, KeyPair, PublicKeyData as _};
 
     use super::*;
 
@@ -130,6 +190,25 @@ mod tests {
             refused(&chain, &other),
             "chain and key cannot be used together"
         );
+    }
+
+    #[test]
+    fn a_certificate_is_worth_a_word_from_a_week_before_its_end() {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(["ca.example".to_owned()]).unwrap();
+        params.not_after = rcgen::date_time_ymd(2026, 12, 1);
+        let chain = params.self_signed(&key).unwrap().pem();
+        let tls = Tls::from_pem(chain.as_bytes(), key.serialize_pem().as_bytes()).unwrap();
+        let end = 1_796_083_200; // 2026-12-01
+        assert_eq!(tls.not_after(), Some(UnixSeconds(end)));
+        assert_eq!(tls.spki(), key.subject_public_key_info());
+        let notice = |left: i64| tls.notice(UnixSeconds(end - left));
+        assert_eq!(notice(7 * 86_400), None);
+        let soon = "the TLS certificate expires at 2026-12-01T00:00:00Z";
+        assert_eq!(notice(7 * 86_400 - 1).as_deref(), Some(soon));
+        assert_eq!(notice(0).as_deref(), Some(soon));
+        let over = "the TLS certificate expired at 2026-12-01T00:00:00Z";
+        assert_eq!(notice(-1).as_deref(), Some(over));
     }
 
     #[test]

@@ -199,6 +199,7 @@ impl House {
             issuance: script.clone(),
             clock: Arc::new(Fixed),
             metrics: metrics.clone(),
+            tls: front.tls.clone(),
             key_ages: {
                 let script = script.clone();
                 Arc::new(move || script.key_ages.lock().unwrap().clone())
@@ -206,7 +207,12 @@ impl House {
             readiness_age: Duration::from_secs(1),
         });
         let stop = CancellationToken::new();
-        let (ops, _) = listen(ops, front.clone(), &stop).await;
+        // The operators' listener is plain, and knows of no hops.
+        let plain = Front {
+            limits: front.limits,
+            ..Default::default()
+        };
+        let (ops, _) = listen(ops, plain, &stop).await;
         let edge = Edge::new(&metrics, Arc::new(Fixed));
         let (at, serving) = listen(public, Front { edge, ..front }, &stop).await;
         Self {

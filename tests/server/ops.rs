@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use shortleaf::fault::Reason;
-use shortleaf::server::Problem;
+use shortleaf::server::{ConnectionLimits, Problem};
 use tokio::time::sleep;
 
 use crate::house::{Answer, House, ISSUER, exchange};
+use crate::tls::{self, Pair};
 
 const BEARER: &str = "authorization: Bearer a.b.c\r\n";
 
@@ -88,6 +89,27 @@ async fn an_issuer_without_keys_is_named_and_leaves_the_instance_ready() {
     *house.script.key_ages.lock().unwrap() = ages(Some(Duration::ZERO));
     assert_eq!(get(&house, "/readyz").await.body, "ready\n");
     has_line(&metrics(&house).await, &format!("{away} 0"));
+}
+
+#[tokio::test]
+async fn a_tls_certificate_near_its_end_is_named_and_leaves_the_instance_ready() {
+    for (end, said) in [
+        (
+            (2026, 11, 20),
+            "[!]the TLS certificate expired at 2026-11-20T00:00:00Z\n",
+        ),
+        (
+            (2026, 11, 25),
+            "[!]the TLS certificate expires at 2026-11-25T00:00:00Z\n",
+        ),
+        ((2027, 1, 1), ""),
+    ] {
+        let tls = Pair::until(end).tls();
+        let house = tls::house(&tls, ConnectionLimits::default()).await;
+        let answer = get(&house, "/readyz").await;
+        let expected = format!("{said}ready\n");
+        assert_eq!((answer.status, answer.body), (200, expected));
+    }
 }
 
 #[tokio::test]

@@ -37,8 +37,23 @@ impl Pair {
 
     /// With a key of this kind.
     pub(crate) fn of(kind: &'static SignatureAlgorithm) -> Self {
+        Self::made(kind, |_| ())
+    }
+
+    /// That ends when this day begins.
+    pub(crate) fn until((year, month, day): (i32, u8, u8)) -> Self {
+        Self::made(&PKCS_ECDSA_P256_SHA256, |params| {
+            params.not_after = rcgen::date_time_ymd(year, month, day);
+        })
+    }
+
+    fn made(
+        kind: &'static SignatureAlgorithm,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Self {
         let key = KeyPair::generate_for(kind).unwrap();
-        let params = CertificateParams::new([NAME.to_owned()]).unwrap();
+        let mut params = CertificateParams::new([NAME.to_owned()]).unwrap();
+        change(&mut params);
         let certificate = params.self_signed(&key).unwrap();
         let mut roots = RootCertStore::empty();
         roots.add(certificate.der().clone()).unwrap();
