@@ -3,6 +3,7 @@
 //! `serve` builds it from settings ([`parts`]), `dev` and `demo` from throw-away keys. All wiring
 //! that more than one command needs is here.
 
+pub mod descriptors;
 pub mod examine;
 mod files;
 pub mod parts;

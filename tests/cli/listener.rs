@@ -1,12 +1,15 @@
 //! What the public listener of `serve` needs of its machine: a certificate that others renew, and
 //! a key that has no other office.
 
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
 use serde_json::json;
 
 use crate::ca::init;
 use crate::issuer::{Issuer, email_claims, wall_clock};
-use crate::parts;
-use crate::program::{Ended, Place};
+use crate::parts::{self, Running};
+use crate::program::{Beside, Ended, Place, SHORTLEAF};
 use crate::serve::{ISSUER, MEMORY_LOG, configure};
 
 /// A server over TLS with a log in memory, but for its pair.
@@ -169,5 +172,54 @@ fn an_expired_certificate_is_named_and_served_until_another_is_there() {
     ends(4_102_444_800);
     assert!(!get("/readyz").1.contains("TLS"));
     assert_eq!(over_tls(&url, &chain), Some(200));
+    serve.stop("TERM");
+}
+
+/// A plain server with these limits of file descriptors, beside the test.
+fn start_with(place: &Place, limits: &str) -> Beside {
+    configure(
+        place,
+        &format!("[ct]\ninsecure_memory_log = true\n{MEMORY_LOG}{ISSUER}"),
+    );
+    let script = format!("{limits}; exec \"$0\" serve");
+    let mut command = place.command("sh");
+    command.args(["-euc", &script, SHORTLEAF]);
+    Beside(Running::start("shortleaf serve", &mut command))
+}
+
+#[test]
+fn it_takes_all_the_file_descriptors_it_may_have() {
+    let place = Place::new();
+    init(&place, &[]);
+    let mut serve = start_with(&place, "ulimit -Sn 128; ulimit -Hn 4096");
+    let url = serve.ready();
+    let at: SocketAddr = url.strip_prefix("http://").unwrap().parse().unwrap();
+    // More than it was started with, all of them open at once and answered.
+    let connections: Vec<TcpStream> = (0..200).map(|_| TcpStream::connect(at).unwrap()).collect();
+    for mut connection in connections.iter() {
+        let request = "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
+        connection.write_all(request.as_bytes()).unwrap();
+        let mut start = [0; 12];
+        connection.read_exact(&mut start).unwrap();
+        assert_eq!(&start, b"HTTP/1.1 200");
+    }
+    let metrics = parts::http("GET", &format!("{}/metrics", serve.operators()), None);
+    let (_, metrics) = metrics.unwrap();
+    assert!(
+        metrics.contains("shortleaf_connections_open 200\n"),
+        "{metrics}"
+    );
+    drop(connections);
+    let (_, stderr) = serve.stop("TERM");
+    assert!(!stderr.contains("file descriptors"), "{stderr}");
+}
+
+#[test]
+fn it_says_when_there_are_too_few_file_descriptors() {
+    let place = Place::new();
+    init(&place, &[]);
+    let mut serve = start_with(&place, "ulimit -Sn 128; ulimit -Hn 512");
+    serve.ready();
+    serve.told("this process may have 512 file descriptors; 2048 connections want 2304");
     serve.stop("TERM");
 }
