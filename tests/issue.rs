@@ -106,7 +106,7 @@ async fn what_never_ended_is_reported_by_the_start_that_follows() {
         drain: Duration::from_secs(1),
         issuance: parts,
         issuers: Vec::new(),
-        key_ages: Arc::new(Vec::new),
+        key_states: Arc::new(Vec::new),
         logs: Vec::new(),
         clock: world.clock(),
         entropy,

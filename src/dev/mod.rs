@@ -202,7 +202,7 @@ pub async fn start(options: Options) -> Result<Dev, Error> {
                 probe: issuance::no_probe(),
             },
             issuers,
-            key_ages: parts::key_ages(&keys),
+            key_states: parts::key_states(&keys),
             logs: vec![published],
             clock,
             entropy,

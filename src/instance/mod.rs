@@ -24,7 +24,7 @@ use crate::config::IssuerSettings;
 use crate::entropy::Entropy;
 use crate::issuance::{self, OnSubmitted, Service};
 use crate::server::{
-    ConnectionLimits, Edge, Front, Hops, IssuerName, KeyAges, Metrics, OidcIssuer, Ops, Public,
+    ConnectionLimits, Edge, Front, Hops, IssuerName, KeyStates, Metrics, OidcIssuer, Ops, Public,
     PublicParts, RequestLimits, Tls, TrustFiles, ops_router, public_router, serve,
 };
 use crate::telemetry;
@@ -79,8 +79,8 @@ pub struct Blueprint {
     pub issuance: issuance::Parts,
     /// Issuers as `GET /api/v2/configuration` shows them.
     pub issuers: Vec<IssuerSettings>,
-    /// How old each issuer's keys are, for operators.
-    pub key_ages: KeyAges,
+    /// How each issuer's keys are, for operators.
+    pub key_states: KeyStates,
     /// Logs as the trusted root lists them.
     pub logs: Vec<PublishedLog>,
     /// The clock every request reads once.
@@ -215,7 +215,7 @@ pub fn start(blueprint: Blueprint, listeners: Listeners) -> Result<Running, Erro
         clock: blueprint.clock.clone(),
         metrics,
         tls,
-        key_ages: blueprint.key_ages,
+        key_states: blueprint.key_states,
         readiness_age: READINESS_AGE,
     });
     tasks.spawn(serve(ops, for_operators, plain, stop.clone()));
@@ -390,7 +390,7 @@ mod tests {
                 probe: issuance::no_probe(),
             },
             issuers: Vec::new(),
-            key_ages: Arc::new(Vec::new),
+            key_states: Arc::new(Vec::new),
             logs: Vec::new(),
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),

@@ -318,8 +318,8 @@ impl Service {
         self.inner.flights.landed().await;
     }
 
-    /// Whether each part that issuance needs is fit now: (`key`, `log`, `store`, `issuers`,
-    /// `chain`, `clock`), for `/readyz`. Costs a signature and a commit: the door decides how often.
+    /// Whether each part that issuance needs is fit now: (`key`, `log` unless `[ct] mode = "off"`,
+    /// `store`, `issuers`, `chain`, `clock`), for `/readyz`. Costs a signature and a commit: the door decides how often.
     pub async fn readiness(&self, now: UnixMillis) -> Vec<(&'static str, Result<(), String>)> {
         self.inner.readiness(now).await
     }

@@ -16,6 +16,7 @@ use metrics_exporter_prometheus::{
     Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
 
+use super::KeyState;
 use crate::fault::Reason;
 use crate::time::UnixSeconds;
 
@@ -29,6 +30,7 @@ const BODIES_CUT: &str = "shortleaf_bodies_cut_total";
 const BUILD_INFO: &str = "shortleaf_build_info";
 const CA_NOT_AFTER: &str = "shortleaf_ca_not_after_seconds";
 const TLS_NOT_AFTER: &str = "shortleaf_tls_certificate_not_after_seconds";
+const JWKS_SKIPPED: &str = "shortleaf_jwks_keys_skipped";
 const JWKS_AGE: &str = "shortleaf_jwks_age_seconds";
 
 /// Upper bounds in seconds: a certificate takes milliseconds, sigstore-js gives up after five seconds.
@@ -136,11 +138,21 @@ impl Metrics {
 
     /// How old each configured issuer's keys are. Keys that are not there are infinitely old, so
     /// that an alarm on old ones rings for them too.
-    pub(super) fn keys(&self, ages: Vec<(String, Option<Duration>)>) {
+    /// And how many of each cannot be used, 0 as well: what is repaired has to show.
+    pub(super) fn keys(&self, states: Vec<KeyState>) {
         self.record(|| {
-            for (issuer, age) in ages {
+            for KeyState {
+                issuer,
+                age,
+                skipped,
+            } in states
+            {
                 let seconds = age.map_or(f64::INFINITY, |age| age.as_secs_f64());
-                gauge!(JWKS_AGE, "issuer" => issuer).set(seconds);
+                gauge!(JWKS_AGE, "issuer" => issuer.clone()).set(seconds);
+                for (reason, keys) in skipped {
+                    let issuer = issuer.clone();
+                    gauge!(JWKS_SKIPPED, "issuer" => issuer, "reason" => reason).set(keys as f64);
+                }
             }
         });
     }
@@ -259,6 +271,10 @@ fn describe() {
     describe_gauge!(
         TLS_NOT_AFTER,
         "When the public listener's certificate expires, in seconds since 1970"
+    );
+    describe_gauge!(
+        JWKS_SKIPPED,
+        "Keys of an issuer's set that cannot be used, by issuer and reason"
     );
     describe_gauge!(
         JWKS_AGE,

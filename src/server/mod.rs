@@ -24,7 +24,7 @@ pub use edge::Edge;
 pub use hops::Hops;
 pub use listener::{ConnectionLimits, Front, serve};
 pub use metrics::Metrics;
-pub use ops::{KeyAges, Ops, ops_router};
+pub use ops::{KeyState, KeyStates, Ops, ops_router};
 pub use problem::Problem;
 pub use response::{IssuerName, OidcIssuer};
 pub use tls::{Tls, TlsError};

@@ -151,7 +151,7 @@ fn with_its_switch_it_warns_answers_and_ends_cleanly() {
         "[+]key ok",
         "[+]log ok",
         "[+]store ok",
-        "[+]issuers ok",
+        "[+]issuers: 1 of 1 with usable keys",
         "[+]chain ok",
     ] {
         assert!(ready.contains(part), "{part}\n{ready}");

@@ -11,8 +11,8 @@ use shortleaf::ca::Serial;
 use shortleaf::entropy::Entropy;
 use shortleaf::issuance::{Issued, Proof, Request};
 use shortleaf::server::{
-    ConnectionLimits, Edge, Fitness, Front, Issuance, IssuerName, Metrics, OidcIssuer, Ops,
-    Problem, Public, PublicParts, RequestLimits, TrustFiles, ops_router, public_router, serve,
+    ConnectionLimits, Edge, Fitness, Front, Issuance, IssuerName, KeyState, Metrics, OidcIssuer,
+    Ops, Problem, Public, PublicParts, RequestLimits, TrustFiles, ops_router, public_router, serve,
 };
 use shortleaf::time::{Clock, UnixMillis, UnixSeconds};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -69,7 +69,7 @@ pub(crate) struct Script {
     pub(crate) times: Mutex<Vec<UnixMillis>>,
     pub(crate) fitness: Mutex<Vec<Fitness>>,
     pub(crate) probes: Mutex<u32>,
-    pub(crate) key_ages: Mutex<Vec<(String, Option<Duration>)>>,
+    pub(crate) key_states: Mutex<Vec<KeyState>>,
     /// When set, each request takes a permit before it is answered.
     pub(crate) gate: Mutex<Option<Arc<Semaphore>>>,
     pub(crate) panics: Mutex<bool>,
@@ -200,9 +200,9 @@ impl House {
             clock: Arc::new(Fixed),
             metrics: metrics.clone(),
             tls: front.tls.clone(),
-            key_ages: {
+            key_states: {
                 let script = script.clone();
-                Arc::new(move || script.key_ages.lock().unwrap().clone())
+                Arc::new(move || script.key_states.lock().unwrap().clone())
             },
             readiness_age: Duration::from_secs(1),
         });
