@@ -14,6 +14,7 @@ mod listener;
 mod metrics;
 mod ops;
 pub mod problem;
+mod rates;
 mod request;
 mod response;
 mod tls;
