@@ -2,25 +2,38 @@
 //! exchanged while connections are open.
 //!
 //! Every suite has forward secrecy and authenticated encryption. No session is resumed: each job is
-//! a new client, and a ticket key is one more secret. Of the key exchanges the client's first choice
-//! counts; one that knows X25519MLKEM768 names it first.
+//! a new client, and a ticket key is one more secret.
+//!
+//! Of the key exchanges X25519MLKEM768 is taken wherever the client knows it, even if that costs a
+//! round trip because it guessed another one first: what is recorded today must not be readable
+//! once somebody has a quantum computer. Otherwise the client's first choice counts.
 
+use std::io;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::crypto::CryptoProvider;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::rustls::crypto::aws_lc_rs::{self, kx_group};
-use tokio_rustls::rustls::server::{NoServerSessionStorage, ServerConfig};
+use tokio_rustls::rustls::crypto::{CryptoProvider, SupportedKxGroup};
+use tokio_rustls::rustls::server::{ClientHello, NoServerSessionStorage, ServerConfig};
 use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
-use tokio_rustls::rustls::{self, version};
+use tokio_rustls::rustls::{self, CipherSuite, NamedGroup, SupportedProtocolVersion, version};
+use tokio_rustls::server::TlsStream;
 
 use crate::time::UnixSeconds;
 use crate::x509::Certificate;
 
 /// The application protocols spoken, the preferred one first.
 const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
+
+/// The suites of TLS 1.3 that we have.
+const SUITES_OF_1_3: [CipherSuite; 3] = [
+    CipherSuite::TLS13_AES_256_GCM_SHA384,
+    CipherSuite::TLS13_AES_128_GCM_SHA256,
+    CipherSuite::TLS13_CHACHA20_POLY1305_SHA256,
+];
 
 /// From when on before its end a certificate is worth a word: clients will not take it any more.
 const ENDS_SOON_S: i64 = 7 * 86_400;
@@ -32,7 +45,7 @@ pub struct Tls {
 
 /// What is in use.
 struct Pair {
-    config: Arc<ServerConfig>,
+    acceptor: Acceptor,
     /// SubjectPublicKeyInfo of the key.
     spki: Vec<u8>,
     not_after: Option<UnixSeconds>,
@@ -95,8 +108,8 @@ impl Tls {
         }
     }
 
-    pub(super) fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(self.pair().config.clone())
+    pub(super) fn acceptor(&self) -> Acceptor {
+        self.pair().acceptor.clone()
     }
 
     fn pair(&self) -> RwLockReadGuard<'_, Pair> {
@@ -113,35 +126,73 @@ impl Pair {
         let not_after = not_after.map(|certificate| certificate.not_after());
         // The cause is left out: it may quote a line of the file.
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| TlsError::NoKey)?;
-        let provider = provider();
+        let provider = aws_lc_rs::default_provider();
         let pair = CertifiedKey::from_der(chain, key, &provider).map_err(TlsError::Unfit)?;
         let spki = pair.key.public_key().ok_or(TlsError::KindOfKey)?.to_vec();
+        let acceptor = Acceptor::new(&Arc::new(pair))?;
         Ok(Self {
-            config: config(provider, pair)?,
+            acceptor,
             spki,
             not_after,
         })
     }
 }
 
-fn provider() -> CryptoProvider {
-    CryptoProvider {
-        kx_groups: vec![
-            kx_group::X25519MLKEM768,
-            kx_group::X25519,
-            kx_group::SECP256R1,
-            kx_group::SECP384R1,
-        ],
-        ..aws_lc_rs::default_provider()
+/// Handshakes with one pair.
+#[derive(Clone)]
+pub(super) struct Acceptor {
+    /// For clients that know X25519MLKEM768, which TLS 1.2 does not.
+    hybrid: Arc<ServerConfig>,
+    usual: Arc<ServerConfig>,
+}
+
+impl Acceptor {
+    fn new(pair: &Arc<CertifiedKey>) -> Result<Self, TlsError> {
+        let usual = [kx_group::X25519, kx_group::SECP256R1, kx_group::SECP384R1];
+        Ok(Self {
+            hybrid: config(&[kx_group::X25519MLKEM768], &[&version::TLS13], pair)?,
+            usual: config(&usual, &[&version::TLS13, &version::TLS12], pair)?,
+        })
+    }
+
+    /// One handshake.
+    pub(super) async fn accept<S>(&self, stream: S) -> io::Result<TlsStream<S>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let hello = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream).await?;
+        let config = match knows_hybrid(&hello.client_hello()) {
+            true => &self.hybrid,
+            false => &self.usual,
+        };
+        hello.into_stream(config.clone()).await
     }
 }
 
-fn config(provider: CryptoProvider, pair: CertifiedKey) -> Result<Arc<ServerConfig>, TlsError> {
+/// rustls takes the first group of the client's list that it has itself. So that our preference
+/// counts it has to have no other.
+fn knows_hybrid(hello: &ClientHello<'_>) -> bool {
+    let groups = hello.named_groups().unwrap_or_default();
+    // Who offers none of the suites of TLS 1.3 speaks only 1.2, whatever groups it lists.
+    let suites = hello.cipher_suites();
+    groups.contains(&NamedGroup::X25519MLKEM768)
+        && SUITES_OF_1_3.iter().any(|suite| suites.contains(suite))
+}
+
+fn config(
+    groups: &[&'static dyn SupportedKxGroup],
+    versions: &[&'static SupportedProtocolVersion],
+    pair: &Arc<CertifiedKey>,
+) -> Result<Arc<ServerConfig>, TlsError> {
+    let provider = CryptoProvider {
+        kx_groups: groups.to_vec(),
+        ..aws_lc_rs::default_provider()
+    };
     let mut config = ServerConfig::builder_with_provider(Arc::new(provider))
-        .with_protocol_versions(&[&version::TLS13, &version::TLS12])
+        .with_protocol_versions(versions)
         .map_err(TlsError::Unfit)?
         .with_no_client_auth()
-        .with_cert_resolver(Arc::new(SingleCertAndKey::from(pair)));
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(pair.clone())));
     config.alpn_protocols = ALPN.map(<[u8]>::to_vec).into();
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
@@ -215,7 +266,7 @@ mod tests {
     fn what_cannot_replace_a_pair_leaves_it_in_use() {
         let (chain, key) = pair();
         let tls = Tls::from_pem(chain.as_bytes(), key.as_bytes()).unwrap();
-        let in_use = || Arc::as_ptr(tls.acceptor().config());
+        let in_use = || Arc::as_ptr(&tls.acceptor().usual);
         let first = in_use();
         assert!(tls.replace(chain.as_bytes(), b"").is_err());
         assert_eq!(in_use(), first);

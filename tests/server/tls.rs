@@ -13,8 +13,10 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::crypto::aws_lc_rs::{default_provider, kx_group};
+use tokio_rustls::rustls::crypto::{CryptoProvider, SupportedKxGroup};
 use tokio_rustls::rustls::{
-    ClientConfig, NamedGroup, ProtocolVersion, RootCertStore, SupportedProtocolVersion, version,
+    ClientConfig, HandshakeKind, NamedGroup, ProtocolVersion, RootCertStore,
+    SupportedProtocolVersion, version,
 };
 
 use crate::house::House;
@@ -84,8 +86,22 @@ pub(crate) fn client(
     versions: &[&'static SupportedProtocolVersion],
     protocols: &[&str],
 ) -> TlsConnector {
-    let mut provider = default_provider();
-    provider.kx_groups.insert(0, kx_group::X25519MLKEM768);
+    let mut groups = default_provider().kx_groups;
+    groups.insert(0, kx_group::X25519MLKEM768);
+    client_with(pair, versions, protocols, groups)
+}
+
+/// The same, with these key exchanges in its own order.
+fn client_with(
+    pair: &Pair,
+    versions: &[&'static SupportedProtocolVersion],
+    protocols: &[&str],
+    kx_groups: Vec<&'static dyn SupportedKxGroup>,
+) -> TlsConnector {
+    let provider = CryptoProvider {
+        kx_groups,
+        ..default_provider()
+    };
     let mut config = ClientConfig::builder_with_provider(Arc::new(provider))
         .with_protocol_versions(versions)
         .unwrap()
@@ -133,6 +149,37 @@ async fn both_versions_are_spoken_and_the_hybrid_key_exchange_is_taken() {
         let taken = connection.negotiated_key_exchange_group();
         assert_eq!(taken.map(|group| group.name()), Some(group));
         assert_eq!(ask(&house, &client).await.unwrap(), "HTTP/1.1 200 OK");
+    }
+}
+
+#[tokio::test]
+async fn the_hybrid_key_exchange_is_taken_from_whoever_knows_it_and_asked_of_nobody_else() {
+    let pair = Pair::new();
+    let house = house(&pair.tls(), ConnectionLimits::default()).await;
+    let (hybrid, x25519) = (kx_group::X25519MLKEM768, kx_group::X25519);
+    let again = HandshakeKind::FullWithHelloRetryRequest;
+    for (version, groups, taken, kind) in [
+        (
+            &version::TLS13,
+            vec![hybrid, x25519],
+            hybrid,
+            HandshakeKind::Full,
+        ),
+        (&version::TLS13, vec![x25519, hybrid], hybrid, again),
+        (&version::TLS13, vec![x25519], x25519, HandshakeKind::Full),
+        (
+            &version::TLS12,
+            vec![x25519, hybrid],
+            x25519,
+            HandshakeKind::Full,
+        ),
+    ] {
+        let client = client_with(&pair, &[version], &[], groups);
+        let stream = shake(&house, &client).await.unwrap();
+        let (_, connection) = stream.get_ref();
+        let group = connection.negotiated_key_exchange_group().unwrap();
+        assert_eq!(group.name(), taken.name());
+        assert_eq!(connection.handshake_kind(), Some(kind));
     }
 }
 
