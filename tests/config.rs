@@ -165,6 +165,11 @@ fn each_refused_value_has_a_twin_that_is_accepted() {
             full("[server]\npublic_url = \"https://ca.example/\""),
         ),
         (
+            "server.connections_per_address",
+            full("[server]\nconnections_per_address = 0"),
+            full("[server]\nconnections_per_address = 1"),
+        ),
+        (
             "server.drain",
             full("[server]\ndrain = \"soon\""),
             full("[server]\ndrain = \"5s\""),
@@ -457,4 +462,16 @@ fn insecure_choices_warn_in_words() {
     ))
     .expect("admitted");
     assert_eq!(settings.warnings.len(), 3, "{:?}", settings.warnings);
+}
+
+#[test]
+fn one_address_has_a_share_of_the_connections_unless_all_have_the_same() {
+    let share = |server: &str| {
+        let text = format!("[server]\n{server}\n{ISSUER}{LOG}");
+        judge(&text).unwrap().server.connections_per_address
+    };
+    let open = "listen = \"0.0.0.0:80\"\ninsecure_plain_http = true\n";
+    assert_eq!(share(open), Some(256));
+    assert_eq!(share("listen = \"[::1]:80\""), None);
+    assert_eq!(share("connections_per_address = 7"), Some(7));
 }

@@ -146,16 +146,36 @@ fn judge_server(raw: raw::Server, warnings: &mut Vec<String>) -> Result<ServerSe
             why: "server.proxy_protocol is set; name the networks of the proxies that speak it",
         });
     }
+    let connections_per_address = judge_share(raw.connections_per_address, listen)?;
     let drain = span("server.drain", raw.drain)?;
     Ok(ServerSettings {
         listen,
         tls,
         trusted_hops,
         proxy_protocol: raw.proxy_protocol,
+        connections_per_address,
         ops_listen,
         public_url: raw.public_url.trim_end_matches('/').to_owned(),
         drain,
     })
+}
+
+/// An eighth of the connections: eight such addresses have to come together to hold them all.
+const CONNECTIONS_PER_ADDRESS: usize = 256;
+
+/// On loopback everybody has one address, and is most likely a proxy.
+fn judge_share(wanted: Option<i64>, listen: SocketAddr) -> Result<Option<usize>, Error> {
+    let Some(wanted) = wanted else {
+        return Ok(Some(CONNECTIONS_PER_ADDRESS).filter(|_| !listen.ip().is_loopback()));
+    };
+    match usize::try_from(wanted) {
+        Ok(share) if share > 0 => Ok(Some(share)),
+        _ => Err(bad(
+            "server.connections_per_address",
+            wanted.to_string(),
+            "write a whole number of at least 1",
+        )),
+    }
 }
 
 /// Below this a record could go while its certificate, or a token that got one, is still good.

@@ -29,6 +29,7 @@ pub(super) struct Server {
     pub(super) insecure_plain_http: bool,
     pub(super) trusted_hops: Vec<String>,
     pub(super) proxy_protocol: bool,
+    pub(super) connections_per_address: Option<i64>,
     pub(super) drain: String,
 }
 

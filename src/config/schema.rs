@@ -49,6 +49,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("server.insecure_plain_http", Kind::Bool, Some("false")),
     setting("server.trusted_hops", Kind::List, Some("[]")),
     setting("server.proxy_protocol", Kind::Bool, Some("false")),
+    setting("server.connections_per_address", Kind::Integer, None),
     setting("server.drain", Kind::Text, Some("\"20s\"")),
     setting("state.dir", Kind::Text, Some("\"./state\"")),
     setting("state.store", Kind::Text, Some("\"redb\"")),

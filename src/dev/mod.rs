@@ -180,6 +180,7 @@ pub async fn start(options: Options) -> Result<Dev, Error> {
             public_url: None,
             tls: None,
             hops: Hops::default(),
+            connections_per_address: None,
             drain: Duration::from_secs(5),
             issuance: issuance::Parts {
                 issuers: parts::trusted(&issuers)?,
@@ -203,7 +204,7 @@ pub async fn start(options: Options) -> Result<Dev, Error> {
                 probe: issuance::no_probe(),
             },
             issuers,
-            key_ages: parts::key_ages(&keys),
+            key_states: parts::key_states(&keys),
             logs: vec![published],
             clock,
             entropy,

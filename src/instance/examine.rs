@@ -31,7 +31,7 @@ pub fn examine(settings: &Settings, now: UnixSeconds) -> Found {
     let mut found = Found::default();
     let chain = found.authority(&settings.ca, now);
     if let Some(tls) = &settings.server.tls {
-        found.tls(tls);
+        found.tls(tls, now);
     }
     found.note(weak_keys(settings.ca.weak_keys.as_deref()));
     let logs = found.logs(&settings.ct);
@@ -58,11 +58,13 @@ impl Found {
         self.warnings.push(warning);
     }
 
-    fn tls(&mut self, tls: &TlsSettings) {
+    fn tls(&mut self, tls: &TlsSettings, now: UnixSeconds) {
         if is_open_to_everybody(&tls.key) {
             self.open_secret(&tls.key);
         }
-        self.note(TlsFiles::open(tls.clone()));
+        let opened = self.note(TlsFiles::open(tls.clone()));
+        let notice = opened.and_then(|files| files.notice(now));
+        self.warnings.extend(notice);
     }
 
     /// Chain and key, each by itself and then together.

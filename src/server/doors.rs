@@ -136,9 +136,9 @@ impl Public {
             issuance: parts.issuance,
             clock: parts.clock,
             entropy: parts.entropy,
+            admission: Admission::new(parts.limits, parts.metrics.bodies()),
             metrics: parts.metrics,
             limits: parts.limits,
-            admission: Admission::new(parts.limits),
             addresses: Addresses::new(parts.rates),
         }
     }
@@ -292,7 +292,10 @@ impl Public {
         let broken = |why| Problem::new(Reason::RequestMalformed).detail(why);
         let arriving = timeout(self.limits.body, Limited::new(body, limit).collect());
         match self.admission.read(arriving).await? {
-            Err(_) => Err(broken("the body did not arrive in time")),
+            Err(_) => {
+                self.admission.late();
+                Err(broken("the body did not arrive in time"))
+            }
             Ok(Err(e)) if e.is::<LengthLimitError>() => Err(too_large()),
             Ok(Err(_)) => Err(broken("the body did not arrive whole")),
             Ok(Ok(body)) => {
