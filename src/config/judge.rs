@@ -430,28 +430,21 @@ fn judge_issuer(
         ));
     }
     let audiences = judge_audiences(&key("audiences"), &raw, warnings)?;
-    let seconds =
-        |name: &str, text: Option<String>, default: u64, most: u64| -> Result<i64, Error> {
-            let Some(text) = text else {
-                return Ok(i64::try_from(default).unwrap_or(i64::MAX));
-            };
-            let span = span(key(name), text.clone())?.as_secs();
-            if span == 0 || span > most {
-                return Err(bad(key(name), text, "between 1s and 24h"));
-            }
-            Ok(i64::try_from(span).unwrap_or(i64::MAX))
-        };
-    let max_token_age_s = seconds("max_token_age", raw.max_token_age, 600, 86_400)?;
-    let max_token_lifetime_s =
-        seconds("max_token_lifetime", raw.max_token_lifetime, 86_400, 86_400)?;
-    let certificates_per_token = raw.certificates_per_token.unwrap_or(1);
-    let certificates_per_token = u32::try_from(certificates_per_token)
+    let seconds = |name: &str, text: String| -> Result<i64, Error> {
+        match span(key(name), text.clone())?.as_secs() {
+            span @ 1..=86_400 => Ok(i64::try_from(span).unwrap_or(i64::MAX)),
+            _ => Err(bad(key(name), text, "between 1s and 24h")),
+        }
+    };
+    let max_token_age_s = seconds("max_token_age", raw.max_token_age)?;
+    let max_token_lifetime_s = seconds("max_token_lifetime", raw.max_token_lifetime)?;
+    let certificates_per_token = u32::try_from(raw.certificates_per_token)
         .ok()
         .filter(|uses| (1..=1024).contains(uses))
         .ok_or_else(|| {
             bad(
                 key("certificates_per_token"),
-                certificates_per_token.to_string(),
+                raw.certificates_per_token.to_string(),
                 "between 1 and 1024",
             )
         })?;

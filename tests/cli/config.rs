@@ -242,6 +242,33 @@ fn every_value_is_shown_with_its_source() {
 }
 
 #[test]
+fn what_is_not_set_and_what_a_table_leaves_to_its_defaults_is_shown_too() {
+    let place = Place::new();
+    place.write("shortleaf.toml", LEAST);
+    let shown = place
+        .run(&["config", "show", "--effective"])
+        .exits(0)
+        .stdout;
+    for row in [
+        "state.retention = (not set)   # default",
+        "ca.passphrase = (not set)   # default",
+        "ct.log[0].name = \"log\"   # file shortleaf.toml",
+        "ct.log[0].host = (not set)   # default",
+        "issuer[0].url = \"https://issuer.example\"   # file shortleaf.toml",
+        "issuer[0].max_token_age = \"10m\"   # default",
+        "issuer[0].max_token_lifetime = \"24h\"   # default",
+        "issuer[0].certificates_per_token = 1   # default",
+        "issuer[0].jwks_hosts = []   # default",
+        "issuer[0].insecure_loopback_http = false   # default",
+    ] {
+        assert!(shown.lines().any(|line| line == row), "{row}\n{shown}");
+    }
+    // Without --effective the file's seven lines.
+    let set = place.run(&["config", "show"]).exits(0).stdout;
+    assert_eq!(set.lines().count(), 7, "{set}");
+}
+
+#[test]
 fn without_effective_only_what_was_set_is_shown() {
     let place = Place::new();
     place.write(
