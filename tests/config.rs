@@ -403,6 +403,36 @@ fn each_refused_value_has_a_twin_that_is_accepted() {
             full(""),
         ),
         (
+            "server.ops_listen",
+            full("[server]\nlisten = \"127.0.0.1:9\"\nops_listen = \"127.0.0.1:9\""),
+            full("[server]\nlisten = \"127.0.0.1:9\"\nops_listen = \"127.0.0.2:9\""),
+        ),
+        (
+            "server.ops_listen",
+            full(&tls("listen = \"0.0.0.0:9\"\nops_listen = \"127.0.0.1:9\"")),
+            full(&tls("listen = \"0.0.0.0:9\"\nops_listen = \"127.0.0.1:8\"")),
+        ),
+        (
+            "server.ops_listen",
+            full("[server]\nlisten = \"127.0.0.1:9\"\nops_listen = \"127.0.0.1:9\""),
+            full("[server]\nlisten = \"127.0.0.1:0\"\nops_listen = \"127.0.0.1:0\""),
+        ),
+        (
+            "log.level",
+            full("[log]\nlevel = \"verbose\""),
+            full("[log]\nlevel = \"Debug\""),
+        ),
+        (
+            "log.level",
+            full("[log]\nlevel = \"info,hyper=loud\""),
+            full("[log]\nlevel = \"info,hyper=warn,shortleaf[request]=trace\""),
+        ),
+        (
+            "log.level",
+            full("[log]\nlevel = \"\""),
+            full("[log]\nlevel = \"off\""),
+        ),
+        (
             "log.format",
             full("[log]\nformat = \"xml\""),
             full("[log]\nformat = \"text\""),

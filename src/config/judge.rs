@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
+use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 
 use super::settings::{
     CaSettings, CtLogSettings, CtSettings, IssuerSettings, IssuerType, LogFormat, ServerSettings,
@@ -51,7 +52,7 @@ impl Settings {
             fixed_key_tables: raw.crypto.fixed_key_tables,
             issuers,
             log_format,
-            log_level: raw.log.level,
+            log_level: judge_level(raw.log.level)?,
             warnings,
         })
     }
@@ -114,6 +115,17 @@ fn judge_server(raw: raw::Server, warnings: &mut Vec<String>) -> Result<ServerSe
             "health and metrics are for this machine; use a loopback address",
         ));
     }
+    let everywhere = listen.ip().is_unspecified();
+    if ops_listen.port() != 0
+        && ops_listen.port() == listen.port()
+        && (everywhere || ops_listen.ip() == listen.ip())
+    {
+        return Err(bad(
+            "server.ops_listen",
+            raw.ops_listen,
+            "server.listen takes this port; each listener needs one of its own",
+        ));
+    }
     let url = url::Url::parse(&raw.public_url).ok().filter(|u| {
         matches!(u.scheme(), "http" | "https")
             && u.host().is_some()
@@ -154,6 +166,21 @@ fn judge_server(raw: raw::Server, warnings: &mut Vec<String>) -> Result<ServerSe
         public_url: raw.public_url.trim_end_matches('/').to_owned(),
         drain,
     })
+}
+
+/// A level, or a filter. A word alone that is no level would be taken for a target, all of whose
+/// events are wanted and nobody else's: `inof` would be an empty log.
+fn judge_level(text: String) -> Result<String, Error> {
+    let is_level = |word: &str| !word.is_empty() && word.parse::<LevelFilter>().is_ok();
+    let fits = |part: &str| is_level(part) || part.contains('=');
+    if text.split(',').all(fits) && text.parse::<EnvFilter>().is_ok() {
+        return Ok(text);
+    }
+    Err(bad(
+        "log.level",
+        text,
+        "write error, warn, info, debug or trace, or a filter such as \"info,hyper=warn\"",
+    ))
 }
 
 /// Below this a record could go while its certificate, or a token that got one, is still good.
