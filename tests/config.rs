@@ -55,6 +55,14 @@ fn the_documented_file_mentions_every_setting() {
     }
 }
 
+/// `ca init` makes a key for a log of one's own; with an outside log's address no SCT would verify.
+#[test]
+fn the_documented_log_of_others_does_not_have_a_key_of_ours() {
+    let text = include_str!("../config/shortleaf.toml");
+    assert!(text.contains("\nurl = \"https://log.example/2026\"\n"));
+    assert!(!text.contains("\nkey = \"./ca/log.pub.pem\"\n"));
+}
+
 const ISSUER: &str = "[[issuer]]\nurl = \"https://issuer.example\"\ntype = \"email\"\naudiences = [\"https://ca.example\"]\n";
 const LOG: &str = "[[ct.log]]\nkind = \"rfc6962\"\nname = \"log\"\nurl = \"https://log.example/2026\"\nkey = \"log.pub.pem\"\n";
 
