@@ -398,7 +398,8 @@ fn a_log_that_is_away_is_a_reason_to_try_again_later() {
 #[test]
 fn strict_sells_one_certificate_a_token_and_the_same_key_gets_it_again() {
     let dev = Dev::start(&["--strict"]);
-    let token = dev.token(&["--audience", dev.variable("FULCIO_URL")]);
+    // As the README has it: no audience is asked for.
+    let token = dev.token(&[]);
     dev.cert(&[
         "--token",
         &token,
@@ -420,7 +421,7 @@ fn strict_sells_one_certificate_a_token_and_the_same_key_gets_it_again() {
         .error();
     assert_eq!(error["code"], "TOKEN_REPLAYED");
 
-    let shared = dev.token(&[]);
+    let shared = dev.token(&["--audience", "sigstore"]);
     let error = dev
         .cert(&["--json", "--token", &shared, "--new-key", "other.pem"])
         .run()
