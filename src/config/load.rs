@@ -175,18 +175,27 @@ fn setting_of_variable(name: &str) -> Result<Option<&'static str>, Error> {
     {
         return Ok(None);
     }
-    let variables: Vec<(String, &'static str)> = SETTINGS
-        .iter()
-        .map(|s| (schema::variable(s.key), s.key))
-        .collect();
-    match variables.iter().find(|(variable, _)| variable == name) {
-        Some((_, key)) => Ok(Some(key)),
-        None => Err(Error::UnknownVariable {
-            name: name.to_owned(),
-            nearest: schema::nearest(name, variables.iter().map(|(v, _)| v.as_str()))
-                .map(str::to_owned),
-        }),
+    if let Some(setting) = SETTINGS.iter().find(|s| schema::variable(s.key) == name) {
+        return Ok(Some(setting.key));
     }
+    // With its section and without: `SHORTLEAF_LISTEN` is meant as well as it can be said.
+    let mut spellings = Vec::new();
+    for setting in SETTINGS {
+        let (_, alone) = setting.key.rsplit_once('.').unwrap_or_default();
+        spellings.push((schema::variable(setting.key), setting.key));
+        spellings.push((schema::variable(alone), setting.key));
+    }
+    let prefix = schema::variable("").len();
+    let word = &name[prefix..];
+    let texts = || spellings.iter().map(|(text, key)| (&text[prefix..], key));
+    let spelled = |word: &str| texts().find(|(text, _)| *text == word);
+    let near = || schema::nearest(word, texts().map(|(text, _)| text)).and_then(spelled);
+    let nearest = spelled(word).or_else(near);
+    let nearest = nearest.map(|(_, key)| schema::variable(key));
+    Err(Error::UnknownVariable {
+        name: name.to_owned(),
+        nearest,
+    })
 }
 
 /// Turns text from the environment or a flag into the setting's type.
@@ -473,6 +482,19 @@ key = "log.pub.pem"
                 assert_eq!(nearest.as_deref(), Some("SHORTLEAF_SERVER_LISTEN"))
             }
             other => panic!("{other:?}"),
+        }
+        for (name, meant) in [
+            ("SHORTLEAF_LISTEN", Some("SHORTLEAF_SERVER_LISTEN")),
+            ("SHORTLEAF_OPS_LISTEN", Some("SHORTLEAF_SERVER_OPS_LISTEN")),
+            ("SHORTLEAF_STATEDIR", Some("SHORTLEAF_STATE_DIR")),
+            ("SHORTLEAF_CA_CRL", Some("SHORTLEAF_CA_CRL_URL")),
+            ("SHORTLEAF_ZZZZZZZZZZZZZZZZZZZZZZ", None),
+        ] {
+            let error = setting_of_variable(name).unwrap_err();
+            let Error::UnknownVariable { nearest, .. } = error else {
+                panic!("{error:?}");
+            };
+            assert_eq!(nearest.as_deref(), meant, "{name}");
         }
     }
 

@@ -381,6 +381,50 @@ fn a_slip_exits_3_and_names_the_nearest() {
 }
 
 #[test]
+fn an_error_begins_with_the_place_of_the_value() {
+    let place = Place::new();
+    place.write(
+        "x.toml",
+        &format!("[server]\ndrain = \"soon\"\n{LEAST}").replace("email", "e-mail"),
+    );
+    let check = |more: &[&str]| {
+        let words = ["config", "check", "--no-files", "--config", "x.toml"];
+        place.call(&[&words[..], more].concat())
+    };
+    let good = ["--set", "server.drain=1s"];
+    for (call, told) in [
+        (check(&[]), "x.toml, line 2: `server.drain` is \"soon\""),
+        (
+            check(&["--set", "server.drain=late"]),
+            "--set server.drain: `server.drain` is \"late\"",
+        ),
+        (
+            check(&[]).env("SHORTLEAF_SERVER_DRAIN", "late"),
+            "SHORTLEAF_SERVER_DRAIN: `server.drain` is \"late\"",
+        ),
+        (
+            check(&good),
+            "x.toml, line 10: `issuer[0].type` is \"e-mail\"",
+        ),
+    ] {
+        call.run().exits(3).says(&format!("FAIL 3  {told}"));
+    }
+    place.write("x.toml", LEAST);
+    check(&[]).run().exits(0);
+}
+
+#[test]
+fn without_a_file_it_says_first_that_there_is_none() {
+    let place = Place::new();
+    place
+        .run(&["config", "check"])
+        .exits(3)
+        .says("FAIL 3  no configuration file: looked for shortleaf.toml, ")
+        .says("/etc/shortleaf/config.toml; without one `ct.log` is missing")
+        .says("--config FILE");
+}
+
+#[test]
 fn a_passphrase_in_the_file_is_refused_and_not_repeated() {
     let place = Place::new();
     place.write(
