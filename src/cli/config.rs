@@ -8,7 +8,7 @@ use serde_json::json;
 use super::exit::Exit;
 use super::output::{Failure, Output};
 use crate::config::{self, Inputs, Loaded};
-use crate::instance::examine::{Found, examine};
+use crate::instance::examine::{Found, Passphrase, examine};
 use crate::instance::parts;
 use crate::system::SystemClock;
 use crate::time::Clock;
@@ -34,6 +34,9 @@ pub(super) enum ConfigCommand {
         /// Judge the values alone and open none of the files they name
         #[arg(long)]
         no_files: bool,
+        /// Leave an encrypted CA key closed whose passphrase is given to `serve` alone
+        #[arg(long)]
+        no_passphrase: bool,
     },
     /// Print the settings
     Show {
@@ -47,11 +50,19 @@ pub(super) enum ConfigCommand {
 
 pub(super) fn run(command: &ConfigCommand, out: &Output) -> Result<(), Failure> {
     match command {
-        ConfigCommand::Check { args, no_files } => {
+        ConfigCommand::Check {
+            args,
+            no_files,
+            no_passphrase,
+        } => {
             let settings = args.load()?.settings;
+            let passphrase = match no_passphrase {
+                true => Passphrase::Elsewhere,
+                false => Passphrase::Here,
+            };
             let found = match no_files {
                 true => Found::default(),
-                false => examine(&settings, SystemClock.now().seconds()),
+                false => examine(&settings, passphrase, SystemClock.now().seconds()),
             };
             let warnings = [&settings.warnings[..], &found.warnings].concat();
             for warning in &warnings {

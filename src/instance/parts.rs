@@ -196,8 +196,10 @@ impl Error {
             Self::Issuer { .. } => {
                 Some("write the issuer exactly as its tokens' `iss` says it, https://…")
             }
+            Self::StateDirectory { .. } => {
+                Some("state.dir wants a folder this user can write, or can make")
+            }
             Self::TooLarge { .. }
-            | Self::StateDirectory { .. }
             | Self::Store { .. }
             | Self::MemoryLog { .. }
             | Self::Log { .. }

@@ -172,14 +172,20 @@ fn a_key_whose_passphrase_is_not_at_hand_is_left_closed_and_said_so() {
         .read("shortleaf.toml")
         .replace("passphrase_file", "# passphrase_file");
     place.write("shortleaf.toml", &without);
+    let elsewhere = ["config", "check", "--no-passphrase"];
+    place.run(&elsewhere).exits(0).says("is encrypted");
+    // As it stands, `serve` would stop.
+    let ended = place.run(&["config", "check"]).exits(3);
+    ended.says("try: set ca.passphrase_file, or SHORTLEAF_CA_PASSPHRASE");
     place
-        .run(&["config", "check"])
-        .exits(0)
-        .says("is encrypted");
+        .call(&["config", "check"])
+        .env("SHORTLEAF_CA_PASSPHRASE", PASSPHRASE)
+        .run()
+        .exits(0);
     // What can be seen without it is looked at all the same.
     place.write("ca/chain.pem", &place.read("ca/root.pem").repeat(2));
     place
-        .run(&["config", "check"])
+        .run(&elsewhere)
         .exits(3)
         .says("do not make an issuing CA");
     let wrong = place
@@ -198,6 +204,24 @@ fn a_secret_that_every_user_can_read_is_a_warning() {
     std::fs::set_permissions(place.path("ca/issuing.key.pem"), open).unwrap();
     let ended = place.run(&["config", "check"]).exits(0);
     assert!(ended.stderr.contains("issuing.key.pem"), "{ended}");
+}
+
+#[test]
+fn a_state_directory_that_takes_no_files_is_a_problem() {
+    let place = whole();
+    place.write("file", "");
+    let check = |dir: &str| place.run(&["config", "check", "--set", &format!("state.dir={dir}")]);
+    // Nothing can be made there, and not even by root.
+    for dir in ["/proc/state", "/proc", "file", "file/state"] {
+        check(dir)
+            .exits(3)
+            .says(&format!("FAIL 3  cannot use the state directory {dir:?}: "))
+            .says("try: state.dir wants a folder");
+    }
+    for dir in ["tmp/new/state", "tmp"] {
+        check(dir).exits(0);
+    }
+    assert_eq!(place.left_behind().len(), 0, "it was tried without a trace");
 }
 
 #[test]
