@@ -11,7 +11,7 @@ use super::settings::{
     CaSettings, CtLogSettings, CtSettings, IssuerSettings, IssuerType, LogFormat, ServerSettings,
     Settings, StoreKind, TlsSettings,
 };
-use super::{Error, duration, raw};
+use super::{Error, duration, rates, raw};
 use crate::ca::{Encoder, LeafProfile, ProfileError};
 use crate::possession::AlgorithmList;
 use crate::token::{IssuerUrl, is_loopback};
@@ -31,6 +31,7 @@ impl Settings {
         let ca = judge_ca(raw.ca)?;
         let ct = judge_ct(raw.ct, &mut warnings)?;
         let issuers = judge_issuers(raw.issuer, &mut warnings)?;
+        let rate_limits = rates::judge(raw.rate_limits)?;
         let log_format = match raw.log.format.as_str() {
             "text" => LogFormat::Text,
             "json" => LogFormat::Json,
@@ -51,6 +52,7 @@ impl Settings {
             ct,
             fixed_key_tables: raw.crypto.fixed_key_tables,
             issuers,
+            rate_limits,
             log_format,
             log_level: judge_level(raw.log.level)?,
             warnings,

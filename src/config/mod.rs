@@ -8,6 +8,7 @@ mod file;
 mod judge;
 mod load;
 mod place;
+mod rates;
 mod raw;
 pub mod schema;
 mod settings;
