@@ -55,6 +55,14 @@ fn the_documented_file_mentions_every_setting() {
     }
 }
 
+/// `ca init` makes a key for a log of one's own; with an outside log's address no SCT would verify.
+#[test]
+fn the_documented_log_of_others_does_not_have_a_key_of_ours() {
+    let text = include_str!("../config/shortleaf.toml");
+    assert!(text.contains("\nurl = \"https://log.example/2026\"\n"));
+    assert!(!text.contains("\nkey = \"./ca/log.pub.pem\"\n"));
+}
+
 const ISSUER: &str = "[[issuer]]\nurl = \"https://issuer.example\"\ntype = \"email\"\naudiences = [\"https://ca.example\"]\n";
 const LOG: &str = "[[ct.log]]\nkind = \"rfc6962\"\nname = \"log\"\nurl = \"https://log.example/2026\"\nkey = \"log.pub.pem\"\n";
 
@@ -406,6 +414,36 @@ fn each_refused_value_has_a_twin_that_is_accepted() {
             "ct.log[0].name",
             full("").replace("name = \"log\"\n", ""),
             full(""),
+        ),
+        (
+            "server.ops_listen",
+            full("[server]\nlisten = \"127.0.0.1:9\"\nops_listen = \"127.0.0.1:9\""),
+            full("[server]\nlisten = \"127.0.0.1:9\"\nops_listen = \"127.0.0.2:9\""),
+        ),
+        (
+            "server.ops_listen",
+            full(&tls("listen = \"0.0.0.0:9\"\nops_listen = \"127.0.0.1:9\"")),
+            full(&tls("listen = \"0.0.0.0:9\"\nops_listen = \"127.0.0.1:8\"")),
+        ),
+        (
+            "server.ops_listen",
+            full("[server]\nlisten = \"127.0.0.1:9\"\nops_listen = \"127.0.0.1:9\""),
+            full("[server]\nlisten = \"127.0.0.1:0\"\nops_listen = \"127.0.0.1:0\""),
+        ),
+        (
+            "log.level",
+            full("[log]\nlevel = \"verbose\""),
+            full("[log]\nlevel = \"Debug\""),
+        ),
+        (
+            "log.level",
+            full("[log]\nlevel = \"info,hyper=loud\""),
+            full("[log]\nlevel = \"info,hyper=warn,shortleaf[request]=trace\""),
+        ),
+        (
+            "log.level",
+            full("[log]\nlevel = \"\""),
+            full("[log]\nlevel = \"off\""),
         ),
         (
             "rate_limits.per_address",

@@ -110,6 +110,8 @@ pub struct Member {
     pub kind: Kind,
     /// What it is for, if the table cannot do without it.
     pub needed_for: Option<&'static str>,
+    /// The default, as TOML; `None` for what is needed or may be absent.
+    pub default: Option<&'static str>,
 }
 
 const fn needed(key: &'static str, kind: Kind, what_for: &'static str) -> Member {
@@ -117,14 +119,16 @@ const fn needed(key: &'static str, kind: Kind, what_for: &'static str) -> Member
         key,
         kind,
         needed_for: Some(what_for),
+        default: None,
     }
 }
 
-const fn optional(key: &'static str, kind: Kind) -> Member {
+const fn optional(key: &'static str, kind: Kind, default: Option<&'static str>) -> Member {
     Member {
         key,
         kind,
         needed_for: None,
+        default,
     }
 }
 
@@ -135,10 +139,10 @@ pub const REPEATED: &[Repeated] = &[
         members: &[
             needed("kind", Kind::Text, "how the log is spoken to: \"rfc6962\""),
             needed("name", Kind::Text, "a short name for logs and metrics"),
-            optional("url", Kind::Text),
-            optional("key", Kind::Text),
-            optional("host", Kind::Text),
-            optional("ca_file", Kind::Text),
+            optional("url", Kind::Text, None),
+            optional("key", Kind::Text, None),
+            optional("host", Kind::Text, None),
+            optional("ca_file", Kind::Text, None),
         ],
     },
     Repeated {
@@ -151,16 +155,16 @@ pub const REPEATED: &[Repeated] = &[
                 "what its claims mean: \"github-workflow\" or \"email\"",
             ),
             needed("audiences", Kind::List, "the `aud` a token must carry"),
-            optional("accept_shared_audience", Kind::Bool),
-            optional("max_token_age", Kind::Text),
-            optional("max_token_lifetime", Kind::Text),
-            optional("certificates_per_token", Kind::Integer),
-            optional("jwks_file", Kind::Text),
-            optional("ca_file", Kind::Text),
-            optional("jwks_hosts", Kind::List),
-            optional("skip_email_verification", Kind::Bool),
-            optional("allow_private_network", Kind::Bool),
-            optional("insecure_loopback_http", Kind::Bool),
+            optional("accept_shared_audience", Kind::Bool, Some("false")),
+            optional("max_token_age", Kind::Text, Some("\"10m\"")),
+            optional("max_token_lifetime", Kind::Text, Some("\"24h\"")),
+            optional("certificates_per_token", Kind::Integer, Some("1")),
+            optional("jwks_file", Kind::Text, None),
+            optional("ca_file", Kind::Text, None),
+            optional("jwks_hosts", Kind::List, Some("[]")),
+            optional("skip_email_verification", Kind::Bool, Some("false")),
+            optional("allow_private_network", Kind::Bool, Some("false")),
+            optional("insecure_loopback_http", Kind::Bool, Some("false")),
         ],
     },
 ];

@@ -195,16 +195,40 @@ impl Error {
             Self::Tls { .. } => Some(
                 "server.tls_chain begins with the server's own certificate, server.tls_key is that one's key",
             ),
+            Self::Audit { source, .. } => audit_hint(source),
+            Self::Issuer { .. } => {
+                Some("write the issuer exactly as its tokens' `iss` says it, https://…")
+            }
+            Self::StateDirectory { .. } => {
+                Some("state.dir wants a folder this user can write, or can make")
+            }
             Self::TooLarge { .. }
-            | Self::StateDirectory { .. }
             | Self::Store { .. }
-            | Self::Audit { .. }
             | Self::MemoryLog { .. }
             | Self::Log { .. }
-            | Self::Issuer { .. }
             | Self::Keys(_)
             | Self::Trust(_) => None,
         }
+    }
+}
+
+/// What to try where records do not open.
+pub fn records_hint(error: &store::OpenError) -> Option<&'static str> {
+    match error {
+        store::OpenError::Audit(source) => audit_hint(source),
+        store::OpenError::Store(_) => None,
+    }
+}
+
+fn audit_hint(error: &audit_file::OpenError) -> Option<&'static str> {
+    match error {
+        audit_file::OpenError::InUse { .. } => Some(
+            "a `serve` or `dev` that runs has this state directory: stop it (`fuser -v FILE` names it), or take another",
+        ),
+        audit_file::OpenError::Damaged { .. } => Some(
+            "keep the file as it is; `shortleaf audit verify FILE` names the line, a copy kept elsewhere has what stood there",
+        ),
+        audit_file::OpenError::Io { .. } | audit_file::OpenError::Record(_) => None,
     }
 }
 
