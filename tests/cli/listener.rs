@@ -3,13 +3,16 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Instant;
 
 use serde_json::json;
 
 use crate::ca::init;
 use crate::issuer::{Issuer, email_claims, wall_clock};
 use crate::parts::{self, Running};
-use crate::program::{Beside, Ended, Place, SHORTLEAF};
+use crate::program::{Beside, Ended, PATIENCE, Place, SHORTLEAF};
 use crate::serve::{ISSUER, MEMORY_LOG, configure};
 
 /// A server over TLS with a log in memory, but for its pair.
@@ -42,10 +45,10 @@ fn tls_pair_until((year, month, day): (i32, u8, u8)) -> (String, String) {
     (certificate.pem(), key.serialize_pem())
 }
 
-/// The status of an answer over TLS, believed for this certificate alone.
+/// The status of an answer over TLS, believed for these certificates alone.
 fn over_tls(url: &str, chain: &str) -> Option<u16> {
-    let root = reqwest::Certificate::from_pem(chain.as_bytes()).unwrap();
-    let client = reqwest::Client::builder().tls_certs_only([root]).build();
+    let roots = reqwest::Certificate::from_pem_bundle(chain.as_bytes()).unwrap();
+    let client = reqwest::Client::builder().tls_certs_only(roots).build();
     let answer = client.unwrap().get(format!("{url}/healthz")).send();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     Some(runtime.block_on(answer).ok()?.status().as_u16())
@@ -77,14 +80,31 @@ fn it_serves_over_tls_and_takes_a_new_certificate_while_it_does() {
     assert_eq!(over_tls(&url, &chain), Some(200));
     assert_eq!(over_tls(&url, &new_chain), None);
 
-    // Until the key fits as well, the old pair stays.
-    place.write("tls.pem", &new_chain);
-    serve.told("the TLS certificate in use stays");
-    assert_eq!(over_tls(&url, &chain), Some(200));
-    place.write("tls.key", &new_key);
-    serve.told("TLS certificate replaced");
-    assert_eq!(over_tls(&url, &new_chain), Some(200));
-    assert_eq!(over_tls(&url, &chain), None);
+    let (done, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        // Over connections of their own, believing both certificates: each is answered.
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let both = chain.clone() + &new_chain;
+                let start = Instant::now();
+                // A test that fails beside them does not come to say that it is done.
+                while !done.load(Ordering::Relaxed) && start.elapsed() < PATIENCE {
+                    assert_eq!(over_tls(&url, &both), Some(200));
+                    answered.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        // Until the key fits as well, the old pair stays.
+        place.write("tls.pem", &new_chain);
+        serve.told("the TLS certificate in use stays");
+        assert_eq!(over_tls(&url, &chain), Some(200));
+        place.write("tls.key", &new_key);
+        serve.told("TLS certificate replaced");
+        assert_eq!(over_tls(&url, &new_chain), Some(200));
+        assert_eq!(over_tls(&url, &chain), None);
+        done.store(true, Ordering::Relaxed);
+    });
+    assert!(answered.load(Ordering::Relaxed) > 20);
     serve.stop("TERM");
 }
 
