@@ -78,9 +78,11 @@ pub fn issued(request_id: &str, client: Option<IpAddr>, issued: &Issued) {
         request_id,
         client = client.map(display),
         issuer = &*issued.issuer,
+        identity = &*issued.san,
         serial = %issued.serial,
         not_after = %issued.not_after,
         repeated = issued.repeated,
+        key_of_another = issued.key_of_another.then_some(true),
         "issued"
     );
 }
@@ -105,23 +107,39 @@ pub fn submitted(submitted: &Submitted<'_>) {
     }
 }
 
-/// A request for a certificate was refused. `causes` is the chain behind it, outermost first.
-pub fn refused(
-    request_id: &str,
-    client: Option<IpAddr>,
-    reason: Reason,
-    issuer: Option<&str>,
-    causes: &[String],
-) {
+/// Why a request for a certificate was refused, and whom it would have been for.
+pub struct Refusal<'a> {
+    /// The stable word.
+    pub reason: Reason,
+    /// The configured issuer in question, if the token got that far.
+    pub issuer: Option<&'a str>,
+    /// The name the certificate would have carried, if the token was good.
+    pub identity: Option<&'a str>,
+    /// The chain behind it, outermost first.
+    pub causes: &'a [String],
+}
+
+/// A request for a certificate was refused.
+pub fn refused(request_id: &str, client: Option<IpAddr>, refusal: &Refusal<'_>) {
+    let Refusal {
+        reason,
+        issuer,
+        identity,
+        causes,
+    } = *refusal;
     let (client, fault) = (client.map(display), reason.fault());
     let cause = Some(causes.join(": ")).filter(|cause| !cause.is_empty());
     let (reason, cause) = (reason.as_str(), cause.as_deref());
     match fault {
         Fault::Caller | Fault::Credentials | Fault::Policy | Fault::Throttle => {
-            tracing::warn!(request_id, client, issuer, reason, cause, "refused");
+            tracing::warn!(
+                request_id, client, issuer, identity, reason, cause, "refused"
+            );
         }
         Fault::Dependency | Fault::Ours => {
-            tracing::error!(request_id, client, issuer, reason, cause, "refused");
+            tracing::error!(
+                request_id, client, issuer, identity, reason, cause, "refused"
+            );
         }
     }
 }

@@ -109,6 +109,7 @@ async fn what_never_ended_is_reported_by_the_start_that_follows() {
         logs: Vec::new(),
         clock: world.clock(),
         entropy,
+        configuration: None,
     };
     let running = instance::start(blueprint, listeners.expect("two ports")).expect("it starts");
     let reported = async {

@@ -73,10 +73,10 @@ const HOUSE: &[Room] = &[
     room("system", Adapters, &["entropy", "time"]),
 
     room("telemetry", Doors, &["fault", "issuance"]),
-    room("config", Doors, &["ca", "possession", "token"]),
+    room("config", Doors, &["ca", "hash", "possession", "token"]),
     room("server", Doors, &["entropy", "fault", "issuance", "json", "possession", "telemetry", "time", "x509"]),
     room("instance", Doors, &[
-        "ca", "config", "ct", "ct::memory", "ct::rfc6962", "entropy", "identity", "issuance", "keys",
+        "audit", "ca", "config", "ct", "ct::memory", "ct::rfc6962", "entropy", "identity", "issuance", "keys",
         "possession", "server", "store", "system", "telemetry", "time", "token", "token::discovery", "trust", "x509",
     ]),
     room("dev", Doors, &[

@@ -69,6 +69,7 @@ pub struct Extension {
 pub struct Principal {
     san: San,
     challenge: String,
+    challenge_claim: &'static str,
     issuer: String,
     subject: String,
     extensions: Vec<Extension>,
@@ -82,6 +83,10 @@ impl Principal {
     /// The exact text the proof of possession signs.
     pub fn challenge(&self) -> &str {
         &self.challenge
+    }
+    /// The claim that text stands in: `sub` or `email`.
+    pub fn challenge_claim(&self) -> &'static str {
+        self.challenge_claim
     }
     /// The issuer as extensions .1 and .8 say it.
     pub fn issuer(&self) -> &str {
@@ -104,6 +109,7 @@ impl Principal {
         Self {
             san,
             challenge: "challenge".into(),
+            challenge_claim: "sub",
             issuer: issuer.into(),
             subject: "subject".into(),
             extensions,
@@ -145,14 +151,14 @@ pub fn extension_name(arc: u8) -> Option<&'static str> {
 pub fn principal(token: &VerifiedToken, mapping: &Mapping) -> Result<Principal, Error> {
     // The challenge is `sub` or the address, never a mixture: what a client signs, it has read in
     // its own token.
-    let (san, challenge, from_templates) = match mapping {
+    let (san, challenge, challenge_claim, from_templates) = match mapping {
         Mapping::Email { skip_verification } => {
             let address = verified_address(token, *skip_verification)?;
-            (San::Email(address.clone()), address, Vec::new())
+            (San::Email(address.clone()), address, "email", Vec::new())
         }
         Mapping::CiProvider(provider) => {
             let (san, extensions) = from_provider(token, provider)?;
-            (San::Uri(san), token.subject().to_owned(), extensions)
+            (San::Uri(san), token.subject().to_owned(), "sub", extensions)
         }
     };
     let issuer = token.issuer().as_str().to_owned();
@@ -174,6 +180,7 @@ pub fn principal(token: &VerifiedToken, mapping: &Mapping) -> Result<Principal, 
     Ok(Principal {
         san,
         challenge,
+        challenge_claim,
         issuer,
         subject,
         extensions,

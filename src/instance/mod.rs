@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::audit;
 use crate::ca::{self, SelfCheckError};
 use crate::config::IssuerSettings;
 use crate::entropy::Entropy;
@@ -84,6 +85,8 @@ pub struct Blueprint {
     pub clock: Arc<dyn Clock>,
     /// For request ids.
     pub entropy: Arc<dyn Entropy>,
+    /// Digest of the settings in force, for the audit log; none where no configuration is.
+    pub configuration: Option<[u8; 32]>,
 }
 
 /// A log as the trusted root lists it.
@@ -114,6 +117,9 @@ pub enum Error {
     /// The trust files cannot be written.
     #[error("could not write the trust files")]
     Trust(#[from] trust::Error),
+    /// The audit log does not take its first line.
+    #[error("could not write the start into the audit log")]
+    Audit(#[from] audit::Error),
     /// The encoder of certificates failed its check.
     #[error("the template encoder does not write what rcgen does")]
     Encoder(#[from] SelfCheckError),
@@ -126,7 +132,7 @@ impl Error {
             Self::Encoder(_) => {
                 Some("set ca.encoder = \"rcgen\", and report this: it is a fault of ours")
             }
-            Self::Listen { .. } | Self::Trust(_) => None,
+            Self::Listen { .. } | Self::Trust(_) | Self::Audit(_) => None,
         }
     }
 }
@@ -137,6 +143,7 @@ pub struct Running {
     ops_url: String,
     trust: TrustFiles,
     service: Arc<Service>,
+    clock: Arc<dyn Clock>,
     drain: Duration,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -164,6 +171,7 @@ pub fn start(blueprint: Blueprint, listeners: Listeners) -> Result<Running, Erro
     let metrics = Arc::new(Metrics::new(believed, authority.issuing().not_after()));
     let on_submitted = on_submitted(metrics.clone());
     let service = Arc::new(Service::telling(blueprint.issuance, on_submitted));
+    service.started(blueprint.clock.now(), blueprint.configuration.as_ref())?;
 
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
@@ -202,13 +210,18 @@ pub fn start(blueprint: Blueprint, listeners: Listeners) -> Result<Running, Erro
         readiness_age: READINESS_AGE,
     });
     tasks.spawn(serve(ops, for_operators, plain, stop.clone()));
-    tasks.spawn(sweep(service.clone(), blueprint.clock, stop.clone()));
+    tasks.spawn(sweep(
+        service.clone(),
+        blueprint.clock.clone(),
+        stop.clone(),
+    ));
     tasks.close();
     Ok(Running {
         url,
         ops_url,
         trust,
         service,
+        clock: blueprint.clock,
         drain: limits.drain,
         stop,
         tasks,
@@ -327,6 +340,12 @@ impl Running {
         self.tasks.wait().await;
         // Whose caller has gone holds no connection open.
         let _ = tokio::time::timeout(self.drain, self.service.finish()).await;
+        if let Err(error) = self.service.stopped(self.clock.now()) {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "no line about the stop"
+            );
+        }
     }
 }
 
@@ -376,6 +395,7 @@ mod tests {
             logs: Vec::new(),
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
+            configuration: None,
         }
     }
 

@@ -12,12 +12,16 @@ mod error;
 mod flight;
 mod pipeline;
 mod readiness;
+mod refused;
+mod seen;
 pub mod store;
 mod sweep;
 mod trail;
 
 pub use clock::{JUMP_MAX, Monotonic};
 pub use error::{Error, Failures};
+pub use refused::{Refused, Whom};
+pub use seen::{KEYS_MAX, WINDOW};
 pub use sweep::{ORPHAN_AFTER_S, Swept};
 
 use std::collections::HashMap;
@@ -26,8 +30,9 @@ use std::time::Duration;
 
 use self::clock::ClockWatch;
 use self::flight::Flights;
+use self::seen::Seen;
 use self::store::IssuanceStore;
-use crate::audit::AuditLog;
+use crate::audit::{self, AuditLog};
 use crate::ca::{Authority, InstanceId, LeafProfile, Serial, Signer};
 use crate::ct::CertificateLog;
 use crate::entropy::Entropy;
@@ -71,6 +76,14 @@ pub struct Issued {
     pub serial: Serial,
     /// The `iss` of the verified token.
     pub issuer: Arc<str>,
+    /// Its `sub`.
+    pub subject: Arc<str>,
+    /// The name the certificate carries: `email:…` or `uri:…`.
+    pub san: Arc<str>,
+    /// SHA-256 of the certified SubjectPublicKeyInfo.
+    pub spki_hash: [u8; 32],
+    /// Whether this instance certified the same key for another identity within [`WINDOW`].
+    pub key_of_another: bool,
     /// Last second of validity.
     pub not_after: UnixSeconds,
     /// Whether the SCT is embedded; false only with `[ct] mode = "off"`.
@@ -247,6 +260,7 @@ struct Inner {
     chain: Arc<[Vec<u8>]>,
     key_policy: KeyPolicy,
     flights: Flights,
+    seen: Seen,
     clock: ClockWatch,
 }
 
@@ -285,6 +299,7 @@ impl Service {
                 chain: chain.collect(),
                 key_policy: key_policy(&parts),
                 flights: Flights::default(),
+                seen: Seen::default(),
                 clock: ClockWatch::new(parts.monotonic.clone()),
                 on_submitted,
                 parts,
@@ -296,14 +311,31 @@ impl Service {
     /// something is written down it runs to its end even if the caller stops waiting.
     ///
     /// Writes one `issued` or `refused` line to the audit log.
-    pub async fn issue(&self, request: Request, now: UnixMillis) -> Result<Issued, Error> {
+    pub async fn issue(&self, request: Request, now: UnixMillis) -> Result<Issued, Refused> {
         let request_id = request.request_id.clone();
-        let result = self.inner.issue(request, now).await;
-        if let Err(error) = &result {
+        let mut whom = Whom::default();
+        let result = self.inner.issue(request, now, &mut whom).await;
+        result.map_err(|error| {
+            let refused = Refused { whom, error };
             // A refusal stays a refusal where the line cannot be written.
-            let _ = self.inner.refused(&request_id, now, error);
-        }
-        result
+            let _ = self.inner.refused(&request_id, now, &refused);
+            refused
+        })
+    }
+
+    /// Writes the `start` line: which program, with which settings, signs from here on. Without it
+    /// nothing may be signed. `configuration` is the digest of the settings in force.
+    pub fn started(
+        &self,
+        now: UnixMillis,
+        configuration: Option<&[u8; 32]>,
+    ) -> Result<(), audit::Error> {
+        self.inner.started(now, configuration)
+    }
+
+    /// Writes the `stop` line. A log without one after its last `start` ended by a crash.
+    pub fn stopped(&self, now: UnixMillis) -> Result<(), audit::Error> {
+        self.inner.stopped(now)
     }
 
     /// Waits for the issuances that go on without a caller. Call it once no request can come any

@@ -7,7 +7,9 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::flight::Landed;
 use super::store::{Begun, Final, Intent, Record, StoreError, Submission, TokenUse};
-use super::{CtMode, Error, Inner, Issued, KillPoint, Proof, Request, Submitted, TrustedIssuer};
+use super::{
+    CtMode, Error, Inner, Issued, KillPoint, Proof, Request, Submitted, TrustedIssuer, Whom,
+};
 use crate::ca::{self, Leaf, Plan, Serial, SignError, Signed, Signer, Tbs};
 use crate::ct::{CertificateLog, Failure, PreEntry, SubmitError, VerifiedSct};
 use crate::identity::{self, Principal};
@@ -44,6 +46,7 @@ impl Inner {
         self: &Arc<Self>,
         request: Request,
         now: UnixMillis,
+        whom: &mut Whom,
     ) -> Result<Issued, Error> {
         self.clock.check(now)?;
 
@@ -56,9 +59,15 @@ impl Inner {
         let token = token::verify(raw, &issuer.policy, keys, now.seconds())
             .await
             .map_err(|error| Error::token(&issuer.policy, error))?;
+        let (iss, sub): (Arc<str>, Arc<str>) =
+            (token.issuer().as_str().into(), token.subject().into());
+        whom.issuer = Some(Arc::clone(&iss));
+        whom.subject = Some(Arc::clone(&sub));
 
         // 3. Verified claims become one identity.
         let principal = Arc::new(identity::principal(&token, &issuer.mapping)?);
+        let san: Arc<str> = super::trail::san(&principal).into();
+        whom.san = Some(Arc::clone(&san));
 
         // 4. The caller holds the key. Up to here nothing was kept: hanging up costs nothing.
         let key = Arc::new(self.possessed(request.proof, &principal)?);
@@ -67,7 +76,6 @@ impl Inner {
         // and key meanwhile waits for it instead of having his own.
         let this = Arc::clone(self);
         let flight = (token.id(), key.spki_hash());
-        let issuer_url: Arc<str> = token.issuer().as_str().into();
         let wanted = Wanted {
             token,
             issuer,
@@ -121,7 +129,7 @@ impl Inner {
             // Durable: everything. A crash from here on costs nothing: the same token and key get
             // this certificate.
             (parts.probe)(KillPoint::FinalStored);
-            this.answer(id, now, this.finished(&leaf, issuer_url))
+            this.answer(id, now, this.finished(&leaf, iss, sub, san))
         });
         match landed.await? {
             Landed::Own(issued) => Ok(issued),
@@ -169,12 +177,22 @@ impl Inner {
         Ok(Plan::new(authority, profile, serial, who, key, now)?)
     }
 
-    fn finished(&self, leaf: &Signed<Leaf>, issuer: Arc<str>) -> Issued {
+    fn finished(
+        &self,
+        leaf: &Signed<Leaf>,
+        issuer: Arc<str>,
+        subject: Arc<str>,
+        san: Arc<str>,
+    ) -> Issued {
         Issued {
             leaf_der: leaf.der().into(),
             chain: Arc::clone(&self.chain),
             serial: leaf.plan().serial(),
             issuer,
+            subject,
+            san,
+            spki_hash: leaf.plan().key().spki_hash(),
+            key_of_another: false,
             not_after: leaf.plan().not_after(),
             sct_embedded: matches!(self.parts.ct, CtMode::Required { .. }),
             repeated: false,
@@ -182,7 +200,14 @@ impl Inner {
     }
 
     /// The last line about a request that succeeds; without it nothing leaves.
-    fn answer(&self, request_id: &str, now: UnixMillis, issued: Issued) -> Result<Issued, Error> {
+    fn answer(
+        &self,
+        request_id: &str,
+        now: UnixMillis,
+        mut issued: Issued,
+    ) -> Result<Issued, Error> {
+        let (key, issuer, san) = (&issued.spki_hash, &issued.issuer, &issued.san);
+        issued.key_of_another = self.seen.under_another(key, issuer, san, now);
         self.issued(request_id, now, &issued)?;
         (self.parts.probe)(KillPoint::Answering);
         Ok(issued)
@@ -201,7 +226,16 @@ impl Inner {
                 signature,
             } => {
                 let key = SubjectKey::from_bytes(&public_key).map_err(possession::Error::from)?;
-                possession::by_signature(key, principal.challenge(), &signature, policy)?
+                let proven =
+                    possession::by_signature(key, principal.challenge(), &signature, policy);
+                proven.map_err(|error| match error {
+                    // Which claim it is, a caller who signed another one wants to know.
+                    possession::Error::ProofInvalid { .. } => Error::Unproven {
+                        claim: principal.challenge_claim(),
+                        source: error,
+                    },
+                    other => other.into(),
+                })?
             }
             Proof::Csr(csr) => possession::by_csr(&csr, policy)?,
         })
@@ -241,6 +275,10 @@ impl Inner {
             chain: Arc::clone(&self.chain),
             serial: leaf.serial,
             issuer: intent.issuer.into(),
+            subject: intent.subject.into(),
+            san: intent.san.into(),
+            spki_hash: hash,
+            key_of_another: false,
             not_after: intent.not_after,
             sct_embedded,
             repeated: true,

@@ -28,7 +28,7 @@ use super::{Issuance, Metrics, Problem};
 use crate::entropy::Entropy;
 use crate::fault::Reason;
 use crate::issuance::{self, Issued};
-use crate::telemetry;
+use crate::telemetry::{self, Refusal};
 use crate::time::Clock;
 
 /// What one request may cost.
@@ -294,13 +294,13 @@ impl Public {
             }
             Err(problem) => {
                 self.metrics.refused(problem.issuer(), problem.reason());
-                telemetry::refused(
-                    caller.request_id.as_str(),
-                    caller.client,
-                    problem.reason(),
-                    problem.issuer(),
-                    &problem.told(),
-                );
+                let refusal = Refusal {
+                    reason: problem.reason(),
+                    issuer: problem.issuer(),
+                    identity: problem.identity(),
+                    causes: &problem.told(),
+                };
+                telemetry::refused(caller.request_id.as_str(), caller.client, &refusal);
             }
         }
     }

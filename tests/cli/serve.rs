@@ -410,6 +410,20 @@ fn the_audit_log_of_an_issuance_is_whole_and_a_flipped_byte_is_found_in_its_line
         log.iter().filter(|b| **b == b'\n').count() as u64,
         shown["lines"]
     );
+    let lines = log.split_inclusive(|b| *b == b'\n');
+    let lines: Vec<Value> = lines.map(|l| serde_json::from_slice(l).unwrap()).collect();
+    let (first, last) = (&lines[0], &lines[lines.len() - 1]);
+    assert_eq!(
+        (&first["event"], &last["event"]),
+        (&"start".into(), &"stop".into())
+    );
+    assert_eq!(first["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(first["configuration"].as_str().map(str::len), Some(64));
+    assert_eq!(
+        (&first["instance"], &last["instance"]),
+        (&"01".into(), &"01".into())
+    );
+
     let mut start = 0;
     for (index, line) in log.split_inclusive(|b| *b == b'\n').enumerate() {
         let mut flipped = log.clone();

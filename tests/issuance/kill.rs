@@ -376,7 +376,7 @@ async fn killed_once(house: &House, moment: Moment, nth: usize) {
         .await
         .unwrap_err();
     assert!(
-        matches!(refused, Error::Replayed { limit: 1, .. }),
+        matches!(refused.error, Error::Replayed { limit: 1, .. }),
         "{moment:?}: {refused}"
     );
 

@@ -20,4 +20,5 @@ mod store_faults;
 mod store_journal;
 #[path = "../world/subject.rs"]
 mod subject;
+mod trail;
 mod world;

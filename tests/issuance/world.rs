@@ -100,6 +100,7 @@ impl World {
         self.service()
             .issue(request(&token, &key, "r-1"), now())
             .await
+            .map_err(|refused| refused.error)
     }
 
     pub(crate) async fn records(&self) -> Vec<Record> {

@@ -60,6 +60,7 @@ async fn an_issued_certificate_is_one_event() {
             "request_id": "job-17",
             "client": "127.0.0.1",
             "issuer": ISSUER,
+            "identity": "email:jane@example.com",
             "serial": "01".repeat(19),
             "not_after": "2026-11-21T12:10:00Z",
             "repeated": false,

@@ -192,7 +192,8 @@ impl World {
 
     /// Asks the service at the world's time, and remembers what came back.
     pub(crate) async fn ask(&self, request: Request) -> Result<Issued, issuance::Error> {
-        let issued = self.service.issue(request, self.now()).await?;
+        let issued = self.service.issue(request, self.now()).await;
+        let issued = issued.map_err(|refused| refused.error)?;
         lock(&self.returned).push(issued.clone());
         Ok(issued)
     }
