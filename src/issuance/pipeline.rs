@@ -228,13 +228,16 @@ impl Inner {
                 let key = SubjectKey::from_bytes(&public_key).map_err(possession::Error::from)?;
                 let proven =
                     possession::by_signature(key, principal.challenge(), &signature, policy);
-                proven.map_err(|error| match error {
+                proven.map_err(|error| {
                     // Which claim it is, a caller who signed another one wants to know.
-                    possession::Error::ProofInvalid { .. } => Error::Unproven {
-                        claim: principal.challenge_claim(),
-                        source: error,
-                    },
-                    other => other.into(),
+                    let claim = principal.challenge_claim();
+                    match matches!(error, possession::Error::ProofInvalid { .. }) {
+                        true => Error::Unproven {
+                            claim,
+                            source: error,
+                        },
+                        false => error.into(),
+                    }
                 })?
             }
             Proof::Csr(csr) => possession::by_csr(&csr, policy)?,
