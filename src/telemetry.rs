@@ -8,13 +8,14 @@ use std::io;
 use std::net::IpAddr;
 
 use tracing::Subscriber;
-use tracing::field::display;
+use tracing::field::{DisplayValue, display};
 use tracing_subscriber::filter::{EnvFilter, ParseError};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 use crate::fault::{Fault, Reason};
 use crate::issuance::{Issued, Submitted};
+use crate::trace::{self, SpanId, TraceId};
 
 /// How events are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -72,10 +73,22 @@ where
     })
 }
 
+/// Which trace the work that is told of belongs to.
+fn trace_id() -> Option<DisplayValue<TraceId>> {
+    trace::current().map(|here| display(here.trace_id()))
+}
+
+/// Which part of it the request is.
+fn span_id() -> Option<DisplayValue<SpanId>> {
+    trace::current().map(|here| display(here.span_id()))
+}
+
 /// A certificate left.
 pub fn issued(request_id: &str, client: Option<IpAddr>, issued: &Issued) {
     tracing::info!(
         request_id,
+        trace_id = trace_id(),
+        span_id = span_id(),
         client = client.map(display),
         issuer = &*issued.issuer,
         identity = &*issued.san,
@@ -97,12 +110,21 @@ pub fn submitted(submitted: &Submitted<'_>) {
         error,
     } = *submitted;
     match error {
-        None => tracing::debug!(request_id, log, outcome, "submitted"),
+        None => {
+            tracing::debug!(request_id, trace_id = trace_id(), log, outcome, "submitted");
+        }
         Some(error) => {
             let chain = std::iter::successors(Some(error), |error| error.source());
             let chain: Vec<String> = chain.map(ToString::to_string).collect();
             let cause = chain.join(": ");
-            tracing::warn!(request_id, log, outcome, cause, "log gave no SCT");
+            tracing::warn!(
+                request_id,
+                trace_id = trace_id(),
+                log,
+                outcome,
+                cause,
+                "log gave no SCT"
+            );
         }
     }
 }
@@ -133,12 +155,28 @@ pub fn refused(request_id: &str, client: Option<IpAddr>, refusal: &Refusal<'_>) 
     match fault {
         Fault::Caller | Fault::Credentials | Fault::Policy | Fault::Throttle => {
             tracing::warn!(
-                request_id, client, issuer, identity, reason, cause, "refused"
+                request_id,
+                trace_id = trace_id(),
+                span_id = span_id(),
+                client,
+                issuer,
+                identity,
+                reason,
+                cause,
+                "refused"
             );
         }
         Fault::Dependency | Fault::Ours => {
             tracing::error!(
-                request_id, client, issuer, identity, reason, cause, "refused"
+                request_id,
+                trace_id = trace_id(),
+                span_id = span_id(),
+                client,
+                issuer,
+                identity,
+                reason,
+                cause,
+                "refused"
             );
         }
     }

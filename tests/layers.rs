@@ -62,19 +62,20 @@ const HOUSE: &[Room] = &[
     room("trust", Decisions, &["ct", "time"]),
     room("verify", Decisions, &["ct", "der", "hash", "hex", "identity", "time", "trust", "x509"]),
 
-    room("issuance", Services, &["audit", "ca", "ct", "entropy", "fault", "hash", "identity", "possession", "time", "token"]),
+    room("issuance", Services, &["audit", "ca", "ct", "entropy", "fault", "hash", "identity", "possession", "time", "token", "trace"]),
+    room("trace", Services, &["hash", "hex"]),
 
-    room("token::discovery", Adapters, &["token"]),
+    room("token::discovery", Adapters, &["token", "trace"]),
     room("ct::memory", Adapters, &["ct", "merkle", "time"]),
-    room("ct::rfc6962", Adapters, &["ct", "time"]),
+    room("ct::rfc6962", Adapters, &["ct", "time", "trace"]),
     room("keys", Adapters, &["ca", "der", "entropy", "time", "x509"]),
     room("store", Adapters, &["audit", "ca", "entropy", "issuance", "time", "token"]),
     room("client", Adapters, &["x509"]),
     room("system", Adapters, &["entropy", "time"]),
 
-    room("telemetry", Doors, &["fault", "issuance"]),
+    room("telemetry", Doors, &["fault", "issuance", "trace"]),
     room("config", Doors, &["ca", "hash", "possession", "token"]),
-    room("server", Doors, &["entropy", "fault", "issuance", "json", "possession", "telemetry", "time", "x509"]),
+    room("server", Doors, &["entropy", "fault", "hex", "issuance", "json", "possession", "telemetry", "time", "trace", "x509"]),
     room("instance", Doors, &[
         "audit", "ca", "config", "ct", "ct::memory", "ct::rfc6962", "entropy", "identity", "issuance", "keys",
         "possession", "server", "store", "system", "telemetry", "time", "token", "token::discovery", "trust", "x509",

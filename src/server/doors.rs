@@ -30,6 +30,7 @@ use crate::fault::Reason;
 use crate::issuance::{self, Issued};
 use crate::telemetry::{self, Refusal};
 use crate::time::Clock;
+use crate::trace;
 
 /// What one request may cost.
 #[derive(Clone, Copy, Debug)]
@@ -234,13 +235,13 @@ impl Public {
                 // A task of its own: the decision is told and counted even if the caller hangs up.
                 let public = self.clone();
                 let by = caller.clone();
-                let task = tokio::spawn(async move {
+                let task = tokio::spawn(trace::inherit(async move {
                     let _admitted = admitted;
                     let now = public.clock.now();
                     let decision = public.issuance.issue(request, now).await;
                     public.decided(&by, &decision);
                     decision
-                });
+                }));
                 match task.await {
                     Ok(decision) => return decision,
                     // It panicked: nobody aborts it.
