@@ -1,5 +1,7 @@
 //! Issuing, in a world of its own: what a certificate is, and the rules that hold around it.
 
+#[path = "world/secrets.rs"]
+mod secrets;
 mod world;
 
 use std::net::{Ipv4Addr, SocketAddr};

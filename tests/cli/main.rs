@@ -12,6 +12,7 @@ mod dev;
 mod github;
 #[path = "../world/issuer.rs"]
 mod issuer;
+mod leaks;
 #[path = "../world/log.rs"]
 mod log;
 #[path = "../world/parts.rs"]
@@ -19,5 +20,9 @@ mod parts;
 mod program;
 mod readme;
 mod results;
+#[path = "../world/secrets.rs"]
+mod secrets;
 mod serve;
+#[path = "../world/subject.rs"]
+mod subject;
 mod usage;

@@ -33,14 +33,14 @@ fn configure(place: &Place, rest: &str) {
 }
 
 /// A server whose log is a process-wide neighbour over HTTP, and whose issuers are the test's.
-struct World {
-    place: Place,
-    issuers: Served,
-    _log: Log,
+pub(crate) struct World {
+    pub(crate) place: Place,
+    pub(crate) issuers: Served,
+    pub(crate) log: Log,
 }
 
 impl World {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let place = Place::new();
         init(&place, &[]);
         let log = Log::start(Arc::new(SystemClock));
@@ -67,7 +67,7 @@ impl World {
         Self {
             place,
             issuers,
-            _log: log,
+            log,
         }
     }
 

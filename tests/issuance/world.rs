@@ -435,13 +435,15 @@ impl AuditLog for Trail {
         let mut lines = self.lines.lock().unwrap();
         let mut text = Vec::new();
         let chain = lines.last().map_or(Chain::START, |line| line.end);
+        let end = chain.line(event, &mut text);
+        crate::secrets::none_in("the audit trail", &text);
         let fields = event.fields.iter();
         lines.push(Line {
             kind: event.kind,
             fields: fields
                 .map(|(name, value)| (*name, value.to_string()))
                 .collect(),
-            end: chain.line(event, &mut text),
+            end,
             text,
         });
         Ok(())
