@@ -4,13 +4,15 @@
 //! told; of ours, or of something we rely on, with the whole chain of causes. The record that must
 //! not be lost is the audit log, not this one.
 
+use std::fmt;
 use std::io;
 use std::net::IpAddr;
 
-use tracing::Subscriber;
-use tracing::field::{DisplayValue, display};
-use tracing_subscriber::filter::{EnvFilter, ParseError};
+use tracing::field::{DisplayValue, Field, Visit, display};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::filter::{EnvFilter, ParseError, Targets};
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 use crate::fault::{Fault, Reason};
@@ -71,6 +73,71 @@ where
         Format::Text => Box::new(builder.with_ansi(false).finish()),
         Format::Json => Box::new(builder.json().flatten_event(true).finish()),
     })
+}
+
+/// A decision, as whoever listens in this process hears of it: the event, nothing else.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// `issued` or `refused`.
+    pub word: String,
+    /// The name in the certificate, if it came so far.
+    pub identity: Option<String>,
+    /// Of an issued one.
+    pub serial: Option<String>,
+    /// Of an issued one.
+    pub not_after: Option<String>,
+    /// Whether it had been issued before.
+    pub repeated: bool,
+    /// Of a refused one.
+    pub reason: Option<String>,
+    /// Of a refused one.
+    pub cause: Option<String>,
+}
+
+/// Has `heard` called for each decision, in place of a log.
+pub fn listen(heard: impl Fn(&Told) + Send + Sync + 'static) -> Result<(), Error> {
+    let decisions = Targets::new().with_target(module_path!(), Level::INFO);
+    let listener = Listener(heard).with_filter(decisions);
+    let subscriber = tracing_subscriber::registry().with(listener);
+    subscriber.try_init().map_err(Error::Installed)
+}
+
+struct Listener<F>(F);
+
+impl<S: Subscriber, F: Fn(&Told) + 'static> Layer<S> for Listener<F> {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut told = Told::default();
+        event.record(&mut told);
+        if ["issued", "refused"].contains(&told.word.as_str()) {
+            (self.0)(&told);
+        }
+    }
+}
+
+impl Visit for Told {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.record_str(field, &format!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        let member = match field.name() {
+            "message" => {
+                value.clone_into(&mut self.word);
+                return;
+            }
+            "identity" => &mut self.identity,
+            "serial" => &mut self.serial,
+            "not_after" => &mut self.not_after,
+            "reason" => &mut self.reason,
+            "cause" => &mut self.cause,
+            _ => return,
+        };
+        *member = Some(value.to_owned());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.repeated |= value && field.name() == "repeated";
+    }
 }
 
 /// Which trace the work that is told of belongs to.

@@ -290,7 +290,7 @@ impl Public {
     fn decided(&self, caller: &Caller, decision: &Result<Issued, Problem>) {
         match decision {
             Ok(issued) => {
-                self.metrics.issued(&issued.issuer);
+                self.metrics.issued(&issued.issuer, issued.repeated);
                 telemetry::issued(caller.request_id.as_str(), caller.client, issued);
             }
             Err(problem) => {

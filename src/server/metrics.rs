@@ -20,6 +20,7 @@ use crate::fault::Reason;
 use crate::time::UnixSeconds;
 
 const ISSUED: &str = "shortleaf_certs_issued_total";
+const REPEATED: &str = "shortleaf_certs_repeated_total";
 const REFUSED: &str = "shortleaf_certs_refused_total";
 const SUBMISSIONS: &str = "shortleaf_ct_submissions_total";
 const REQUEST_SECONDS: &str = "shortleaf_request_seconds";
@@ -74,10 +75,11 @@ impl Metrics {
         }
     }
 
-    /// A certificate left.
-    pub fn issued(&self, issuer: &str) {
+    /// A certificate left: a new one, or one that its caller had asked for before.
+    pub fn issued(&self, issuer: &str, repeated: bool) {
         let issuer = self.label(Some(issuer));
-        self.record(|| counter!(ISSUED, "issuer" => issuer).increment(1));
+        let name = if repeated { REPEATED } else { ISSUED };
+        self.record(|| counter!(name, "issuer" => issuer).increment(1));
     }
 
     /// A request for one was refused; `issuer` if the token got so far as to be held against one.
@@ -166,7 +168,11 @@ impl Drop for InFlight {
 }
 
 fn describe() {
-    describe_counter!(ISSUED, "Certificates answered, by issuer");
+    describe_counter!(ISSUED, "Certificates made and answered, by issuer");
+    describe_counter!(
+        REPEATED,
+        "Answers with a certificate that had been made before, by issuer"
+    );
     describe_counter!(
         REFUSED,
         "Requests for a certificate refused, by issuer and reason"
