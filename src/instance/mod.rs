@@ -22,7 +22,7 @@ use crate::audit;
 use crate::ca::{self, SelfCheckError};
 use crate::config::IssuerSettings;
 use crate::entropy::Entropy;
-use crate::issuance::{self, OnSubmitted, Service};
+use crate::issuance::{self, OnStage, OnSubmitted, Service};
 use crate::server::{
     ConnectionLimits, Front, Hops, IssuerName, KeyAges, Metrics, OidcIssuer, Ops, Public,
     PublicParts, RequestLimits, TrustFiles, ops_router, public_router, serve,
@@ -170,7 +170,9 @@ pub fn start(blueprint: Blueprint, listeners: Listeners) -> Result<Running, Erro
     let believed = blueprint.issuers.iter().map(|i| i.url.clone());
     let metrics = Arc::new(Metrics::new(believed, authority.issuing().not_after()));
     let on_submitted = on_submitted(metrics.clone());
-    let service = Arc::new(Service::telling(blueprint.issuance, on_submitted));
+    let on_stage = on_stage(metrics.clone());
+    let service = Service::telling(blueprint.issuance, on_submitted, on_stage);
+    let service = Arc::new(service);
     service.started(blueprint.clock.now(), blueprint.configuration.as_ref())?;
 
     let stop = CancellationToken::new();
@@ -241,6 +243,11 @@ fn on_submitted(metrics: Arc<Metrics>) -> OnSubmitted {
         telemetry::submitted(submitted);
         metrics.submitted(submitted.log, submitted.outcome);
     })
+}
+
+/// How long each stage of an issuance took is counted.
+fn on_stage(metrics: Arc<Metrics>) -> OnStage {
+    Arc::new(move |stage, took| metrics.stage(stage, took))
 }
 
 /// Looks for abandoned intents and forgets what expired, now and until told to stop. What a crash

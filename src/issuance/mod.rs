@@ -188,6 +188,37 @@ pub struct Submitted<'a> {
 /// Who is told of each submission, for the log and for metrics.
 pub type OnSubmitted = Arc<dyn Fn(&Submitted<'_>) + Send + Sync>;
 
+/// What an issuance waits for: the parts that can be slow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// Verifying the token, a fetch of the issuer's keys included.
+    Token,
+    /// One signature of the CA's key.
+    Sign,
+    /// An SCT, whichever log gave it.
+    Log,
+    /// One durable write of the store.
+    Store,
+}
+
+impl Stage {
+    /// Every one.
+    pub const ALL: [Self; 4] = [Self::Token, Self::Sign, Self::Log, Self::Store];
+
+    /// Its name in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::Sign => "sign",
+            Self::Log => "log",
+            Self::Store => "store",
+        }
+    }
+}
+
+/// Who is told how long each stage took, whatever came of it.
+pub type OnStage = Arc<dyn Fn(Stage, Duration) + Send + Sync>;
+
 /// Where a process may die in the middle of an issuance. `docs/storage.md` says what each costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KillPoint {
@@ -255,6 +286,7 @@ pub struct Service {
 struct Inner {
     parts: Parts,
     on_submitted: OnSubmitted,
+    on_stage: OnStage,
     /// By the exact `iss`.
     issuers: HashMap<String, Arc<TrustedIssuer>>,
     chain: Arc<[Vec<u8>]>,
@@ -285,11 +317,12 @@ impl Service {
     /// Puts the parts together. Of two issuers with the same URL the later one counts; the
     /// configuration refuses that before.
     pub fn new(parts: Parts) -> Self {
-        Self::telling(parts, Arc::new(|_| ()))
+        Self::telling(parts, Arc::new(|_| ()), Arc::new(|_, _| ()))
     }
 
-    /// The same, and `on_submitted` is called for each submission to a log.
-    pub fn telling(parts: Parts, on_submitted: OnSubmitted) -> Self {
+    /// The same, and `on_submitted` is called for each submission to a log, `on_stage` for each
+    /// stage of an issuance that ended.
+    pub fn telling(parts: Parts, on_submitted: OnSubmitted, on_stage: OnStage) -> Self {
         let issuers = parts.issuers.iter();
         let issuers = issuers.map(|i| (i.policy.issuer.as_str().to_owned(), Arc::new(i.clone())));
         let chain = parts.authority.chain().iter().map(|ca| ca.der().to_vec());
@@ -302,6 +335,7 @@ impl Service {
                 seen: Seen::default(),
                 clock: ClockWatch::new(parts.monotonic.clone()),
                 on_submitted,
+                on_stage,
                 parts,
             }),
         }

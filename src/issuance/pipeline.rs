@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::flight::Landed;
 use super::store::{Begun, Final, Intent, Record, StoreError, Submission, TokenUse};
 use super::{
-    CtMode, Error, Inner, Issued, KillPoint, Proof, Request, Submitted, TrustedIssuer, Whom,
+    CtMode, Error, Inner, Issued, KillPoint, Proof, Request, Stage, Submitted, TrustedIssuer, Whom,
 };
 use crate::ca::{self, Leaf, Plan, Serial, SignError, Signed, Signer, Tbs};
 use crate::ct::{CertificateLog, Failure, PreEntry, SubmitError, VerifiedSct};
@@ -56,9 +56,9 @@ impl Inner {
 
         // 2. Signature, audience, times. The only step that may have to fetch something.
         let keys = &*self.parts.keys;
-        let token = token::verify(raw, &issuer.policy, keys, now.seconds())
-            .await
-            .map_err(|error| Error::token(&issuer.policy, error))?;
+        let verified = token::verify(raw, &issuer.policy, keys, now.seconds());
+        let verified = self.timed(Stage::Token, verified).await;
+        let token = verified.map_err(|error| Error::token(&issuer.policy, error))?;
         let (iss, sub): (Arc<str>, Arc<str>) =
             (token.issuer().as_str().into(), token.subject().into());
         whom.issuer = Some(Arc::clone(&iss));
@@ -96,7 +96,7 @@ impl Inner {
                     // 7. Sign the precertificate between two audit lines.
                     this.signing("precert_signing", id, now, tbs.plan(), tbs.tbs())?;
                     (parts.probe)(KillPoint::PrecertAnnounced);
-                    let precert = signed(tbs, &*parts.signer).await?;
+                    let precert = this.timed(Stage::Sign, signed(tbs, &*parts.signer)).await?;
                     (parts.probe)(KillPoint::PrecertSigned);
                     let signature = precert.signature();
                     this.signed("precert_signed", id, now, precert.plan(), signature)?;
@@ -105,9 +105,8 @@ impl Inner {
                     // 8. Log it, the same bytes to whichever log takes them. What the log said
                     // becomes durable with the commit of step 10. A crash here: a logged
                     // precertificate.
-                    let sct = this
-                        .log_entry(logs, *deadline, precert.entry(), id, now)
-                        .await?;
+                    let asked = this.log_entry(logs, *deadline, precert.entry(), id, now);
+                    let sct = this.timed(Stage::Log, asked).await?;
                     (parts.probe)(KillPoint::SctReceived);
                     let submission = submission(precert.plan(), precert.entry(), &sct);
                     in_time(parts.store.put_submission(submission)).await?;
@@ -120,12 +119,12 @@ impl Inner {
             };
             (parts.probe)(KillPoint::LeafLinted);
             this.signing("leaf_signing", id, now, tbs.plan(), tbs.tbs())?;
-            let leaf = signed(tbs, &*parts.signer).await?;
+            let leaf = this.timed(Stage::Sign, signed(tbs, &*parts.signer)).await?;
             (parts.probe)(KillPoint::LeafSigned);
             this.signed("leaf_signed", id, now, leaf.plan(), leaf.signature())?;
 
             // 10. Record it, then answer. A crash before: as above, with a final that nobody has.
-            this.put_final(&leaf, now).await?;
+            this.timed(Stage::Store, this.put_final(&leaf, now)).await?;
             // Durable: everything. A crash from here on costs nothing: the same token and key get
             // this certificate.
             (parts.probe)(KillPoint::FinalStored);
@@ -135,6 +134,14 @@ impl Inner {
             Landed::Own(issued) => Ok(issued),
             Landed::Shared(issued) => self.answer(&request.request_id, now, issued.again()),
         }
+    }
+
+    /// Does the work of a stage and tells how long it took.
+    async fn timed<T>(&self, stage: Stage, work: impl Future<Output = T>) -> T {
+        let start = Instant::now();
+        let done = work.await;
+        (self.on_stage)(stage, start.elapsed());
+        done
     }
 
     /// Steps 5 and 6, as often as it takes to find a serial.
@@ -153,7 +160,8 @@ impl Inner {
             (parts.probe)(KillPoint::BeforeIntent);
             let intent = intent(wanted, tbs.plan(), tbs.unsigned_der().to_vec());
             let token_use = token_use(&wanted.token, policy);
-            match self.put_intent(intent, token_use).await {
+            let written = self.put_intent(intent, token_use);
+            match self.timed(Stage::Store, written).await {
                 Ok(Begun::Recorded) => {
                     // Durable: the intent and the token's use. A crash from here to step 10 costs
                     // this serial, which the sweep reports as presumed to exist; the caller's retry

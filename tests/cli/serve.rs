@@ -510,3 +510,23 @@ fn a_key_set_file_that_changes_is_taken_over_while_it_serves() {
     buy(Alg::Es256).exits(0);
     serve.stop("TERM");
 }
+
+#[test]
+fn each_stage_of_an_issuance_is_measured() {
+    let world = World::new();
+    let (mut serve, url) = world.serve();
+    let operators = serve.operators();
+    let measured = || {
+        let metrics = parts::http("GET", &format!("{operators}/metrics"), None);
+        let (_, text) = metrics.unwrap();
+        ["token", "sign", "log", "store"].map(|stage| {
+            let start = format!("shortleaf_stage_seconds_count{{stage=\"{stage}\"}} ");
+            let count = text.lines().find_map(|line| line.strip_prefix(&start));
+            count.and_then(|count| count.parse().ok()).unwrap_or(0)
+        })
+    };
+    assert_eq!(measured(), [0, 0, 0, 0]);
+    world.buy(&url);
+    assert_eq!(measured(), [1, 2, 1, 2]);
+    serve.stop("TERM");
+}
