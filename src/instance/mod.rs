@@ -171,6 +171,7 @@ pub fn start(blueprint: Blueprint, listeners: Listeners) -> Result<Running, Erro
     let metrics = Arc::new(Metrics::new(believed, authority.issuing().not_after()));
     let on_submitted = on_submitted(metrics.clone());
     let on_stage = on_stage(metrics.clone());
+    let rates = blueprint.issuance.rates.clone();
     let service = Service::telling(blueprint.issuance, on_submitted, on_stage);
     let service = Arc::new(service);
     service.started(blueprint.clock.now(), blueprint.configuration.as_ref())?;
@@ -186,6 +187,7 @@ pub fn start(blueprint: Blueprint, listeners: Listeners) -> Result<Running, Erro
         issuers: blueprint.issuers.iter().map(shown).collect(),
         trust: trust.clone(),
         limits: RequestLimits::default(),
+        rates,
     }));
     let limits = ConnectionLimits {
         drain: blueprint.drain,
@@ -363,6 +365,7 @@ mod tests {
     use crate::issuance::CtMode;
     use crate::keys::DevelopmentCa;
     use crate::possession::{AlgorithmList, WeakKeys};
+    use crate::rates::Rates;
     use crate::store::audit_file::AuditFile;
     use crate::store::memory::MemoryStore;
     use crate::system::{SystemClock, SystemEntropy};
@@ -393,6 +396,7 @@ mod tests {
                 instance: InstanceId::FIRST,
                 permitted: AlgorithmList::all(),
                 weak_keys: WeakKeys::default(),
+                rates: Rates::off(),
                 retention: None,
                 monotonic: None,
                 probe: issuance::no_probe(),

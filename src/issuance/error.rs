@@ -10,6 +10,7 @@ use super::JUMP_MAX;
 use super::store::StoreError;
 use crate::ct::SubmitError;
 use crate::fault::{Fault, Reason};
+use crate::rates::Over;
 use crate::token::IssuerUrl;
 use crate::{audit, ca, identity, possession, token};
 
@@ -48,6 +49,12 @@ pub enum Error {
     Replayed {
         /// How many keys it may have certified.
         limit: u32,
+    },
+    /// The issuer, or the identity, asks too often.
+    #[error("{over}")]
+    TooOften {
+        /// Which of the two, by which limit, and until when.
+        over: Over,
     },
     /// Planning, encoding, linting, sealing or signing.
     #[error(transparent)]
@@ -97,6 +104,7 @@ impl Error {
             Self::Identity(error) => error.reason(),
             Self::Possession(error) | Self::Unproven { source: error, .. } => error.reason(),
             Self::Replayed { .. } => Reason::TokenReplayed,
+            Self::TooOften { .. } => Reason::RateLimited,
             Self::Ca(error) => error.reason(),
             Self::NotLogged { failures } => match failures.all_final() {
                 true => Reason::CtLogRejected,
@@ -132,6 +140,7 @@ impl Error {
                 ("extension", error.extension().to_owned()),
             ],
             Self::Replayed { limit } => vec![("limit", limit.to_string())],
+            Self::TooOften { over } => vec![("limit", over.dimension.as_str().to_owned())],
             Self::Unproven { claim, .. } => vec![("claim", (*claim).to_owned())],
             Self::Possession(error) => of_key(error),
             Self::Ca(_)
@@ -152,7 +161,8 @@ impl Error {
             | Self::Identity(_)
             | Self::Possession(_)
             | Self::Unproven { .. }
-            | Self::Replayed { .. } => return self.to_string(),
+            | Self::Replayed { .. }
+            | Self::TooOften { .. } => return self.to_string(),
             Self::Ca(error) if fault == Fault::Credentials => return error.to_string(),
             Self::Ca(_) if reason == Reason::CaUnavailable => "the CA cannot sign now",
             Self::Ca(_) => "the certificate could not be made",
@@ -175,6 +185,8 @@ impl Error {
         let asked = match self {
             Self::NotLogged { failures } => failures.shortest_wait(),
             Self::Token { source, .. } => source.retry_after(),
+            // Ours, and exact: coming back sooner would be in vain.
+            Self::TooOften { over } => return Some(over.wait),
             Self::Identity(_)
             | Self::Possession(_)
             | Self::Unproven { .. }

@@ -22,12 +22,14 @@ use tower_http::catch_panic::CatchPanicLayer;
 use super::admission::{Admission, Admitted};
 use super::hops::Client;
 use super::layers::{self, RequestId};
+use super::rates::Addresses;
 use super::request::{self, Asked, Reader};
 use super::response::{self, OidcIssuer, WrittenChain};
 use super::{Issuance, Metrics, Problem};
 use crate::entropy::Entropy;
 use crate::fault::Reason;
 use crate::issuance::{self, Issued};
+use crate::rates::Rates;
 use crate::telemetry::{self, Refusal};
 use crate::time::Clock;
 use crate::trace;
@@ -99,6 +101,8 @@ pub struct PublicParts {
     pub trust: TrustFiles,
     /// What one request may cost.
     pub limits: RequestLimits,
+    /// How often an address may ask.
+    pub rates: Rates,
 }
 
 /// The public doors' state.
@@ -109,6 +113,7 @@ pub struct Public {
     pub(super) metrics: Arc<Metrics>,
     pub(super) limits: RequestLimits,
     admission: Admission,
+    addresses: Addresses,
     active: WrittenChain,
     trust_bundle: Bytes,
     root_cert: Bytes,
@@ -135,6 +140,7 @@ impl Public {
             metrics: parts.metrics,
             limits: parts.limits,
             admission: Admission::new(parts.limits),
+            addresses: Addresses::new(parts.rates),
         }
     }
 }
@@ -225,8 +231,16 @@ impl Public {
             request_id: RequestId::of(&parts.extensions),
             client: parts.extensions.get().map(|Client(address)| *address),
         };
-        let decision = match self.read(read, &parts.headers, body).await {
-            Ok((Asked { token, proof }, admitted)) => {
+        let heard = async {
+            self.admission.is_open()?;
+            let taken = self.addresses.counted(caller.client).await?;
+            match self.read(read, &parts.headers, body).await {
+                Ok(asked) => Ok((asked, taken)),
+                Err(problem) => Err(self.addresses.settled(taken, problem).await),
+            }
+        };
+        let decision = match heard.await {
+            Ok(((Asked { token, proof }, admitted), taken)) => {
                 let request = issuance::Request {
                     token,
                     proof,
@@ -238,7 +252,10 @@ impl Public {
                 let task = tokio::spawn(trace::inherit(async move {
                     let _admitted = admitted;
                     let now = public.clock.now();
-                    let decision = public.issuance.issue(request, now).await;
+                    let decision = match public.issuance.issue(request, now).await {
+                        Ok(issued) => Ok(issued),
+                        Err(problem) => Err(public.addresses.settled(taken, problem).await),
+                    };
                     public.decided(&by, &decision);
                     decision
                 }));
@@ -260,7 +277,6 @@ impl Public {
         headers: &HeaderMap,
         body: Body,
     ) -> Result<(Asked, Admitted), Problem> {
-        self.admission.is_open()?;
         let limit = self.limits.body_bytes;
         let too_large =
             || Problem::new(Reason::RequestTooLarge).detail(format!("the limit is {limit} bytes"));
@@ -295,6 +311,9 @@ impl Public {
             }
             Err(problem) => {
                 self.metrics.refused(problem.issuer(), problem.reason());
+                if problem.reason() == Reason::RateLimited {
+                    self.metrics.rate_limited(problem.member("limit"));
+                }
                 let refusal = Refusal {
                     reason: problem.reason(),
                     issuer: problem.issuer(),

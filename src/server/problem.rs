@@ -17,7 +17,7 @@ use axum::response::IntoResponse;
 use serde::Serialize;
 
 use crate::fault::{Fault, Reason};
-use crate::{issuance, possession};
+use crate::{issuance, possession, rates};
 
 /// Longest addition to a public message, in bytes: a caller's own bytes are quoted in it.
 const MAX_DETAIL_BYTES: usize = 1024;
@@ -219,8 +219,13 @@ impl Problem {
 
     /// The configured issuer the token was held against, if it got that far.
     pub fn issuer(&self) -> Option<&str> {
-        let (_, issuer) = self.metadata.iter().find(|(name, _)| *name == "issuer")?;
-        Some(issuer)
+        self.member("issuer")
+    }
+
+    /// A member of `ErrorInfo.metadata`.
+    pub(super) fn member(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.metadata.iter().find(|(n, _)| *n == name)?;
+        Some(value)
     }
 
     /// The name a certificate would have carried, if the token was good: for our own log only.
@@ -277,6 +282,15 @@ impl From<issuance::Refused> for Problem {
         }
         problem.metadata = metadata;
         problem.retry_after(error.retry_after()).caused_by(error)
+    }
+}
+
+impl From<rates::Over> for Problem {
+    fn from(over: rates::Over) -> Self {
+        Self::new(Reason::RateLimited)
+            .detail(over.to_string())
+            .with("limit", over.dimension.as_str())
+            .retry_after(Some(over.wait))
     }
 }
 
