@@ -32,6 +32,8 @@ mod material;
 mod report;
 #[path = "../ct/scripted.rs"]
 mod scripted;
+#[path = "../world/secrets.rs"]
+mod secrets;
 mod site;
 
 use std::path::Path;
