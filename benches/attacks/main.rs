@@ -6,8 +6,8 @@
 //! request failed or the server held 64 MB more than in peace; the latencies are told, not judged,
 //! because they are the machine's as well.
 //!
-//! `-- --smoke` or SHORTLEAF_BENCH_SMOKE=1 takes seconds and claims nothing; `-- --out DIR` says
-//! where the table goes.
+//! `-- --smoke` or SHORTLEAF_BENCH_SMOKE=1 takes seconds and claims nothing; `-- HalfOpen` keeps to
+//! the floods that are named; `-- --out DIR` says where the table goes.
 #![allow(clippy::print_stdout, reason = "a program for people")]
 #![allow(clippy::unwrap_used, reason = "a broken benchmark should stop")]
 #![allow(
@@ -46,8 +46,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 
 use cpu::Core;
-use floods::{Done, Flood};
-use good::Seen;
+use floods::Flood;
 use primitives::CaKey;
 use siege::{Effort, Hands, Outcome};
 
@@ -99,7 +98,9 @@ fn main() -> ExitCode {
         flood: |order| beside("flood", order, humble()),
     };
     let mut outcomes = Vec::new();
-    for flood in Flood::ALL {
+    let named = |flood: &Flood| has(&format!("{flood:?}"));
+    let all = !Flood::ALL.iter().any(named);
+    for flood in Flood::ALL.into_iter().filter(|flood| all || named(flood)) {
         let effort = if smoke { SMOKE } else { FULL };
         let outcome = siege::lay(flood, effort, scratch.path(), &ca, hands);
         println!("{}", row(&outcome));
