@@ -18,9 +18,13 @@ use tokio::net::TcpStream;
 use tokio::task::LocalSet;
 use tokio::time::{sleep, timeout};
 
+use crate::good;
 use crate::http2::{self, CANCEL, END_HEADERS, HEADERS, RST_STREAM};
 use crate::issuer;
 use crate::subject::{Kind, Subject};
+
+/// The flood comes from so many addresses: what an address may is no help against it.
+const ADDRESSES: usize = 200;
 
 /// A way to misbehave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -150,7 +154,8 @@ struct Crowd {
 impl Crowd {
     /// One connection of worker `number`, from its beginning to its end.
     async fn once(&self, number: usize) -> io::Result<()> {
-        let mut stream = TcpStream::connect(&self.order.address).await?;
+        let from = good::client(2, (number % ADDRESSES) as u32);
+        let mut stream = good::connect(from, &self.order.address).await?;
         self.done.borrow_mut().connections += 1;
         match self.order.flood {
             Flood::RandomKids => self.random_kids(&mut stream).await,

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, ServerName};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::crypto::aws_lc_rs::default_provider;
@@ -74,8 +75,9 @@ async fn send(order: &Order) -> io::Result<Seen> {
         let due = start + Duration::from_secs(1) * number / order.per_second;
         sleep_until(due).await;
         let (address, tls) = (order.address.clone(), tls.clone());
+        let client = client(1, order.from as u32 + number);
         sent.push(tokio::spawn(async move {
-            let answer = timeout(PATIENCE, ask(&address, tls, &request)).await;
+            let answer = timeout(PATIENCE, ask(client, &address, tls, &request)).await;
             let fault = match answer {
                 Ok(Ok(answer)) if answer.status == 200 => None,
                 Ok(Ok(Answer { status, body })) => {
@@ -106,8 +108,13 @@ async fn send(order: &Order) -> io::Result<Seen> {
     })
 }
 
-async fn ask(address: &str, tls: Option<TlsConnector>, request: &[u8]) -> io::Result<Answer> {
-    let stream = TcpStream::connect(address).await?;
+async fn ask(
+    from: Ipv4Addr,
+    address: &str,
+    tls: Option<TlsConnector>,
+    request: &[u8],
+) -> io::Result<Answer> {
+    let stream = connect(from, address).await?;
     stream.set_nodelay(true)?;
     match tls {
         None => exchange(stream, request).await,
@@ -116,6 +123,20 @@ async fn ask(address: &str, tls: Option<TlsConnector>, request: &[u8]) -> io::Re
             exchange(tls.connect(name, stream).await?, request).await
         }
     }
+}
+
+/// An address of this machine: one of the many that `127.NETWORK.0.0/16` has.
+pub(crate) fn client(network: u8, number: u32) -> Ipv4Addr {
+    // None that ends with 0 or 255, though here nobody would mind.
+    let [third, fourth] = [number / 250 % 256, number % 250 + 1].map(|octet| octet as u8);
+    Ipv4Addr::new(127, network, third, fourth)
+}
+
+/// Connects from this address.
+pub(crate) async fn connect(from: Ipv4Addr, to: &str) -> io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((from, 0).into())?;
+    socket.connect(to.parse().map_err(io::Error::other)?).await
 }
 
 async fn exchange(

@@ -13,7 +13,7 @@ use crate::good::{self, SERVER, Seen};
 use crate::issuer::Served;
 use crate::primitives::TokenAlgorithm;
 use crate::requests;
-use crate::server::{CaFiles, Keys, Log, Server, Setup, TlsFiles};
+use crate::server::{CaFiles, Keys, Log, Rates, Server, Setup, TlsFiles};
 
 /// How much more the server may hold than it did in peace.
 pub(crate) const GROWTH_KIB_MAX: u64 = 64 << 10;
@@ -113,6 +113,7 @@ pub(crate) fn lay(
             log: Log::Memory,
             issuer,
             keys: Keys::Issuer,
+            rates: Rates::Shipped,
             tls: tls.clone(),
             core: hands.server,
         },

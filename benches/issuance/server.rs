@@ -70,6 +70,15 @@ pub(crate) enum Keys {
     Issuer,
 }
 
+/// How often somebody may ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rates {
+    /// As often as a single load generator can.
+    Lifted,
+    /// As the program ships.
+    Shipped,
+}
+
 /// Chain and key of the server itself, PEM.
 #[derive(Clone)]
 pub(crate) struct TlsFiles {
@@ -83,6 +92,7 @@ pub(crate) struct Setup<'a> {
     pub(crate) log: Log,
     pub(crate) issuer: &'a Issuer,
     pub(crate) keys: Keys,
+    pub(crate) rates: Rates,
     /// Plain HTTP without.
     pub(crate) tls: Option<TlsFiles>,
     pub(crate) core: Core,
@@ -111,6 +121,7 @@ impl Server {
             log,
             issuer,
             keys: Keys::File,
+            rates: Rates::Lifted,
             tls: None,
             core,
         };
@@ -197,6 +208,12 @@ fn configuration(folder: &Path, state: &Path, address: &str, setup: &Setup<'_>) 
         }
         Log::Off => "mode = \"off\"\n",
     };
+    let rates = match setup.rates {
+        Rates::Lifted => {
+            "[rate_limits]\nper_address = \"1000000/s\"\nper_address_burst = 1000000\n"
+        }
+        Rates::Shipped => "",
+    };
     let keys = match setup.keys {
         Keys::Issuer => String::new(),
         Keys::File => {
@@ -210,7 +227,7 @@ fn configuration(folder: &Path, state: &Path, address: &str, setup: &Setup<'_>) 
          public_url = \"{scheme}://{address}\"\n{tls}\
          [state]\ndir = {state:?}\nstore = \"redb\"\n\
          [ca]\nchain = {chain:?}\nkey = {key:?}\n\
-         [ct]\n{ct}\
+         [ct]\n{ct}{rates}\
          [[issuer]]\nurl = \"{url}\"\ntype = \"github-workflow\"\n\
          audiences = [\"sigstore\"]\naccept_shared_audience = true\n\
          insecure_loopback_http = true\n{keys}",
