@@ -135,7 +135,7 @@ pub(crate) fn lay(
     good(0, WARM);
     let quiet = good(WARM, effort.count);
     let rss_before_kib = cpu::memory_kib(server.pid(), "VmRSS");
-    cpu::forget_peak(server.pid());
+    forget_peak(server.pid());
     let lasts = RISE + Duration::from_secs(effort.count as u64) / effort.per_second + RISE;
     let order = floods::Order {
         flood,
@@ -160,6 +160,11 @@ pub(crate) fn lay(
         rss_peak_kib: cpu::memory_kib(server.pid(), "VmHWM"),
         fetches: (served.connections(), 2 * (pauses + 2)),
     }
+}
+
+/// Lets `VmHWM` begin anew. Where the kernel will not, it goes on from the process's start.
+fn forget_peak(pid: u32) {
+    let _ = fs::write(format!("/proc/{pid}/clear_refs"), "5");
 }
 
 fn server_certificate(folder: &Path) -> TlsFiles {

@@ -78,11 +78,6 @@ pub(crate) fn memory_kib(pid: u32, field: &str) -> u64 {
         .unwrap_or(0)
 }
 
-/// Lets `VmHWM` begin anew. Where the kernel will not, it goes on from the process's start.
-pub(crate) fn forget_peak(pid: u32) {
-    let _ = fs::write(format!("/proc/{pid}/clear_refs"), "5");
-}
-
 /// How many cores we may use.
 pub(crate) fn cores() -> usize {
     thread::available_parallelism().map_or(1, usize::from)

@@ -67,6 +67,7 @@ pub(crate) enum Keys {
     /// A file: nobody is asked over the network.
     File,
     /// The issuer, which serves them itself.
+    #[allow(dead_code, reason = "for benches/attacks")]
     Issuer,
 }
 
@@ -76,6 +77,7 @@ pub(crate) enum Rates {
     /// As often as a single load generator can.
     Lifted,
     /// As the program ships.
+    #[allow(dead_code, reason = "for benches/attacks")]
     Shipped,
 }
 
