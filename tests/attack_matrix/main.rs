@@ -18,6 +18,8 @@
 mod ask;
 mod c;
 mod h;
+#[path = "../world/http2.rs"]
+mod http2;
 #[path = "../world/issuer.rs"]
 mod issuer;
 mod j;
