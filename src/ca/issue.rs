@@ -213,7 +213,8 @@ fn check_names(principal: &Principal) -> Result<(), Error> {
             return Err(Error::ValueTooLong { arc, octets });
         }
         // Most are plain ASCII, where no character has to be taken apart.
-        let plain = value.bytes().all(|octet| (0x20..=0x7e).contains(&octet));
+        let printable = |all, octet| all & (0x20..=0x7e).contains(&octet);
+        let plain = value.bytes().fold(true, printable);
         if value.is_empty() || (!plain && value.chars().any(char::is_control)) {
             return Err(Error::ValueText {
                 arc: extension.arc,
