@@ -37,8 +37,8 @@ pub struct Intent {
     pub subject: String,
     /// The SAN, as `email:…` or `uri:…`.
     pub san: String,
-    /// Every Fulcio extension value.
-    pub extensions: Vec<(u8, String)>,
+    /// Every Fulcio extension value; shared by the copies that a repeated write needs.
+    pub extensions: Arc<[(u8, String)]>,
     /// The request's clock reading.
     pub at: UnixSeconds,
     /// Last second of the planned validity.

@@ -33,7 +33,7 @@ pub(super) fn encode_intent(intent: &Intent) -> Vec<u8> {
     out.text(&intent.subject);
     out.text(&intent.san);
     out.count(intent.extensions.len());
-    for (arc, value) in &intent.extensions {
+    for (arc, value) in intent.extensions.iter() {
         out.0.push(*arc);
         out.text(value);
     }
@@ -213,7 +213,7 @@ mod tests {
             issuer: "https://issuer.example".into(),
             subject: "repo:a/b".into(),
             san: "uri:https://a.example/ü".into(),
-            extensions: vec![(8, "https://issuer.example".into()), (24, String::new())],
+            extensions: [(8, "https://issuer.example".into()), (24, String::new())].into(),
             at: UnixSeconds(1_795_262_400),
             not_after: UnixSeconds(1_795_262_999),
         }
@@ -224,7 +224,7 @@ mod tests {
         assert_eq!(decode_intent(&encode_intent(&intent())).unwrap(), intent());
         let bare = Intent {
             kid: None,
-            extensions: vec![],
+            extensions: [].into(),
             ..intent()
         };
         assert_eq!(decode_intent(&encode_intent(&bare)).unwrap(), bare);

@@ -416,7 +416,7 @@ async fn every_field_of_the_selector_selects(harness: &mut impl Harness) {
             ..any()
         },
         Selector {
-            extensions: wanted.extensions.clone(),
+            extensions: wanted.extensions.to_vec(),
             ..any()
         },
     ];
