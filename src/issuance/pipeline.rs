@@ -79,19 +79,21 @@ impl Inner {
         let landed = self.flights.join(flight, move || async move {
             let (parts, id) = (&this.parts, &wanted.request_id);
             if let Some(issued) = this.stored(&wanted.token, &wanted.key, now).await? {
-                return this.answer(id, now, issued);
+                return this.answer(id, now, issued).await;
             }
             let tbs = match &parts.ct {
                 CtMode::Required { logs, deadline } => {
                     let tbs = this.begin(&wanted, Plan::precertificate).await?;
 
                     // 7. Sign the precertificate between two audit lines.
-                    this.signing("precert_signing", id, now, tbs.plan(), tbs.tbs())?;
+                    this.signing("precert_signing", id, now, tbs.plan(), tbs.tbs())
+                        .await?;
                     (parts.probe)(KillPoint::PrecertAnnounced);
                     let precert = signed(tbs, &*parts.signer).await?;
                     (parts.probe)(KillPoint::PrecertSigned);
                     let signature = precert.signature();
-                    this.signed("precert_signed", id, now, precert.plan(), signature)?;
+                    this.signed("precert_signed", id, now, precert.plan(), signature)
+                        .await?;
                     (parts.probe)(KillPoint::PrecertRecorded);
 
                     // 8. Log it, the same bytes to whichever log takes them. What the log said
@@ -111,21 +113,23 @@ impl Inner {
                 CtMode::Off => this.begin(&wanted, Plan::leaf_without_log).await?,
             };
             (parts.probe)(KillPoint::LeafLinted);
-            this.signing("leaf_signing", id, now, tbs.plan(), tbs.tbs())?;
+            this.signing("leaf_signing", id, now, tbs.plan(), tbs.tbs())
+                .await?;
             let leaf = signed(tbs, &*parts.signer).await?;
             (parts.probe)(KillPoint::LeafSigned);
-            this.signed("leaf_signed", id, now, leaf.plan(), leaf.signature())?;
+            this.signed("leaf_signed", id, now, leaf.plan(), leaf.signature())
+                .await?;
 
             // 10. Record it, then answer. A crash before: as above, with a final that nobody has.
             this.put_final(&leaf, now).await?;
             // Durable: everything. A crash from here on costs nothing: the same token and key get
             // this certificate.
             (parts.probe)(KillPoint::FinalStored);
-            this.answer(id, now, this.finished(&leaf, issuer_url))
+            this.answer(id, now, this.finished(&leaf, issuer_url)).await
         });
         match landed.await? {
             Landed::Own(issued) => Ok(issued),
-            Landed::Shared(issued) => self.answer(&request.request_id, now, issued.again()),
+            Landed::Shared(issued) => self.answer(&request.request_id, now, issued.again()).await,
         }
     }
 
@@ -182,8 +186,13 @@ impl Inner {
     }
 
     /// The last line about a request that succeeds; without it nothing leaves.
-    fn answer(&self, request_id: &str, now: UnixMillis, issued: Issued) -> Result<Issued, Error> {
-        self.issued(request_id, now, &issued)?;
+    async fn answer(
+        &self,
+        request_id: &str,
+        now: UnixMillis,
+        issued: Issued,
+    ) -> Result<Issued, Error> {
+        self.issued(request_id, now, &issued).await?;
         (self.parts.probe)(KillPoint::Answering);
         Ok(issued)
     }

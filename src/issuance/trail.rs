@@ -9,7 +9,7 @@ use crate::time::UnixMillis;
 
 impl Inner {
     /// The line before a signature (`…_signing`), with the exact octets to be signed.
-    pub(super) fn signing(
+    pub(super) async fn signing(
         &self,
         kind: &'static str,
         request_id: &str,
@@ -17,11 +17,12 @@ impl Inner {
         plan: &Plan,
         tbs: &[u8],
     ) -> Result<(), audit::Error> {
-        self.about(kind, request_id, now, plan, ("tbs", Value::Octets(tbs)))
+        let tbs = ("tbs", Value::Octets(tbs));
+        self.about(kind, request_id, now, plan, tbs).await
     }
 
     /// The line after it (`…_signed`), with the signature: with the line before, the certificate.
-    pub(super) fn signed(
+    pub(super) async fn signed(
         &self,
         kind: &'static str,
         request_id: &str,
@@ -30,10 +31,10 @@ impl Inner {
         signature: &[u8],
     ) -> Result<(), audit::Error> {
         let signature = ("signature", Value::Octets(signature));
-        self.about(kind, request_id, now, plan, signature)
+        self.about(kind, request_id, now, plan, signature).await
     }
 
-    fn about(
+    async fn about(
         &self,
         kind: &'static str,
         request_id: &str,
@@ -48,11 +49,11 @@ impl Inner {
             ("profile", Value::Octets(&profile.0)),
             what,
         ];
-        self.write(kind, request_id, now, &fields)
+        self.write_with_others(kind, request_id, now, &fields).await
     }
 
     /// A certificate is about to leave.
-    pub(super) fn issued(
+    pub(super) async fn issued(
         &self,
         request_id: &str,
         now: UnixMillis,
@@ -60,13 +61,15 @@ impl Inner {
     ) -> Result<(), audit::Error> {
         let ca = self.parts.authority.id();
         let repeated = if issued.repeated { "true" } else { "false" };
+        let not_after = issued.not_after.to_string();
         let fields = [
             ("serial", Value::Octets(issued.serial.octets())),
             ("ca", Value::Octets(&ca.0)),
-            ("not_after", Value::Text(&issued.not_after.to_string())),
+            ("not_after", Value::Text(&not_after)),
             ("repeated", Value::Text(repeated)),
         ];
-        self.write("issued", request_id, now, &fields)
+        self.write_with_others("issued", request_id, now, &fields)
+            .await
     }
 
     /// A request ends without one.
@@ -78,6 +81,23 @@ impl Inner {
     ) -> Result<(), audit::Error> {
         let fields = [("reason", Value::Text(error.reason().as_str()))];
         self.write("refused", request_id, now, &fields)
+    }
+
+    /// For what every certificate takes.
+    async fn write_with_others(
+        &self,
+        kind: &'static str,
+        request_id: &str,
+        at: UnixMillis,
+        fields: &[(&'static str, Value<'_>)],
+    ) -> Result<(), audit::Error> {
+        let event = Event {
+            kind,
+            at,
+            request_id,
+            fields,
+        };
+        self.parts.audit.append_with_others(&event).await
     }
 
     pub(super) fn write(
