@@ -304,8 +304,8 @@ impl<P> Signed<P> {
     pub fn signature(&self) -> &[u8] {
         &self.signature
     }
-    /// The certificate.
-    pub fn der(&self) -> &[u8] {
+    /// The certificate, shared by all who keep it.
+    pub fn der(&self) -> &Arc<[u8]> {
         &self.der
     }
 }

@@ -147,7 +147,7 @@ impl Inner {
 
             // 6. The intent, and with it the token's use. A crash before: nothing happened.
             (parts.probe)(KillPoint::BeforeIntent);
-            let intent = intent(wanted, tbs.plan(), tbs.unsigned_der().to_vec());
+            let intent = intent(wanted, tbs.plan(), tbs.unsigned_der().into());
             let token_use = token_use(&wanted.token, policy);
             match self.put_intent(intent, token_use).await {
                 Ok(Begun::Recorded) => {
@@ -175,7 +175,7 @@ impl Inner {
 
     fn finished(&self, leaf: &Signed<Leaf>, issuer: Arc<str>) -> Issued {
         Issued {
-            leaf_der: leaf.der().into(),
+            leaf_der: Arc::clone(leaf.der()),
             chain: Arc::clone(&self.chain),
             serial: leaf.plan().serial(),
             issuer,
@@ -246,7 +246,7 @@ impl Inner {
             return Ok(None);
         }
         Ok(Some(Issued {
-            leaf_der: leaf.leaf_der.into(),
+            leaf_der: leaf.leaf_der,
             chain: Arc::clone(&self.chain),
             serial: leaf.serial,
             issuer: intent.issuer.into(),
@@ -307,7 +307,7 @@ impl Inner {
     async fn put_final(&self, leaf: &Signed<Leaf>, now: UnixMillis) -> Result<(), StoreError> {
         let leaf = Final {
             serial: leaf.plan().serial(),
-            leaf_der: leaf.der().to_vec(),
+            leaf_der: Arc::clone(leaf.der()),
             at: now.seconds(),
         };
         until_known(|| self.parts.store.put_final(leaf.clone())).await
@@ -371,14 +371,14 @@ fn token_use(token: &VerifiedToken, policy: &IssuerPolicy) -> TokenUse {
 fn submission(plan: &Plan, entry: &PreEntry, sct: &VerifiedSct) -> Submission {
     Submission {
         serial: plan.serial(),
-        precert_der: entry.precert_der().to_vec(),
+        precert_der: Arc::clone(entry.precert_der()),
         scts: vec![sct.sct().encode()],
     }
 }
 
 /// What is written down before anything is signed: by any of it the certificate can be found and
 /// revoked later.
-fn intent(wanted: &Wanted, plan: &Plan, unsigned: Vec<u8>) -> Intent {
+fn intent(wanted: &Wanted, plan: &Plan, unsigned: Arc<[u8]>) -> Intent {
     let (token, principal) = (&wanted.token, plan.principal());
     let extensions = principal.extensions().iter();
     Intent {
