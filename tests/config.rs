@@ -403,6 +403,36 @@ fn each_refused_value_has_a_twin_that_is_accepted() {
             full(""),
         ),
         (
+            "rate_limits.per_address",
+            full("[rate_limits]\nper_address = \"0/s\""),
+            full("[rate_limits]\nper_address = \"1/s\""),
+        ),
+        (
+            "rate_limits.per_issuer",
+            full("[rate_limits]\nper_issuer = \"100 per second\""),
+            full("[rate_limits]\nper_issuer = \"off\""),
+        ),
+        (
+            "rate_limits.per_identity",
+            full("[rate_limits]\nper_identity = 20"),
+            full("[rate_limits]\nper_identity = \"20/m\""),
+        ),
+        (
+            "rate_limits.per_identity_burst",
+            full("[rate_limits]\nper_identity_burst = 0"),
+            full("[rate_limits]\nper_identity_burst = 1"),
+        ),
+        (
+            "rate_limits.per_address_burst",
+            full("[rate_limits]\nper_address = \"1/h\"\nper_address_burst = 25"),
+            full("[rate_limits]\nper_address = \"1/h\"\nper_address_burst = 24"),
+        ),
+        (
+            "rate_limits.ipv6_prefix",
+            full("[rate_limits]\nipv6_prefix = 31"),
+            full("[rate_limits]\nipv6_prefix = 32"),
+        ),
+        (
             "log.format",
             full("[log]\nformat = \"xml\""),
             full("[log]\nformat = \"text\""),

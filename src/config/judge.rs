@@ -10,7 +10,7 @@ use super::settings::{
     CaSettings, CtLogSettings, CtSettings, IssuerSettings, IssuerType, LogFormat, ServerSettings,
     Settings, StoreKind, TlsSettings,
 };
-use super::{Error, duration, raw};
+use super::{Error, duration, rates, raw};
 use crate::ca::{Encoder, LeafProfile, ProfileError};
 use crate::possession::AlgorithmList;
 use crate::token::{IssuerUrl, is_loopback};
@@ -30,6 +30,7 @@ impl Settings {
         let ca = judge_ca(raw.ca)?;
         let ct = judge_ct(raw.ct, &mut warnings)?;
         let issuers = judge_issuers(raw.issuer, &mut warnings)?;
+        let rate_limits = rates::judge(raw.rate_limits)?;
         let log_format = match raw.log.format.as_str() {
             "text" => LogFormat::Text,
             "json" => LogFormat::Json,
@@ -50,6 +51,7 @@ impl Settings {
             ct,
             fixed_key_tables: raw.crypto.fixed_key_tables,
             issuers,
+            rate_limits,
             log_format,
             log_level: raw.log.level,
             warnings,

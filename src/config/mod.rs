@@ -7,6 +7,7 @@ mod duration;
 mod file;
 mod judge;
 mod load;
+mod rates;
 mod raw;
 pub mod schema;
 mod settings;

@@ -14,6 +14,7 @@ pub(super) struct Raw {
     pub(super) crypto: Crypto,
     #[serde(default)]
     pub(super) issuer: Vec<Issuer>,
+    pub(super) rate_limits: RateLimits,
     pub(super) log: Log,
 }
 
@@ -105,6 +106,18 @@ pub(super) struct Issuer {
     pub(super) allow_private_network: bool,
     #[serde(default)]
     pub(super) insecure_loopback_http: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RateLimits {
+    pub(super) per_address: String,
+    pub(super) per_address_burst: i64,
+    pub(super) ipv6_prefix: i64,
+    pub(super) per_issuer: String,
+    pub(super) per_issuer_burst: i64,
+    pub(super) per_identity: String,
+    pub(super) per_identity_burst: i64,
 }
 
 #[derive(Deserialize)]

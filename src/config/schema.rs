@@ -80,6 +80,13 @@ pub const SETTINGS: &[Setting] = &[
     setting("ct.deadline", Kind::Text, Some("\"4s\"")),
     setting("ct.insecure_memory_log", Kind::Bool, Some("false")),
     setting("crypto.fixed_key_tables", Kind::Bool, Some("true")),
+    setting("rate_limits.per_address", Kind::Text, Some("\"100/s\"")),
+    setting("rate_limits.per_address_burst", Kind::Integer, Some("1000")),
+    setting("rate_limits.ipv6_prefix", Kind::Integer, Some("64")),
+    setting("rate_limits.per_issuer", Kind::Text, Some("\"off\"")),
+    setting("rate_limits.per_issuer_burst", Kind::Integer, Some("5000")),
+    setting("rate_limits.per_identity", Kind::Text, Some("\"20/s\"")),
+    setting("rate_limits.per_identity_burst", Kind::Integer, Some("500")),
     setting("log.format", Kind::Text, Some("\"json\"")),
     setting("log.level", Kind::Text, Some("\"info\"")),
 ];

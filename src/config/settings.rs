@@ -8,6 +8,7 @@ use secrecy::SecretString;
 
 use crate::ca::{Encoder, LeafProfile};
 use crate::possession::AlgorithmList;
+use crate::rates::Limits;
 
 /// The whole configuration.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub struct Settings {
     pub fixed_key_tables: bool,
     /// Whom we believe.
     pub issuers: Vec<IssuerSettings>,
+    /// How often addresses, issuers and identities may ask.
+    pub rate_limits: Limits,
     /// The log's shape.
     pub log_format: LogFormat,
     /// The log's filter.

@@ -25,6 +25,7 @@ use crate::instance::{self, Blueprint, Listeners, PublishedLog, Running, parts};
 use crate::issuance::{self, CtMode};
 use crate::keys::ephemeral::{DevelopmentCa, DevelopmentError};
 use crate::possession::{AlgorithmList, WeakKeys};
+use crate::rates::Rates;
 use crate::server::{Front, Hops, serve};
 use crate::store;
 use crate::system::{SystemClock, SystemEntropy};
@@ -196,6 +197,7 @@ pub async fn start(options: Options) -> Result<Dev, Error> {
                 instance: InstanceId::FIRST,
                 permitted: AlgorithmList::all(),
                 weak_keys: WeakKeys::default(),
+                rates: Rates::off(),
                 retention: None,
                 monotonic: Some(Arc::new(move || started.elapsed())),
                 probe: issuance::no_probe(),

@@ -163,6 +163,7 @@ pub fn start(blueprint: Blueprint, listeners: Listeners) -> Result<Running, Erro
     let believed = blueprint.issuers.iter().map(|i| i.url.clone());
     let metrics = Arc::new(Metrics::new(believed, authority.issuing().not_after()));
     let on_submitted = on_submitted(metrics.clone());
+    let rates = blueprint.issuance.rates.clone();
     let service = Arc::new(Service::telling(blueprint.issuance, on_submitted));
 
     let stop = CancellationToken::new();
@@ -176,6 +177,7 @@ pub fn start(blueprint: Blueprint, listeners: Listeners) -> Result<Running, Erro
         issuers: blueprint.issuers.iter().map(shown).collect(),
         trust: trust.clone(),
         limits: RequestLimits::default(),
+        rates,
     }));
     let limits = ConnectionLimits {
         drain: blueprint.drain,
@@ -337,6 +339,7 @@ mod tests {
     use crate::issuance::CtMode;
     use crate::keys::DevelopmentCa;
     use crate::possession::{AlgorithmList, WeakKeys};
+    use crate::rates::Rates;
     use crate::store::audit_file::AuditFile;
     use crate::store::memory::MemoryStore;
     use crate::system::{SystemClock, SystemEntropy};
@@ -367,6 +370,7 @@ mod tests {
                 instance: InstanceId::FIRST,
                 permitted: AlgorithmList::all(),
                 weak_keys: WeakKeys::default(),
+                rates: Rates::off(),
                 retention: None,
                 monotonic: None,
                 probe: issuance::no_probe(),

@@ -22,6 +22,8 @@ use crate::issuance::store::IssuanceStore;
 use crate::issuance::{self, CtMode, TrustedIssuer};
 use crate::keys::file as keyfile;
 use crate::possession::{WEAK_KEYS_BYTES_MAX, WeakKeys, WeakKeysError};
+use crate::rates::Rates;
+use crate::rates::memory::MemoryCounter;
 use crate::server::{Hops, KeyAges, TlsError, TrustFiles};
 use crate::store::audit_file::{self, AuditFile};
 use crate::store::memory::MemoryStore;
@@ -288,6 +290,10 @@ pub fn blueprint(settings: Settings) -> Result<Blueprint, Error> {
             instance: InstanceId::FIRST,
             permitted: settings.ca.algorithms,
             weak_keys,
+            rates: Rates {
+                limits: settings.rate_limits,
+                counter: Arc::new(MemoryCounter::new(move || started.elapsed())),
+            },
             retention: settings.retention,
             monotonic: Some(Arc::new(move || started.elapsed())),
             probe: probe(),

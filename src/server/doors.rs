@@ -22,12 +22,14 @@ use tower_http::catch_panic::CatchPanicLayer;
 use super::admission::{Admission, Admitted};
 use super::hops::Client;
 use super::layers::{self, RequestId};
+use super::rates::Addresses;
 use super::request::{self, Asked, Reader};
 use super::response::{self, OidcIssuer, WrittenChain};
 use super::{Issuance, Metrics, Problem};
 use crate::entropy::Entropy;
 use crate::fault::Reason;
 use crate::issuance::{self, Issued};
+use crate::rates::Rates;
 use crate::telemetry;
 use crate::time::Clock;
 
@@ -98,6 +100,8 @@ pub struct PublicParts {
     pub trust: TrustFiles,
     /// What one request may cost.
     pub limits: RequestLimits,
+    /// How often an address may ask.
+    pub rates: Rates,
 }
 
 /// The public doors' state.
@@ -108,6 +112,7 @@ pub struct Public {
     pub(super) metrics: Arc<Metrics>,
     pub(super) limits: RequestLimits,
     admission: Admission,
+    addresses: Addresses,
     active: WrittenChain,
     trust_bundle: Bytes,
     root_cert: Bytes,
@@ -134,6 +139,7 @@ impl Public {
             metrics: parts.metrics,
             limits: parts.limits,
             admission: Admission::new(parts.limits),
+            addresses: Addresses::new(parts.rates),
         }
     }
 }
@@ -224,8 +230,16 @@ impl Public {
             request_id: RequestId::of(&parts.extensions),
             client: parts.extensions.get().map(|Client(address)| *address),
         };
-        let decision = match self.read(read, &parts.headers, body).await {
-            Ok((Asked { token, proof }, admitted)) => {
+        let heard = async {
+            self.admission.is_open()?;
+            let taken = self.addresses.counted(caller.client).await?;
+            match self.read(read, &parts.headers, body).await {
+                Ok(asked) => Ok((asked, taken)),
+                Err(problem) => Err(self.addresses.settled(taken, problem).await),
+            }
+        };
+        let decision = match heard.await {
+            Ok(((Asked { token, proof }, admitted), taken)) => {
                 let request = issuance::Request {
                     token,
                     proof,
@@ -237,7 +251,10 @@ impl Public {
                 let task = tokio::spawn(async move {
                     let _admitted = admitted;
                     let now = public.clock.now();
-                    let decision = public.issuance.issue(request, now).await;
+                    let decision = match public.issuance.issue(request, now).await {
+                        Ok(issued) => Ok(issued),
+                        Err(problem) => Err(public.addresses.settled(taken, problem).await),
+                    };
                     public.decided(&by, &decision);
                     decision
                 });
@@ -259,7 +276,6 @@ impl Public {
         headers: &HeaderMap,
         body: Body,
     ) -> Result<(Asked, Admitted), Problem> {
-        self.admission.is_open()?;
         let limit = self.limits.body_bytes;
         let too_large =
             || Problem::new(Reason::RequestTooLarge).detail(format!("the limit is {limit} bytes"));
@@ -294,6 +310,9 @@ impl Public {
             }
             Err(problem) => {
                 self.metrics.refused(problem.issuer(), problem.reason());
+                if problem.reason() == Reason::RateLimited {
+                    self.metrics.rate_limited(problem.member("limit"));
+                }
                 telemetry::refused(
                     caller.request_id.as_str(),
                     caller.client,

@@ -17,10 +17,12 @@ use metrics_exporter_prometheus::{
 };
 
 use crate::fault::Reason;
+use crate::rates::Dimension;
 use crate::time::UnixSeconds;
 
 const ISSUED: &str = "shortleaf_certs_issued_total";
 const REFUSED: &str = "shortleaf_certs_refused_total";
+const RATE_LIMITED: &str = "shortleaf_rate_limited_total";
 const SUBMISSIONS: &str = "shortleaf_ct_submissions_total";
 const REQUEST_SECONDS: &str = "shortleaf_request_seconds";
 const IN_FLIGHT: &str = "shortleaf_requests_in_flight";
@@ -86,6 +88,14 @@ impl Metrics {
         self.record(|| {
             counter!(REFUSED, "issuer" => issuer, "reason" => reason.as_str()).increment(1);
         });
+    }
+
+    /// One of these was over a limit: `address`, `issuer` or `identity`.
+    pub(super) fn rate_limited(&self, limit: Option<&str>) {
+        let of = |dimension: &Dimension| limit == Some(dimension.as_str());
+        if let Some(dimension) = Dimension::ALL.into_iter().find(of) {
+            self.record(|| counter!(RATE_LIMITED, "limit" => dimension.as_str()).increment(1));
+        }
     }
 
     /// A log answered a submission. `log` is a configured name, `outcome` one of a fixed list.
@@ -170,6 +180,10 @@ fn describe() {
     describe_counter!(
         REFUSED,
         "Requests for a certificate refused, by issuer and reason"
+    );
+    describe_counter!(
+        RATE_LIMITED,
+        "Requests over a rate limit, by what was limited: address, issuer or identity"
     );
     describe_counter!(
         SUBMISSIONS,

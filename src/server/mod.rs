@@ -13,6 +13,7 @@ mod listener;
 mod metrics;
 mod ops;
 pub mod problem;
+mod rates;
 mod request;
 mod response;
 mod tls;

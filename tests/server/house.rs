@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use shortleaf::ca::Serial;
 use shortleaf::entropy::Entropy;
 use shortleaf::issuance::{Issued, Proof, Request};
+use shortleaf::rates::Rates;
 use shortleaf::server::{
     ConnectionLimits, Fitness, Front, Issuance, IssuerName, Metrics, OidcIssuer, Ops, Problem,
     Public, PublicParts, RequestLimits, TrustFiles, ops_router, public_router, serve,
@@ -194,6 +195,7 @@ impl House {
                 client_trust_config: r#"{"file":"client trust config"}"#.into(),
             },
             limits,
+            rates: Rates::off(),
         }));
         let ops = ops_router(Ops {
             issuance: script.clone(),
