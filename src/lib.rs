@@ -13,6 +13,7 @@ pub mod hash;
 pub mod hex;
 pub mod json;
 pub mod merkle;
+pub mod spelling;
 pub mod time;
 pub mod x509;
 
@@ -24,6 +25,7 @@ pub mod identity;
 pub mod lint;
 pub mod possession;
 pub mod rates;
+pub mod rules;
 pub mod token;
 pub mod trust;
 pub mod verify;

@@ -42,6 +42,7 @@ const fn room(name: &'static str, floor: Floor, names: &'static [&'static str]) 
 #[rustfmt::skip]
 const HOUSE: &[Room] = &[
     room("time", Vocabulary, &[]),
+    room("spelling", Vocabulary, &[]),
     room("entropy", Vocabulary, &[]),
     room("fault", Vocabulary, &[]),
     room("hash", Vocabulary, &[]),
@@ -53,7 +54,8 @@ const HOUSE: &[Room] = &[
     room("x509", Vocabulary, &["der", "hex", "time"]),
 
     room("token", Decisions, &["fault", "fixed_key", "hash", "hex", "json", "possession", "time"]),
-    room("identity", Decisions, &["fault", "json", "token"]),
+    room("identity", Decisions, &["fault", "json", "spelling", "token"]),
+    room("rules", Decisions, &["identity", "json", "spelling", "token"]),
     room("possession", Decisions, &["der", "fault", "hash", "x509"]),
     room("rates", Decisions, &["fault", "hash"]),
     room("lint", Decisions, &["hex", "time", "x509"]),
@@ -75,7 +77,7 @@ const HOUSE: &[Room] = &[
     room("system", Adapters, &["entropy", "time"]),
 
     room("telemetry", Doors, &["fault", "issuance"]),
-    room("config", Doors, &["ca", "possession", "rates", "token"]),
+    room("config", Doors, &["ca", "possession", "rates", "spelling", "token"]),
     room("server", Doors, &["entropy", "fault", "issuance", "json", "possession", "rates", "telemetry", "time", "x509"]),
     room("instance", Doors, &[
         "ca", "config", "ct", "ct::memory", "ct::rfc6962", "entropy", "identity", "issuance", "keys",

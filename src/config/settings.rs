@@ -54,6 +54,8 @@ pub struct ServerSettings {
     pub trusted_hops: Vec<(IpAddr, u8)>,
     /// Whether connections from them begin with a PROXY header.
     pub proxy_protocol: bool,
+    /// How many connections one address may hold; none = as many as there are.
+    pub connections_per_address: Option<usize>,
     /// How long to wait for requests in flight when stopping.
     pub drain: Duration,
 }

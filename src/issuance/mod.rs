@@ -309,14 +309,20 @@ impl Service {
         result
     }
 
+    /// Never certifies the key of this SubjectPublicKeyInfo from here on: it has an office of ours
+    /// that is not among the parts, such as the TLS listener's.
+    pub fn never_certify(&self, spki: &[u8]) {
+        self.inner.key_policy.add_ours(sha256(&[spki]));
+    }
+
     /// Waits for the issuances that go on without a caller. Call it once no request can come any
     /// more and before the process ends: what is cut off is an orphan, and perhaps logged.
     pub async fn finish(&self) {
         self.inner.flights.landed().await;
     }
 
-    /// Whether each part that issuance needs is fit now: (`key`, `log`, `store`, `issuers`,
-    /// `chain`, `clock`), for `/readyz`. Costs a signature and a commit: the door decides how often.
+    /// Whether each part that issuance needs is fit now: (`key`, `log` unless `[ct] mode = "off"`,
+    /// `store`, `issuers`, `chain`, `clock`), for `/readyz`. Costs a signature and a commit: the door decides how often.
     pub async fn readiness(&self, now: UnixMillis) -> Vec<(&'static str, Result<(), String>)> {
         self.inner.readiness(now).await
     }

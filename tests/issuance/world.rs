@@ -131,6 +131,7 @@ pub(crate) fn trusted(certificates_per_token: u32) -> TrustedIssuer {
         },
         mapping: Mapping::Email {
             skip_verification: false,
+            issuer: None,
         },
     }
 }

@@ -20,7 +20,7 @@ use shortleaf::ca::{InstanceId, LeafProfile, Serial, SignError, Signer};
 use shortleaf::ct::memory::MemoryLog;
 use shortleaf::ct::{self, CertificateLog, LogId, PreEntry, SubmitError, VerifiedSct};
 use shortleaf::entropy::Entropy;
-use shortleaf::identity::{Mapping, Provider};
+use shortleaf::identity::{Mapping, builtin};
 use shortleaf::issuance::store::{IssuanceStore, Record, Selector};
 use shortleaf::issuance::{
     self, CtMode, Issued, Parts, Proof, Request, Service, TrustedIssuer, no_probe,
@@ -81,8 +81,9 @@ impl World {
         let mappings = [
             Mapping::Email {
                 skip_verification: false,
+                issuer: None,
             },
-            Mapping::CiProvider(Arc::new(Provider::github())),
+            Mapping::CiProvider(Arc::new(builtin::github())),
         ];
         let trusted = issuers
             .iter()

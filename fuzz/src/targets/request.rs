@@ -174,6 +174,7 @@ fn doors(pair: &EcdsaKeyPair) -> Router {
     };
     let mapping = Mapping::Email {
         skip_verification: false,
+        issuer: None,
     };
     let not_after = authority.issuing().not_after();
     let chain = authority.chain().iter().map(|ca| ca.der().to_vec());
