@@ -58,12 +58,8 @@ impl VerificationKey {
     /// Whether the other one is the same key, fit for the same algorithms. Only of P-256 keys anybody
     /// asks: there is nothing to remember about others.
     pub(super) fn is(&self, other: &Self) -> bool {
-        let (Material::P256 { point, .. }, Material::P256 { point: others, .. }) =
-            (&self.material, &other.material)
-        else {
-            return false;
-        };
-        point == others && self.algorithm == other.algorithm
+        let (own, others) = (&self.material.p256, &other.material.p256);
+        own.is_some() && own == others && self.algorithm == other.algorithm
     }
 
     /// It has to earn its table anew: this was no time to prepare it.
