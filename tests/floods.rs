@@ -25,6 +25,8 @@ mod parts;
 mod primitives;
 #[path = "../benches/issuance/requests.rs"]
 mod requests;
+#[path = "world/secrets.rs"]
+mod secrets;
 #[path = "../benches/issuance/server.rs"]
 mod server;
 #[path = "../benches/attacks/siege.rs"]

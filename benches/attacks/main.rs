@@ -31,6 +31,8 @@ mod parts;
 mod primitives;
 #[path = "../issuance/requests.rs"]
 mod requests;
+#[path = "../../tests/world/secrets.rs"]
+mod secrets;
 #[path = "../issuance/server.rs"]
 mod server;
 mod siege;

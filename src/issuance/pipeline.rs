@@ -91,19 +91,21 @@ impl Inner {
         let landed = self.flights.join(flight, move || async move {
             let (parts, id) = (&this.parts, &wanted.request_id);
             if let Some(issued) = this.stored(&wanted.token, &wanted.key, now).await? {
-                return this.answer(id, now, issued);
+                return this.answer(id, now, issued).await;
             }
             let tbs = match &parts.ct {
                 CtMode::Required { logs, deadline } => {
                     let tbs = this.begin(&wanted, Plan::precertificate).await?;
 
                     // 7. Sign the precertificate between two audit lines.
-                    this.signing("precert_signing", id, now, tbs.plan(), tbs.tbs())?;
+                    this.signing("precert_signing", id, now, tbs.plan(), tbs.tbs())
+                        .await?;
                     (parts.probe)(KillPoint::PrecertAnnounced);
                     let precert = this.timed(Stage::Sign, signed(tbs, &*parts.signer)).await?;
                     (parts.probe)(KillPoint::PrecertSigned);
                     let signature = precert.signature();
-                    this.signed("precert_signed", id, now, precert.plan(), signature)?;
+                    this.signed("precert_signed", id, now, precert.plan(), signature)
+                        .await?;
                     (parts.probe)(KillPoint::PrecertRecorded);
 
                     // 8. Log it, the same bytes to whichever log takes them. What the log said
@@ -122,10 +124,12 @@ impl Inner {
                 CtMode::Off => this.begin(&wanted, Plan::leaf_without_log).await?,
             };
             (parts.probe)(KillPoint::LeafLinted);
-            this.signing("leaf_signing", id, now, tbs.plan(), tbs.tbs())?;
+            this.signing("leaf_signing", id, now, tbs.plan(), tbs.tbs())
+                .await?;
             let leaf = this.timed(Stage::Sign, signed(tbs, &*parts.signer)).await?;
             (parts.probe)(KillPoint::LeafSigned);
-            this.signed("leaf_signed", id, now, leaf.plan(), leaf.signature())?;
+            this.signed("leaf_signed", id, now, leaf.plan(), leaf.signature())
+                .await?;
 
             // 10. Record it, then answer. A crash before: as above, with a final that nobody has.
             this.timed(Stage::Store, this.put_final(&leaf, now)).await?;
@@ -133,10 +137,13 @@ impl Inner {
             // this certificate.
             (parts.probe)(KillPoint::FinalStored);
             this.answer(id, now, this.finished(&leaf, iss, sub, san))
+                .await
         });
         let answer = match landed.await {
             Ok(Landed::Own(issued)) => Ok(issued),
-            Ok(Landed::Shared(issued)) => self.answer(&request.request_id, now, issued.again()),
+            Ok(Landed::Shared(issued)) => {
+                self.answer(&request.request_id, now, issued.again()).await
+            }
             Err(error) => Err(error),
         };
         if !counts(&answer) {
@@ -174,7 +181,7 @@ impl Inner {
 
             // 6. The intent, and with it the token's use. A crash before: nothing happened.
             (parts.probe)(KillPoint::BeforeIntent);
-            let intent = intent(wanted, tbs.plan(), tbs.unsigned_der().to_vec());
+            let intent = intent(wanted, tbs.plan(), tbs.unsigned_der().into());
             let token_use = token_use(&wanted.token, policy);
             let written = self.put_intent(intent, token_use);
             match self.timed(Stage::Store, written).await {
@@ -209,7 +216,7 @@ impl Inner {
         san: Arc<str>,
     ) -> Issued {
         Issued {
-            leaf_der: leaf.der().into(),
+            leaf_der: Arc::clone(leaf.der()),
             chain: Arc::clone(&self.chain),
             serial: leaf.plan().serial(),
             issuer,
@@ -224,7 +231,7 @@ impl Inner {
     }
 
     /// The last line about a request that succeeds; without it nothing leaves.
-    fn answer(
+    async fn answer(
         &self,
         request_id: &str,
         now: UnixMillis,
@@ -232,7 +239,7 @@ impl Inner {
     ) -> Result<Issued, Error> {
         let (key, issuer, san) = (&issued.spki_hash, &issued.issuer, &issued.san);
         issued.key_of_another = self.seen.under_another(key, issuer, san, now);
-        self.issued(request_id, now, &issued)?;
+        self.issued(request_id, now, &issued).await?;
         (self.parts.probe)(KillPoint::Answering);
         Ok(issued)
     }
@@ -298,7 +305,7 @@ impl Inner {
             return Ok(None);
         }
         Ok(Some(Issued {
-            leaf_der: leaf.leaf_der.into(),
+            leaf_der: leaf.leaf_der,
             chain: Arc::clone(&self.chain),
             serial: leaf.serial,
             issuer: intent.issuer.into(),
@@ -363,7 +370,7 @@ impl Inner {
     async fn put_final(&self, leaf: &Signed<Leaf>, now: UnixMillis) -> Result<(), StoreError> {
         let leaf = Final {
             serial: leaf.plan().serial(),
-            leaf_der: leaf.der().to_vec(),
+            leaf_der: Arc::clone(leaf.der()),
             at: now.seconds(),
         };
         until_known(|| self.parts.store.put_final(leaf.clone())).await
@@ -436,14 +443,14 @@ fn token_use(token: &VerifiedToken, policy: &IssuerPolicy) -> TokenUse {
 fn submission(plan: &Plan, entry: &PreEntry, sct: &VerifiedSct) -> Submission {
     Submission {
         serial: plan.serial(),
-        precert_der: entry.precert_der().to_vec(),
+        precert_der: Arc::clone(entry.precert_der()),
         scts: vec![sct.sct().encode()],
     }
 }
 
 /// What is written down before anything is signed: by any of it the certificate can be found and
 /// revoked later.
-fn intent(wanted: &Wanted, plan: &Plan, unsigned: Vec<u8>) -> Intent {
+fn intent(wanted: &Wanted, plan: &Plan, unsigned: Arc<[u8]>) -> Intent {
     let (token, principal) = (&wanted.token, plan.principal());
     let extensions = principal.extensions().iter();
     Intent {

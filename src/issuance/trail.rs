@@ -12,7 +12,7 @@ const KEY_OF_ANOTHER: &str = "key_of_another_identity";
 
 impl Inner {
     /// The line before a signature (`…_signing`), with the exact octets to be signed.
-    pub(super) fn signing(
+    pub(super) async fn signing(
         &self,
         kind: &'static str,
         request_id: &str,
@@ -20,11 +20,12 @@ impl Inner {
         plan: &Plan,
         tbs: &[u8],
     ) -> Result<(), audit::Error> {
-        self.about(kind, request_id, now, plan, ("tbs", Value::Octets(tbs)))
+        let tbs = ("tbs", Value::Octets(tbs));
+        self.about(kind, request_id, now, plan, tbs).await
     }
 
     /// The line after it (`…_signed`), with the signature: with the line before, the certificate.
-    pub(super) fn signed(
+    pub(super) async fn signed(
         &self,
         kind: &'static str,
         request_id: &str,
@@ -33,10 +34,10 @@ impl Inner {
         signature: &[u8],
     ) -> Result<(), audit::Error> {
         let signature = ("signature", Value::Octets(signature));
-        self.about(kind, request_id, now, plan, signature)
+        self.about(kind, request_id, now, plan, signature).await
     }
 
-    fn about(
+    async fn about(
         &self,
         kind: &'static str,
         request_id: &str,
@@ -51,11 +52,11 @@ impl Inner {
             ("profile", Value::Octets(&profile.0)),
             what,
         ];
-        self.write(kind, request_id, now, &fields)
+        self.write_with_others(kind, request_id, now, &fields).await
     }
 
     /// A certificate is about to leave.
-    pub(super) fn issued(
+    pub(super) async fn issued(
         &self,
         request_id: &str,
         now: UnixMillis,
@@ -80,7 +81,8 @@ impl Inner {
             true => &fields[..],
             false => &fields[..fields.len() - 1],
         };
-        self.write("issued", request_id, now, fields)
+        self.write_with_others("issued", request_id, now, fields)
+            .await
     }
 
     /// A request ends without one.
@@ -131,6 +133,23 @@ impl Inner {
     pub(super) fn stopped(&self, now: UnixMillis) -> Result<(), audit::Error> {
         let instance = [self.parts.instance.octet()];
         self.write("stop", "", now, &[("instance", Value::Octets(&instance))])
+    }
+
+    /// For what every certificate takes.
+    async fn write_with_others(
+        &self,
+        kind: &'static str,
+        request_id: &str,
+        at: UnixMillis,
+        fields: &[(&'static str, Value<'_>)],
+    ) -> Result<(), audit::Error> {
+        let event = Event {
+            kind,
+            at,
+            request_id,
+            fields,
+        };
+        self.parts.audit.append_with_others(&event).await
     }
 
     pub(super) fn write(

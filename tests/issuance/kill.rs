@@ -326,7 +326,7 @@ async fn killed_once(house: &House, moment: Moment, nth: usize) {
     for (_, answer) in &answers {
         let record = before
             .iter()
-            .find(|r| r.leaf.as_ref().is_some_and(|l| l.leaf_der == *answer));
+            .find(|r| r.leaf.as_ref().is_some_and(|l| *l.leaf_der == **answer));
         let record = record.unwrap_or_else(|| panic!("{moment:?}: a certificate left unrecorded"));
         let submission = record.submission.as_ref().unwrap();
         assert!(
@@ -371,7 +371,7 @@ async fn killed_once(house: &House, moment: Moment, nth: usize) {
     match stored {
         Some(leaf) => {
             assert!(again.repeated, "{moment:?}");
-            assert_eq!(leaf.leaf_der, *again.leaf_der);
+            assert_eq!(leaf.leaf_der, again.leaf_der);
         }
         None => {
             assert!(!again.repeated, "{moment:?}");

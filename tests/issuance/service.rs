@@ -42,7 +42,7 @@ async fn a_good_request_gets_a_certificate_that_is_recorded_and_logged() {
         panic!("{records:?}")
     };
     let (submission, stored) = (record.submission.as_ref(), record.leaf.as_ref());
-    assert_eq!(stored.unwrap().leaf_der, *issued.leaf_der);
+    assert_eq!(stored.unwrap().leaf_der, issued.leaf_der);
     assert_eq!(submission.unwrap().scts.len(), 1);
     assert_eq!(record.intent.serial, issued.serial);
     assert_eq!(record.intent.issuer, crate::world::ISSUER);
