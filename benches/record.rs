@@ -71,17 +71,17 @@ fn main() {
         .find_map(|count| count.parse().ok());
     let count: u64 = count.unwrap_or(CERTIFICATES);
     println!(
-        "| us of the store's thread | system calls that write | octets written | tables | audit log | batches |"
+        "| us of the store's thread | system calls that write | octets written | tables | audit log | batches | ms, p50 | p99 | max |"
     );
-    println!("|---:|---:|---:|---:|---:|---:|");
+    println!("|---:|---:|---:|---:|---:|---:|---:|---:|---:|");
     for _ in 0..SAMPLES {
         let cells = sample(count).map(|each| format!(" {each:.2} |"));
         println!("|{}", cells.concat());
     }
 }
 
-/// The columns, each per certificate.
-fn sample(count: u64) -> [f64; 6] {
+/// The columns: six per certificate, three of how long certificates took.
+fn sample(count: u64) -> [f64; 9] {
     let dir = tempfile::tempdir_in("target").unwrap();
     let (tables, log) = (
         dir.path().join("issuance.redb"),
@@ -97,18 +97,24 @@ fn sample(count: u64) -> [f64; 6] {
     let thread = store_thread();
     let before = used(&thread);
     let taken = Arc::new(AtomicU64::new(0));
-    runtime.block_on(async {
+    let mut times = runtime.block_on(async {
         let connections = (0..CONNECTIONS).map(|_| {
             let (state, taken) = (Arc::clone(&state), Arc::clone(&taken));
             tokio::spawn(async move {
+                let mut times = Vec::new();
                 while taken.fetch_add(1, Ordering::Relaxed) < count {
+                    let begun = Instant::now();
                     issue(&state.0, &state.1).await;
+                    times.push(begun.elapsed());
                 }
+                times
             })
         });
+        let mut times = Vec::new();
         for connection in connections.collect::<Vec<_>>() {
-            connection.await.unwrap();
+            times.extend(connection.await.unwrap());
         }
+        times
     });
     let after = used(&thread);
     let commits = state.0.commits();
@@ -116,15 +122,13 @@ fn sample(count: u64) -> [f64; 6] {
     drop(state);
     let length = |path: &Path| fs::metadata(path).unwrap().len() as f64;
     let [us, calls, octets] = [0, 1, 2].map(|column| after[column] - before[column]);
-    [
-        us,
-        calls,
-        octets,
-        stored(&tables),
-        length(&log),
-        commits as f64,
-    ]
-    .map(|all| all / count as f64)
+    let (tables, log, commits) = (stored(&tables), length(&log), commits as f64);
+    let all = [us, calls, octets, tables, log, commits];
+    let [us, calls, octets, tables, log, commits] = all.map(|all| all / count as f64);
+    times.sort_unstable();
+    let took = |of_1000: usize| times[(times.len() - 1) * of_1000 / 1000].as_secs_f64() * 1e3;
+    let [p50, p99, longest] = [500, 990, 1000].map(took);
+    [us, calls, octets, tables, log, commits, p50, p99, longest]
 }
 
 /// Octets of the pages that the tables use. The file itself grows by doubling.

@@ -99,35 +99,65 @@ impl Row {
     }
 
     pub(super) fn add_submission(&mut self, submission: &Submission) {
-        self.add(|out, unsigned| {
-            out.fixed(&[SUBMISSION]);
-            delta::put(out, unsigned, &submission.precert_der);
-            out.count(submission.scts.len());
-            for sct in &submission.scts {
-                out.bytes(sct);
-            }
-        });
+        let part = Part::submission(self.view(), submission);
+        self.add(&part);
     }
 
     pub(super) fn add_final(&mut self, leaf: &Final) {
-        self.add(|out, unsigned| {
-            out.fixed(&[FINAL]);
-            out.seconds(leaf.at);
-            delta::put(out, unsigned, &leaf.leaf_der);
-        });
+        let part = Part::leaf(self.view(), leaf);
+        self.add(&part);
     }
 
     pub(super) fn add_abandoned(&mut self, at: UnixSeconds) {
-        self.add(|out, _| {
-            out.fixed(&[ABANDONED]);
-            out.seconds(at);
-        });
+        self.0.push(ABANDONED);
+        self.0.extend_from_slice(&at.0.to_be_bytes());
     }
 
-    fn add(&mut self, part: impl FnOnce(&mut Writer, &[u8])) {
+    /// Adds a part that was made for the record of the same intent.
+    pub(super) fn add(&mut self, part: &Part) {
+        self.0.extend_from_slice(&part.0);
+    }
+}
+
+/// A submission or a final as it stands in the row of its own intent, which says what it differs from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Part(Vec<u8>);
+
+impl Part {
+    pub(super) fn submission(row: View<'_>, submission: &Submission) -> Self {
         let mut out = Writer::new(Vec::with_capacity(ROOM_FOR_PARTS / 2));
-        part(&mut out, self.view().unsigned());
-        self.0.extend_from_slice(&out.into_bytes());
+        out.fixed(&[SUBMISSION]);
+        delta::put(&mut out, row.unsigned(), &submission.precert_der);
+        out.count(submission.scts.len());
+        submission.scts.iter().for_each(|sct| out.bytes(sct));
+        Self(out.into_bytes())
+    }
+
+    pub(super) fn leaf(row: View<'_>, leaf: &Final) -> Self {
+        let mut out = Writer::new(Vec::with_capacity(ROOM_FOR_PARTS / 2));
+        out.fixed(&[FINAL]);
+        out.seconds(leaf.at);
+        delta::put(&mut out, row.unsigned(), &leaf.leaf_der);
+        Self(out.into_bytes())
+    }
+
+    /// `None` if these octets do not begin as a part does.
+    pub(super) fn from_bytes(bytes: Vec<u8>) -> Option<Self> {
+        matches!(bytes.first(), Some(&(SUBMISSION | FINAL))).then_some(Self(bytes))
+    }
+
+    pub(super) fn octets(&self) -> &[u8] {
+        &self.0
+    }
+
+    pub(super) fn is_final(&self) -> bool {
+        self.0.first() == Some(&FINAL)
+    }
+
+    /// The final it is in that row.
+    pub(super) fn final_in(&self, row: View<'_>) -> Option<Final> {
+        let mut from = Reader::new(self.0.strip_prefix(&[FINAL])?);
+        read_final(&mut from, row.unsigned(), row.serial())
     }
 }
 

@@ -4,7 +4,7 @@ use super::schema2;
 use crate::ca::Serial;
 use crate::issuance::store::{Begun, Final, Submission, TokenUse};
 use crate::store::fields::{Reader, Writer};
-use crate::store::record::Row;
+use crate::store::record::{Part, Row};
 
 /// The layout of a batch in the journal. A later one gets another octet and its own reader.
 const VERSION: u8 = 3;
@@ -18,6 +18,7 @@ const ABANDON: u8 = 4;
 const EXPIRE: u8 = 5;
 const PROBE: u8 = 6;
 const FORGET: u8 = 7;
+const PART: u8 = 8;
 
 /// What was written to the audit log since the batch before.
 #[derive(Debug, Default)]
@@ -79,6 +80,11 @@ pub(super) enum Op {
     },
     Submission(Submission),
     Final(Final),
+    /// One of these two as what differs from the intent that is known under this serial.
+    Part {
+        serial: Serial,
+        part: Part,
+    },
     Abandon {
         serials: Vec<Serial>,
         at: i64,
@@ -134,6 +140,11 @@ impl Op {
                 out.seconds(leaf.at);
                 out.bytes(&leaf.leaf_der);
             }
+            Self::Part { serial, part } => {
+                out.fixed(&[PART]);
+                out.fixed(serial.octets());
+                out.bytes(part.octets());
+            }
             Self::Abandon { serials, at } => {
                 out.fixed(&[ABANDON]);
                 out.fixed(&at.to_be_bytes());
@@ -174,6 +185,10 @@ impl Op {
                 at: from.seconds()?,
                 leaf_der: from.bytes()?.to_vec(),
             })),
+            [PART] => Some(Self::Part {
+                serial: from.serial()?,
+                part: Part::from_bytes(from.bytes()?.to_vec())?,
+            }),
             [ABANDON] => Some(Self::Abandon {
                 at: from.seconds()?.0,
                 serials: (0..from.count()?)
@@ -200,14 +215,24 @@ impl Op {
                 precert_der, scts, ..
             }) => precert_der.len() + scts.iter().map(|sct| sct.len() + 4).sum::<usize>() + 32,
             Self::Final(Final { leaf_der, .. }) => leaf_der.len() + 40,
+            Self::Part { part, .. } => part.octets().len() + 32,
             Self::Abandon { serials, .. } => 24 * serials.len() + 16,
             Self::Expire { .. } | Self::Forget { .. } | Self::Probe => 16,
         }
     }
 
-    /// Whether this alone is reason enough to commit.
+    /// Whether this alone is reason enough to commit: all but a submission.
     pub(super) fn wants_commit(&self) -> bool {
-        !matches!(self, Self::Submission(_))
+        match self {
+            Self::Submission(_) => false,
+            Self::Part { part, .. } => part.is_final(),
+            Self::Intent { .. }
+            | Self::Final(_)
+            | Self::Abandon { .. }
+            | Self::Expire { .. }
+            | Self::Forget { .. }
+            | Self::Probe => true,
+        }
     }
 }
 
@@ -266,6 +291,10 @@ mod tests {
                 leaf_der: vec![],
                 at: UnixSeconds(6),
             }),
+            Op::Part {
+                serial: serial(1),
+                part: Part::from_bytes(vec![1, 2, 3]).unwrap(),
+            },
             Op::Abandon {
                 serials: vec![serial(5), serial(6)],
                 at: 7,
@@ -319,6 +348,6 @@ mod tests {
             decode_batch(&bytes)
         };
         assert!(changed(0, VERSION + 1).is_none());
-        assert!(changed(bytes.len() - 1, FORGET + 1).is_none());
+        assert!(changed(bytes.len() - 1, PART + 1).is_none());
     }
 }

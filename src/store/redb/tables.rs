@@ -14,8 +14,8 @@ use super::op::{Done, Op};
 use super::reads::{self, ReadError};
 use super::tokens::Tokens;
 use crate::ca::Serial;
-use crate::issuance::store::{Final, StoreError};
-use crate::store::record::{Row, View};
+use crate::issuance::store::StoreError;
+use crate::store::record::{Part, Row, View};
 use crate::time::UnixSeconds;
 
 pub(super) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
@@ -92,6 +92,28 @@ impl<'t> Tables<'t> {
         })
     }
 
+    /// The operation as what differs from its intent, where that is at hand. It was in an earlier
+    /// batch then, so a start knows it too when it comes to this one.
+    pub(super) fn shorten(&self, op: &mut Op) {
+        let part = if let Op::Submission(submission) = op {
+            let known = self.fresh.get(&submission.serial);
+            known.map(|fresh| {
+                (
+                    submission.serial,
+                    Part::submission(fresh.row.view(), submission),
+                )
+            })
+        } else if let Op::Final(leaf) = op {
+            let known = self.fresh.get(&leaf.serial);
+            known.map(|fresh| (leaf.serial, Part::leaf(fresh.row.view(), leaf)))
+        } else {
+            None
+        };
+        if let Some((serial, part)) = part {
+            *op = Op::Part { serial, part };
+        }
+    }
+
     /// Does one operation. The inner error concerns this operation only, which then changed
     /// nothing; the outer one the whole transaction.
     pub(super) fn apply(&mut self, op: &Op) -> Result<Result<Done, StoreError>, Error> {
@@ -128,7 +150,16 @@ impl<'t> Tables<'t> {
                 }
                 Ok(Done::Written)
             }
-            Op::Final(leaf) => self.put_final(leaf),
+            Op::Final(leaf) => self.put_final(&leaf.serial, |row| Part::leaf(row, leaf)),
+            Op::Part { serial, part } if part.is_final() => {
+                self.put_final(serial, |_| part.clone())
+            }
+            Op::Part { serial, part } => {
+                if let Some(place) = self.place(serial)? {
+                    self.take(place, serial)?.row.add(part);
+                }
+                Ok(Done::Written)
+            }
             Op::Abandon { serials, at } => {
                 for serial in serials {
                     if let Some(place) = self.place(serial)?
@@ -297,25 +328,32 @@ impl<'t> Tables<'t> {
         Ok(rows)
     }
 
-    fn put_final(&mut self, leaf: &Final) -> Result<Done, ReadError> {
-        let serial = leaf.serial;
-        let conflict = StoreError::Conflict { serial };
-        let Some(place) = self.place(&serial)? else {
+    fn put_final(
+        &mut self,
+        serial: &Serial,
+        part: impl Fn(View<'_>) -> Part,
+    ) -> Result<Done, ReadError> {
+        let conflict = StoreError::Conflict { serial: *serial };
+        let Some(place) = self.place(serial)? else {
             return Err(conflict.into());
         };
-        if !self.is_open(place, &serial) {
-            let known = self.look(place, &serial, |row| row.record())?;
-            return match known.leaf.as_ref() == Some(leaf) {
+        if !self.is_open(place, serial) {
+            let same = self.look(place, serial, |row| {
+                let known = row.record()?.leaf;
+                Ok(known.is_some() && known == part(row).final_in(row))
+            })?;
+            return match same {
                 true => Ok(Done::Written),
                 false => Err(conflict.into()),
             };
         }
-        let fresh = self.take(place, &serial)?;
-        fresh.row.add_final(leaf);
+        let fresh = self.take(place, serial)?;
+        let part = part(fresh.row.view());
+        fresh.row.add(&part);
         fresh.open = false;
         let intent = fresh.row.view();
         let (token_and_key, not_after) = (intent.token_and_key(), intent.not_after());
-        self.tokens.finish(&token_and_key, not_after, &serial)?;
+        self.tokens.finish(&token_and_key, not_after, serial)?;
         Ok(Done::Finished(token_and_key))
     }
 
