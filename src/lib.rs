@@ -13,6 +13,7 @@ pub mod hash;
 pub mod hex;
 pub mod json;
 pub mod merkle;
+pub mod spelling;
 pub mod time;
 pub mod x509;
 
@@ -23,6 +24,8 @@ pub mod ct;
 pub mod identity;
 pub mod lint;
 pub mod possession;
+pub mod rates;
+pub mod rules;
 pub mod token;
 pub mod trust;
 pub mod verify;
@@ -30,7 +33,7 @@ pub mod verify;
 // F2 services
 pub mod issuance;
 
-// F3 adapters (with `token::discovery`, `ct::memory`, `ct::rfc6962`)
+// F3 adapters (with `token::discovery`, `ct::memory`, `ct::rfc6962`, `rates::memory`)
 pub mod client;
 pub mod keys;
 pub mod store;

@@ -24,7 +24,7 @@ use shortleaf::ct::{CertificateLog, VerifiedSct};
 use shortleaf::der;
 use shortleaf::dev::SHARED_AUDIENCE;
 use shortleaf::dev::issuer::{DevIssuer, Persona};
-use shortleaf::identity::{self, Mapping, Principal, Provider};
+use shortleaf::identity::{self, Mapping, Principal, builtin};
 use shortleaf::keys::ephemeral::DevelopmentCa;
 use shortleaf::possession::{self, AlgorithmList, PossessedKey, SubjectKey};
 use shortleaf::system::{SystemClock, SystemEntropy};
@@ -198,7 +198,7 @@ fn principal(now: UnixMillis) -> Principal {
     };
     let raw = RawToken::parse(&token).unwrap();
     let token = ready(token::verify(raw, &policy, &keys, now.seconds())).unwrap();
-    identity::principal(&token, &Mapping::CiProvider(Arc::new(Provider::github()))).unwrap()
+    identity::principal(&token, &Mapping::CiProvider(Arc::new(builtin::github()))).unwrap()
 }
 
 fn possessed(principal: &Principal) -> PossessedKey {

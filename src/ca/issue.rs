@@ -18,7 +18,7 @@ use crate::identity::{Principal, San};
 use crate::lint::{self, Linted};
 use crate::possession::PossessedKey;
 use crate::time::UnixSeconds;
-use crate::x509::SignatureAlgorithm;
+use crate::x509::{SignatureAlgorithm, oid};
 
 /// The longest extension value and name, in octets; the linter holds the same line.
 const MAX_VALUE: usize = 1024;
@@ -167,10 +167,12 @@ impl Plan {
     /// What the linter is told: from the plan and the CA's certificate, not from our encoding.
     fn expected(&self, kind: lint::Kind) -> lint::Expected<'_> {
         let issuing = self.authority.issuing();
-        let (san, name) = match self.principal.san() {
-            San::Email(name) => (lint::SanKind::Email, name),
-            San::Uri(name) => (lint::SanKind::Uri, name),
+        let san = match self.principal.san() {
+            San::Email(_) => lint::SanKind::Email,
+            San::Uri(_) => lint::SanKind::Uri,
+            San::OtherName(_) => lint::SanKind::OtherName,
         };
+        let name = self.principal.san().name();
         let extensions = self.principal.extensions().iter();
         lint::Expected {
             kind,
@@ -195,15 +197,28 @@ impl Plan {
     }
 }
 
+/// GeneralNames, [0] OtherName, its type, [0] value, UTF8String.
+const OTHER_NAME_HEADERS: usize = 4 * HEADER + 2 + oid::USERNAME.len();
+
 /// What a claim may put into a certificate at all: said here as the caller's fault, before the
 /// linter would say it as ours.
 fn check_names(principal: &Principal) -> Result<(), Error> {
-    let (San::Email(name) | San::Uri(name)) = principal.san();
-    // IA5String without blanks and controls; longer ones are nobody's identity.
-    if !name.bytes().all(|c| c.is_ascii_graphic())
-        || !(1..=MAX_VALUE - 2 * HEADER).contains(&name.len())
-    {
-        return Err(Error::San { name: name.clone() });
+    let name = principal.san().name();
+    // IA5String without blanks and controls, or UTF8String without controls; longer ones are
+    // nobody's identity.
+    let (fits, most) = match principal.san() {
+        San::Email(_) | San::Uri(_) => {
+            let plain = name.bytes().all(|c| c.is_ascii_graphic());
+            (plain, MAX_VALUE - 2 * HEADER)
+        }
+        San::OtherName(_) => {
+            let plain = !name.chars().any(char::is_control);
+            (plain, MAX_VALUE - OTHER_NAME_HEADERS)
+        }
+    };
+    if !fits || !(1..=most).contains(&name.len()) {
+        let name = name.to_owned();
+        return Err(Error::San { name });
     }
     for extension in principal.extensions() {
         let value = &extension.value;

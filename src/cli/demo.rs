@@ -103,7 +103,7 @@ async fn tell(
         "   valid      {} to {}",
         certificate.not_before, certificate.not_after
     ))?;
-    let (San::Email(identity) | San::Uri(identity)) = verified.identity();
+    let identity = verified.identity().name();
     out.tell(&format!("   identity   {identity}"))?;
     for sct in certificate.scts() {
         out.tell(&format!(

@@ -65,6 +65,30 @@ pub enum Problem {
     /// A URL that cannot be an IA5String.
     #[error("makes a URL that is not printable ASCII")]
     NotAscii,
+    /// An address where a name or a URI is needed.
+    #[error("is an email address")]
+    AnAddress,
+    /// A URI of another scheme or host than the issuer's subject domain.
+    #[error("is not a URI of the issuer's subject domain")]
+    OtherDomain,
+    /// `!` in a user name, which separates it from its domain.
+    #[error("contains \"!\", which separates a name from its domain")]
+    HasExclamation,
+    /// Not a SPIFFE ID (SPIFFE-ID §2).
+    #[error("is not a SPIFFE ID")]
+    NotASpiffeId,
+    /// A SPIFFE ID of somebody else.
+    #[error("is a SPIFFE ID of another trust domain than the issuer's")]
+    OtherTrustDomain,
+    /// Not what a cluster names things.
+    #[error("is not a Kubernetes name: a-z, 0-9, \"-\" and \".\"")]
+    NotAKubernetesName,
+    /// An empty or relative step in something that becomes part of a path.
+    #[error("has an empty or relative path segment")]
+    NotAPath,
+    /// Not one of the words this claim can be.
+    #[error("is not a value it can have")]
+    NotAllowed,
 }
 
 /// Why the claims make no principal.

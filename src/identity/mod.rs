@@ -1,6 +1,7 @@
 //! Verified claims to identity: one SAN, the challenge, the Fulcio extensions.
 //!
-//! Two mappings lead there. An `email` issuer vouches for an address; a CI provider's claims go
+//! A [`Mapping`] leads there, one for each type of issuer. An `email` issuer vouches for an address;
+//! `uri`, `username`, `spiffe`, `kubernetes` and Chainguard for a subject; a CI provider's claims go
 //! through templates, and each provider is data ([`Definition`]). Whatever the mapping, issuer and
 //! subject extensions come from the token itself and no template can touch them.
 //!
@@ -8,23 +9,34 @@
 //! missing, is not a text, hides characters or is too long, there is no certificate: an identity
 //! that was repaired on the way is somebody else's.
 
+pub mod builtin;
+mod domain;
 mod email;
 mod error;
+pub mod fulcio;
+mod issuer_type;
+mod path;
 mod provider;
+mod spiffe;
+mod subject;
 mod template;
 mod uri;
 mod values;
 
 use std::sync::Arc;
 
-use crate::json::Value;
 use crate::token::VerifiedToken;
 
+pub use domain::{DomainError, NameDomain, UriDomain};
 pub use email::MAX_ADDRESS_BYTES;
 pub use error::{Error, Problem, Purpose};
+pub use issuer_type::IssuerType;
+pub use path::{ClaimPath, ClaimPathError, MAX_PATH_BYTES};
 pub use provider::{Definition, MAX_RENDERED_BYTES, Provider, ProviderError};
+pub use spiffe::{MAX_ID_BYTES, MAX_TRUST_DOMAIN_BYTES, TrustDomain, TrustDomainError};
 pub use template::{MAX_NESTING, MAX_TEMPLATE_BYTES, TemplateError};
 pub use values::MAX_CLAIM_BYTES;
+pub(crate) use values::claim_text;
 
 use template::Failure;
 
@@ -32,6 +44,9 @@ use template::Failure;
 const ISSUER: u8 = 1;
 const ISSUER_V2: u8 = 8;
 const TOKEN_SUBJECT: u8 = 24;
+
+/// Longest user name with its domain, in bytes: an otherName has more headers than a URI.
+pub const MAX_OTHER_NAME_BYTES: usize = 990;
 
 /// How an issuer's claims become an identity.
 #[derive(Clone, Debug)]
@@ -41,7 +56,19 @@ pub enum Mapping {
         /// Take the address even where `email_verified` does not say `true`: for issuers that
         /// never send it.
         skip_verification: bool,
+        /// Where the token says for whom it was issued, if extensions .1 and .8 are to say that.
+        issuer: Option<ClaimPath>,
     },
+    /// `sub` is a URI of this domain.
+    Uri(UriDomain),
+    /// `sub` is a name in this domain.
+    Username(NameDomain),
+    /// `sub` is a SPIFFE ID of this trust domain.
+    Spiffe(TrustDomain),
+    /// A service account of a cluster.
+    Kubernetes,
+    /// Issuer and `sub` together.
+    ChainguardIdentity,
     /// The issuer is a CI provider.
     CiProvider(Arc<Provider>),
 }
@@ -53,6 +80,17 @@ pub enum San {
     Email(String),
     /// uniformResourceIdentifier, ASCII.
     Uri(String),
+    /// otherName of type 1.3.6.1.4.1.57264.1.7: a UTF8String, `name!domain`.
+    OtherName(String),
+}
+
+impl San {
+    /// The name itself, without its type.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Email(name) | Self::Uri(name) | Self::OtherName(name) => name,
+        }
+    }
 }
 
 /// A Fulcio extension, by its last arc under 1.3.6.1.4.1.57264.1, with its value.
@@ -145,20 +183,36 @@ pub fn extension_name(arc: u8) -> Option<&'static str> {
 pub fn principal(token: &VerifiedToken, mapping: &Mapping) -> Result<Principal, Error> {
     // The challenge is `sub` or the address, never a mixture: what a client signs, it has read in
     // its own token.
+    let sub = || token.subject().to_owned();
     let (san, challenge, from_templates) = match mapping {
-        Mapping::Email { skip_verification } => {
-            let address = verified_address(token, *skip_verification)?;
+        Mapping::Email {
+            skip_verification, ..
+        } => {
+            let address = subject::address(token, *skip_verification)?;
             (San::Email(address.clone()), address, Vec::new())
+        }
+        Mapping::Uri(domain) => (subject::uri(token, domain)?, sub(), Vec::new()),
+        Mapping::Username(domain) => (subject::username(token, domain)?, sub(), Vec::new()),
+        Mapping::Spiffe(domain) => (subject::spiffe(token, domain)?, sub(), Vec::new()),
+        Mapping::Kubernetes => (subject::kubernetes(token)?, sub(), Vec::new()),
+        Mapping::ChainguardIdentity => {
+            let challenge = subject::chainguard_challenge(token)?;
+            (subject::chainguard(token)?, challenge, Vec::new())
         }
         Mapping::CiProvider(provider) => {
             let (san, extensions) = from_provider(token, provider)?;
-            (San::Uri(san), token.subject().to_owned(), extensions)
+            (San::Uri(san), sub(), extensions)
         }
     };
-    let issuer = token.issuer().as_str().to_owned();
-    let subject = token.subject().to_owned();
-    checked(token, "iss", ISSUER, &issuer)?;
-    checked(token, "sub", TOKEN_SUBJECT, &subject)?;
+    let issuer = issuer(token, mapping)?;
+    let subject = sub();
+    let in_extension = Purpose::Extension(TOKEN_SUBJECT);
+    checked(token, "sub", in_extension, &subject, MAX_CLAIM_BYTES)?;
+    let max = match &san {
+        San::Email(_) | San::Uri(_) => MAX_RENDERED_BYTES,
+        San::OtherName(_) => MAX_OTHER_NAME_BYTES,
+    };
+    checked(token, "sub", Purpose::San, san.name(), max)?;
 
     let from_token = [
         (ISSUER, &issuer),
@@ -178,6 +232,25 @@ pub fn principal(token: &VerifiedToken, mapping: &Mapping) -> Result<Principal, 
         subject,
         extensions,
     })
+}
+
+/// The issuer as extensions .1 and .8 will say it: `iss`, or for whom that issuer signs.
+fn issuer(token: &VerifiedToken, mapping: &Mapping) -> Result<String, Error> {
+    let (claim, text) = match mapping {
+        Mapping::Email {
+            issuer: Some(path), ..
+        } => (path.as_str(), subject::issuer_at(token, path)?),
+        Mapping::Email { issuer: None, .. }
+        | Mapping::Uri(_)
+        | Mapping::Username(_)
+        | Mapping::Spiffe(_)
+        | Mapping::Kubernetes
+        | Mapping::ChainguardIdentity
+        | Mapping::CiProvider(_) => ("iss", token.issuer().as_str().to_owned()),
+    };
+    let purpose = Purpose::Extension(ISSUER);
+    checked(token, claim, purpose, &text, MAX_CLAIM_BYTES)?;
+    Ok(text)
 }
 
 fn from_provider(
@@ -213,35 +286,23 @@ fn from_provider(
     Ok((uri, extensions))
 }
 
-fn verified_address(token: &VerifiedToken, skip_verification: bool) -> Result<String, Error> {
-    let address = match token.claims().get("email") {
-        None | Some(Value::Null) => "",
-        Some(Value::String(text)) => text,
-        Some(_) => return Err(invalid(token, "email", Purpose::San, Problem::NotAString)),
-    };
-    if address.is_empty() {
-        return Err(Error::ClaimMissing {
-            claim: "email".to_owned(),
-            purpose: Purpose::San,
-            issuer: token.issuer().clone(),
-        });
-    }
-    if !email::is_address(address) {
-        return Err(invalid(token, "email", Purpose::San, Problem::NotAnAddress));
-    }
-    let verified = token.claims().get("email_verified") == Some(&Value::Bool(true));
-    if !verified && !skip_verification {
-        return Err(Error::EmailUnverified {
-            issuer: token.issuer().clone(),
-        });
-    }
-    Ok(address.to_owned())
+/// The token's own claims obey the same limits as those that templates insert.
+fn checked(
+    token: &VerifiedToken,
+    claim: &str,
+    purpose: Purpose,
+    text: &str,
+    max: usize,
+) -> Result<(), Error> {
+    values::check_text(text, max).map_err(|problem| invalid(token, claim, purpose, problem))
 }
 
-/// The token's own claims obey the same limits as those that templates insert.
-fn checked(token: &VerifiedToken, claim: &str, arc: u8, text: &str) -> Result<(), Error> {
-    values::check_text(text, MAX_CLAIM_BYTES)
-        .map_err(|problem| invalid(token, claim, Purpose::Extension(arc), problem))
+fn missing(token: &VerifiedToken, claim: &str, purpose: Purpose) -> Error {
+    Error::ClaimMissing {
+        claim: claim.to_owned(),
+        purpose,
+        issuer: token.issuer().clone(),
+    }
 }
 
 fn invalid(token: &VerifiedToken, claim: &str, purpose: Purpose, problem: Problem) -> Error {

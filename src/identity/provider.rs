@@ -1,8 +1,8 @@
 //! How one CI provider's claims become a certificate: data, not code.
 //!
 //! A provider is a SAN template, a template per extension, default values, and the claims without
-//! which a token of its is not what it seems. Adding one is writing such a table; GitHub's below
-//! goes through the same constructor as an operator's own.
+//! which a token of its is not what it seems. Adding one is writing such a table; those in
+//! [`super::builtin`] go through the same constructor as an operator's own.
 
 use super::Problem;
 use super::template::{Absent, Failure, Template, TemplateError};
@@ -20,6 +20,10 @@ pub struct Definition<'a> {
     pub defaults: &'a [(&'a str, &'a str)],
     /// Claims that have to be there and not be empty.
     pub required: &'a [&'a str],
+    /// Claims that have few values, and which.
+    pub one_of: &'a [(&'a str, &'a [&'a str])],
+    /// Values that stand for nothing, as a runner numbered 0 does.
+    pub not: &'a [(&'a str, &'a str)],
     /// Template by last arc of the extension: 2–6 and 9–23.
     pub extensions: &'a [(u8, &'a str)],
     /// Template of the SAN, a URL.
@@ -63,6 +67,8 @@ pub enum ProviderError {
 pub struct Provider {
     defaults: Vec<(String, String)>,
     required: Vec<String>,
+    one_of: Vec<(String, Vec<String>)>,
+    not: Vec<(String, String)>,
     /// In the order of their arcs, which is the order of the certificate.
     extensions: Vec<(u8, Template)>,
     san: Template,
@@ -92,18 +98,18 @@ impl Provider {
         }
         extensions.sort_by_key(|(arc, _)| *arc);
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let choice = |(name, words): &(&str, &[&str])| {
+            let words = words.iter().map(|&word| word.to_owned()).collect();
+            ((*name).to_owned(), words)
+        };
         Ok(Self {
             defaults: definition.defaults.iter().map(owned).collect(),
             required: definition.required.iter().map(|&n| n.to_owned()).collect(),
+            one_of: definition.one_of.iter().map(choice).collect(),
+            not: definition.not.iter().map(owned).collect(),
             extensions,
             san: san.ok_or(ProviderError::NoSan)?,
         })
-    }
-
-    /// GitHub Actions (`github-workflow`).
-    pub fn github() -> Self {
-        // A test below parses the same table; there is no other input.
-        Self::new(GITHUB).expect("GITHUB is a constant and sound")
     }
 
     /// The text that becomes the SAN, and the extensions from templates.
@@ -113,6 +119,7 @@ impl Provider {
             defaults: &self.defaults,
         };
         self.check_required(&values)?;
+        self.check_values(&values)?;
         let san = rendered(&self.san, &values, Absent::IsAnError, Purpose::San)?;
         let mut extensions = Vec::new();
         for (arc, template) in &self.extensions {
@@ -137,6 +144,29 @@ impl Provider {
             };
             let purpose = self.first_purpose(name);
             return Err(Refusal { purpose, failure });
+        }
+        Ok(())
+    }
+
+    /// Values that a claim cannot have. Of a claim that is absent the templates judge.
+    fn check_values(&self, values: &Values<'_>) -> Result<(), Refusal> {
+        let refusal = |name: &str, problem| Refusal {
+            purpose: self.first_purpose(name),
+            failure: Failure::Invalid {
+                name: name.to_owned(),
+                problem,
+            },
+        };
+        let get = |name: &str| values.get(name).map_err(|problem| refusal(name, problem));
+        for (name, words) in &self.one_of {
+            if get(name)?.is_some_and(|text| words.iter().all(|word| *word != text)) {
+                return Err(refusal(name, Problem::NotAllowed));
+            }
+        }
+        for (name, nothing) in &self.not {
+            if get(name)?.is_some_and(|text| text == **nothing) {
+                return Err(refusal(name, Problem::NotAllowed));
+            }
         }
         Ok(())
     }
@@ -172,52 +202,3 @@ fn rendered(
     })?;
     Ok(text)
 }
-
-/// GitHub Actions. `environment` is there only when the job names one; everything else always is.
-const GITHUB: Definition<'static> = Definition {
-    defaults: &[("url", "https://github.com"), ("environment", "")],
-    required: &[
-        "job_workflow_ref",
-        "sha",
-        "event_name",
-        "repository",
-        "workflow",
-        "ref",
-        "job_workflow_sha",
-        "runner_environment",
-        "repository_id",
-        "repository_owner",
-        "repository_owner_id",
-        "repository_visibility",
-        "workflow_ref",
-        "workflow_sha",
-        "run_id",
-        "run_attempt",
-    ],
-    extensions: &[
-        (2, "event_name"),
-        (3, "sha"),
-        (4, "workflow"),
-        (5, "repository"),
-        (6, "ref"),
-        (9, "{{ .url }}/{{ .job_workflow_ref }}"),
-        (10, "job_workflow_sha"),
-        (11, "runner_environment"),
-        (12, "{{ .url }}/{{ .repository }}"),
-        (13, "sha"),
-        (14, "ref"),
-        (15, "repository_id"),
-        (16, "{{ .url }}/{{ .repository_owner }}"),
-        (17, "repository_owner_id"),
-        (18, "{{ .url }}/{{ .workflow_ref }}"),
-        (19, "workflow_sha"),
-        (20, "event_name"),
-        (
-            21,
-            "{{ .url }}/{{ .repository }}/actions/runs/{{ .run_id }}/attempts/{{ .run_attempt }}",
-        ),
-        (22, "repository_visibility"),
-        (23, "environment"),
-    ],
-    san: "{{ .url }}/{{ .job_workflow_ref }}",
-};

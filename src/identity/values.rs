@@ -23,20 +23,30 @@ pub(super) struct Values<'a> {
 impl<'a> Values<'a> {
     /// The text under `name`, if there is one.
     pub(super) fn get(&self, name: &str) -> Result<Option<Cow<'a, str>>, Problem> {
-        let text = match self.claims.get(name) {
-            None | Some(Value::Null) => {
-                let default = self.defaults.iter().find(|(n, _)| n == name);
-                return Ok(default.map(|(_, text)| Cow::Borrowed(text.as_str())));
-            }
-            Some(Value::String(text)) => Cow::Borrowed(text.as_str()),
-            Some(Value::Bool(true)) => Cow::Borrowed("true"),
-            Some(Value::Bool(false)) => Cow::Borrowed("false"),
-            Some(Value::Number(number)) => Cow::Owned(decimal(number)?),
-            Some(Value::Array(_) | Value::Object(_)) => return Err(Problem::NotAScalar),
+        let Some(text) = self.claims.get(name).map(text).transpose()?.flatten() else {
+            let default = self.defaults.iter().find(|(n, _)| n == name);
+            return Ok(default.map(|(_, text)| Cow::Borrowed(text.as_str())));
         };
         check_text(&text, MAX_CLAIM_BYTES)?;
         Ok(Some(text))
     }
+}
+
+/// The one text a claim has, in certificates and in rules; `null` is absent.
+fn text(value: &Value) -> Result<Option<Cow<'_, str>>, Problem> {
+    Ok(Some(match value {
+        Value::Null => return Ok(None),
+        Value::String(text) => Cow::Borrowed(text.as_str()),
+        Value::Bool(true) => Cow::Borrowed("true"),
+        Value::Bool(false) => Cow::Borrowed("false"),
+        Value::Number(number) => Cow::Owned(decimal(number)?),
+        Value::Array(_) | Value::Object(_) => return Err(Problem::NotAScalar),
+    }))
+}
+
+/// A claim as the text a certificate would hold, or nothing if it has none.
+pub(crate) fn claim_text(value: &Value) -> Option<Cow<'_, str>> {
+    text(value).ok().flatten()
 }
 
 /// What every text in a certificate has to satisfy.

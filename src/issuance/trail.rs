@@ -101,5 +101,6 @@ pub(super) fn san(principal: &Principal) -> String {
     match principal.san() {
         San::Email(email) => format!("email:{email}"),
         San::Uri(uri) => format!("uri:{uri}"),
+        San::OtherName(name) => format!("othername:{name}"),
     }
 }

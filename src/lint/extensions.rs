@@ -22,6 +22,10 @@ const OCTET_STRING: u8 = 0x04;
 const OID: u8 = 0x06;
 /// AuthorityKeyIdentifier [0] keyIdentifier.
 const KEY_IDENTIFIER: u8 = 0x80;
+/// [0], constructed.
+const EXPLICIT_0: u8 = 0xa0;
+/// GeneralName [0] otherName.
+const OTHER_NAME: u8 = 0xa0;
 /// GeneralName [1] rfc822Name.
 const RFC822_NAME: u8 = 0x81;
 /// GeneralName [6] uniformResourceIdentifier.
@@ -34,27 +38,36 @@ pub(super) fn san(read: &Reading<'_>, expected: &Expected<'_>) -> Result<(), Str
     let (_, names) = SubjectAlternativeName::from_der(extension.value)
         .map_err(|error| format!("SAN does not parse: {error}"))?;
     // A name that cannot be read is an item called Invalid, not an error: it falls through here.
-    let (tag, name) = match (names.general_names.as_slice(), expected.san) {
-        ([GeneralName::RFC822Name(name)], SanKind::Email) => (RFC822_NAME, *name),
-        ([GeneralName::URI(name)], SanKind::Uri) => (URI_NAME, *name),
+    let other_name;
+    let (tag, content, name) = match (names.general_names.as_slice(), expected.san) {
+        ([GeneralName::RFC822Name(name)], SanKind::Email) => (RFC822_NAME, name.as_bytes(), *name),
+        ([GeneralName::URI(name)], SanKind::Uri) => (URI_NAME, name.as_bytes(), *name),
+        ([GeneralName::OtherName(..)], SanKind::OtherName) => {
+            // Its value is of any type: compared as the octets it has to be.
+            other_name = username(expected.name);
+            (OTHER_NAME, &*other_name, expected.name)
+        }
         (other, planned) => {
             return Err(format!("SAN is {other:?}, planned is one {planned:?}"));
         }
     };
     let one_name = Nested {
         tags: &[SEQUENCE, tag],
-        content: name.as_bytes(),
+        content,
     };
     same_value("SAN value", extension.value, one_name)?;
+    let printable = name.bytes().all(|octet| octet.is_ascii_graphic());
     let well_formed = match expected.san {
-        SanKind::Email => name
-            .rsplit_once('@')
-            .is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty()),
-        SanKind::Uri => name
-            .split_once(':')
-            .is_some_and(|(scheme, rest)| !scheme.is_empty() && !rest.is_empty()),
+        SanKind::Email => printable && has_two_parts(name.rsplit_once('@')),
+        SanKind::Uri => printable && has_two_parts(name.split_once(':')),
+        SanKind::OtherName => {
+            let domain = name.split_once('!').map_or("", |(_, domain)| domain);
+            has_two_parts(name.split_once('!'))
+                && !domain.contains('!')
+                && !name.chars().any(char::is_control)
+        }
     };
-    if !well_formed || !name.bytes().all(|octet| octet.is_ascii_graphic()) {
+    if !well_formed {
         let planned = expected.san;
         return Err(format!("SAN {name:?} is not printable, or no {planned:?}"));
     }
@@ -63,6 +76,23 @@ pub(super) fn san(read: &Reading<'_>, expected: &Expected<'_>) -> Result<(), Str
         return Err(format!("SAN is {name:?}, planned is {planned:?}"));
     }
     Ok(())
+}
+
+fn has_two_parts(parts: Option<(&str, &str)>) -> bool {
+    parts.is_some_and(|(first, second)| !first.is_empty() && !second.is_empty())
+}
+
+/// type-id, and the name as the [0] value (RFC 5280 §4.2.1.6).
+fn username(name: &str) -> Vec<u8> {
+    let kind = Nested {
+        tags: &[OID],
+        content: oid::USERNAME,
+    };
+    let value = Nested {
+        tags: &[EXPLICIT_0, UTF8_STRING],
+        content: name.as_bytes(),
+    };
+    [kind.to_vec(), value.to_vec()].concat()
 }
 
 pub(super) fn key_usage(read: &Reading<'_>, _: &Expected<'_>) -> Result<(), String> {

@@ -39,6 +39,8 @@ pub enum SanKind {
     Email,
     /// uniformResourceIdentifier.
     Uri,
+    /// otherName of Fulcio's type for user names, a UTF8String.
+    OtherName,
 }
 
 /// What was planned; the bytes must say the same.

@@ -33,6 +33,8 @@ pub(super) const POISON: Name = Name::of(&[0x2b, 6, 1, 4, 1, 0xd6, 0x79, 2, 4, 3
 pub(super) const ECDSA_SHA256: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2];
 /// ecdsa-with-SHA384, 1.2.840.10045.4.3.3.
 pub(super) const ECDSA_SHA384: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 3];
+/// Fulcio's otherName for user names, 1.3.6.1.4.1.57264.1.7.
+pub(super) const USERNAME: &[u8] = &[0x2b, 6, 1, 4, 1, 0x83, 0xbf, 0x30, 1, 7];
 
 /// Fulcio's arc, 1.3.6.1.4.1.57264.1; one more octet names the extension.
 const FULCIO: u128 = Name::of(&[0x2b, 6, 1, 4, 1, 0x83, 0xbf, 0x30, 1, 0]).0 >> 8;

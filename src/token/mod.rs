@@ -14,6 +14,7 @@ mod algorithm;
 mod error;
 mod issuer;
 mod key;
+mod pattern;
 mod raw;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -39,6 +40,7 @@ pub use algorithm::Algorithm;
 pub use error::{Error, Part};
 pub use issuer::{IssuerUrl, IssuerUrlError, MAX_ISSUER_BYTES};
 pub use key::{VerificationKey, WORTH_PREPARING};
+pub use pattern::{IssuerPattern, MAX_PATTERN_BYTES, MAX_WILDCARDS, PatternError};
 pub use raw::{MAX_KID_BYTES, MAX_TOKEN_BYTES, RawToken};
 pub use verify::{MAX_LEEWAY_S, verify};
 

@@ -103,6 +103,8 @@ pub enum Name {
     Email(String),
     /// uniformResourceIdentifier.
     Uri(String),
+    /// otherName of Fulcio's type for user names.
+    Username(String),
     /// Another type, described.
     Other(String),
 }
@@ -138,7 +140,9 @@ impl Inspection {
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Email(name) | Self::Uri(name) | Self::Other(name) => f.write_str(name),
+            Self::Email(name) | Self::Uri(name) | Self::Username(name) | Self::Other(name) => {
+                f.write_str(name)
+            }
         }
     }
 }
@@ -308,8 +312,21 @@ fn name(read: &GeneralName<'_>) -> Name {
     match read {
         GeneralName::RFC822Name(address) => Name::Email((*address).to_owned()),
         GeneralName::URI(uri) => Name::Uri((*uri).to_owned()),
+        GeneralName::OtherName(kind, value) if kind.as_bytes() == oid::USERNAME => {
+            match username(value) {
+                Some(name) => Name::Username(name),
+                None => Name::Other(read.to_string()),
+            }
+        }
         other => Name::Other(other.to_string()),
     }
+}
+
+/// [0] EXPLICIT UTF8String, and nothing behind it.
+fn username(value: &[u8]) -> Option<String> {
+    let value = der::single(value, tag::context_constructed(0)).ok()?;
+    let text = der::single(value.content, tag::UTF8_STRING).ok()?;
+    String::from_utf8(text.content.to_vec()).ok()
 }
 
 fn usages(usage: &KeyUsage) -> Vec<&'static str> {

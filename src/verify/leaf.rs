@@ -34,13 +34,16 @@ pub(super) fn profile(leaf: &Inspection) -> Result<San, Error> {
         match all.as_slice() {
             [Name::Email(address)] if printable(address) => return Ok(San::Email(address.clone())),
             [Name::Uri(uri)] if printable(uri) => return Ok(San::Uri(uri.clone())),
+            [Name::Username(name)] if !name.chars().any(char::is_control) => {
+                return Ok(San::OtherName(name.clone()));
+            }
             _ => {}
         }
     }
     Err(not_of_profile(
         "subjectAltName",
         names,
-        "critical, one email address or URI",
+        "critical, one email address, URI or user name",
     ))
 }
 

@@ -37,7 +37,7 @@ impl IdentityPolicy {
     /// Both exact; neither may be empty.
     pub fn new(issuer: impl Into<String>, identity: San) -> Result<Self, Error> {
         let issuer = issuer.into();
-        let (San::Email(name) | San::Uri(name)) = &identity;
+        let name = identity.name();
         match (issuer.is_empty(), name.is_empty()) {
             (true, _) => Err(Error::PolicyWithout { part: "issuer" }),
             (_, true) => Err(Error::PolicyWithout { part: "identity" }),

@@ -5,6 +5,7 @@ use rcgen::{ExtendedKeyUsagePurpose, KeyUsagePurpose};
 use super::testing::*;
 use super::*;
 use crate::ct::{Sct, SctError};
+use crate::der::{self, tag};
 use crate::x509::oid;
 
 /// Verifies at noon plus five minutes, under the world's own trust.
@@ -56,6 +57,44 @@ fn an_email_address_is_an_identity_too() {
     let email = San::Email("dev@example.com".into());
     let policy = IdentityPolicy::new(ISSUER, email).unwrap();
     certificate(&leaf, &[], &world.trust(), &policy, NOON).unwrap();
+}
+
+#[test]
+fn a_user_name_is_an_identity_and_another_type_of_other_name_is_none() {
+    let world = World::new();
+    let with = |kind: &[u8], text: &[u8]| {
+        let kind = der::tlv(tag::OID, &[kind]);
+        let value = der::tlv(tag::context_constructed(0), &[text]);
+        let name = der::tlv(tag::context_constructed(0), &[&kind, &value]);
+        let mut leaf = Leaf::good();
+        leaf.set(oid::SUBJECT_ALT_NAME, true, der::sequence(&[&name]));
+        world.issue(leaf)
+    };
+    let text = der::tlv(tag::UTF8_STRING, &["jäne!example.com".as_bytes()]);
+    let policy = IdentityPolicy::new(ISSUER, San::OtherName("jäne!example.com".into())).unwrap();
+    let check = |leaf: &[u8]| certificate(leaf, &[], &world.trust(), &policy, NOON);
+    let good = with(oid::USERNAME, &text);
+    assert_eq!(check(&good).unwrap().identity().name(), "jäne!example.com");
+    let ia5 = der::tlv(0x16, &[b"jane!example.com"]);
+    let broken = der::tlv(tag::UTF8_STRING, &[&[0xff, b'!', b'a']]);
+    for (kind, text) in [
+        (oid::FULCIO, &text),
+        (oid::USERNAME, &ia5),
+        (oid::USERNAME, &broken),
+        (oid::USERNAME, &[&text[..], &text[..]].concat()),
+    ] {
+        let error = check(&with(kind, text)).unwrap_err();
+        assert!(
+            matches!(
+                error,
+                Error::ExtensionNotOfProfile {
+                    name: "subjectAltName",
+                    ..
+                }
+            ),
+            "{error}"
+        );
+    }
 }
 
 #[test]

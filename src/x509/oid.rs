@@ -32,6 +32,8 @@ pub const SCT_LIST: &[u8] = &[0x2b, 6, 1, 4, 1, 0xd6, 0x79, 2, 4, 2];
 pub const POISON: &[u8] = &[0x2b, 6, 1, 4, 1, 0xd6, 0x79, 2, 4, 3];
 /// 1.3.6.1.4.1.57264.1, under which Fulcio's extensions stand; one more arc names one.
 pub const FULCIO: &[u8] = &[0x2b, 6, 1, 4, 1, 0x83, 0xbf, 0x30, 1];
+/// Type of the otherName that holds a user name, 1.3.6.1.4.1.57264.1.7.
+pub const USERNAME: &[u8] = &[0x2b, 6, 1, 4, 1, 0x83, 0xbf, 0x30, 1, 7];
 /// id-ecPublicKey.
 pub const EC_PUBLIC_KEY: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1];
 /// prime256v1, NIST P-256.

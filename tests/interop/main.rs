@@ -11,6 +11,7 @@ mod clients;
 mod ctfe;
 mod differences;
 mod fulcio;
+mod identities;
 #[path = "../world/issuer.rs"]
 mod issuer;
 mod judges;
@@ -21,3 +22,4 @@ mod parts;
 mod serve;
 #[path = "../world/subject.rs"]
 mod subject;
+mod tls;

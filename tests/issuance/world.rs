@@ -20,6 +20,7 @@ use shortleaf::issuance::{
 };
 use shortleaf::keys::DevelopmentCa;
 use shortleaf::possession::{AlgorithmList, WeakKeys};
+use shortleaf::rates::Rates;
 use shortleaf::store::memory::MemoryStore;
 use shortleaf::system::SystemEntropy;
 use shortleaf::time::{UnixMillis, UnixSeconds};
@@ -71,6 +72,7 @@ impl World {
             instance: InstanceId::FIRST,
             permitted: AlgorithmList::all(),
             weak_keys: WeakKeys::default(),
+            rates: Rates::off(),
             retention: None,
             monotonic: None,
             probe: no_probe(),
@@ -129,6 +131,7 @@ pub(crate) fn trusted(certificates_per_token: u32) -> TrustedIssuer {
         },
         mapping: Mapping::Email {
             skip_verification: false,
+            issuer: None,
         },
     }
 }

@@ -83,7 +83,11 @@ fn samples(authority: &Authority, profile: &LeafProfile) -> Vec<Sample> {
     };
     let mut out = Vec::new();
     for (kind, spki) in every_kind() {
-        for san in [usual().san, San::Email("jane@example.com".to_owned())] {
+        for san in [
+            usual().san,
+            San::Email("jane@example.com".to_owned()),
+            San::OtherName("jäne!example.com".to_owned()),
+        ] {
             let name = format!("{kind} key, {san:?}");
             let spki = spki.clone();
             out.push(Sample {
@@ -99,6 +103,11 @@ fn samples(authority: &Authority, profile: &LeafProfile) -> Vec<Sample> {
             name: format!("texts of {length} octets"),
             san: San::Uri("x".repeat(length)),
             identity: [1, 8].map(|arc| extension(arc, length)).into(),
+            ..usual()
+        });
+        out.push(Sample {
+            name: format!("a user name of {length} octets"),
+            san: San::OtherName("x".repeat(length)),
             ..usual()
         });
     }

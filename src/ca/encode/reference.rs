@@ -82,6 +82,12 @@ fn san(san: &San) -> Vec<u8> {
     let name = match san {
         San::Email(address) => der::tlv(tag::context(1), &[address.as_bytes()]),
         San::Uri(uri) => der::tlv(tag::context(6), &[uri.as_bytes()]),
+        San::OtherName(name) => {
+            let text = der::tlv(tag::UTF8_STRING, &[name.as_bytes()]);
+            let value = der::tlv(tag::context_constructed(0), &[&text]);
+            let kind = der::tlv(tag::OID, &[oid::USERNAME]);
+            der::tlv(tag::context_constructed(0), &[&kind, &value])
+        }
     };
     der::sequence(&[&name])
 }

@@ -109,6 +109,13 @@ impl Template {
         match san {
             San::Email(address) => put_value(out, tag::context(1), address.as_bytes()),
             San::Uri(uri) => put_value(out, tag::context(6), uri.as_bytes()),
+            San::OtherName(name) => {
+                out.put(name.as_bytes());
+                out.header(tag::UTF8_STRING, mark);
+                out.header(tag::context_constructed(0), mark);
+                put_value(out, tag::OID, oid::USERNAME);
+                out.header(tag::context_constructed(0), mark);
+            }
         }
         out.header(tag::SEQUENCE, mark);
         out.header(tag::OCTET_STRING, mark);

@@ -147,6 +147,8 @@ fn san() -> impl Strategy<Value = San> {
         "[a-z]{1}:[!-~]{1}".prop_map(San::Uri),
         "https://[!-~]{1,250}".prop_map(San::Uri),
         "https://[!-~]{1008}".prop_map(San::Uri),
+        "[ -~é✓]{1,90}".prop_map(|name| San::OtherName(name.replace('!', ".") + "!example.com")),
+        "[a-z]{978}".prop_map(|name| San::OtherName(name + "!example.com")),
     ]
 }
 

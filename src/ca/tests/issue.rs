@@ -370,6 +370,8 @@ fn claims_that_cannot_stand_in_a_certificate_are_the_tokens_fault() {
         (San::Uri("https://example.com/a b".into()), "x"),
         (San::Uri("https://example.com/\0".into()), "x"),
         (San::Email(String::new()), "x"),
+        (San::OtherName("a\nb!example.com".into()), "x"),
+        (San::OtherName("x".repeat(1000)), "x"),
         (San::Uri(format!("https://{}", "x".repeat(1020))), "x"),
         (uri(), ""),
         (uri(), "a\nb"),
@@ -422,6 +424,34 @@ fn the_longest_name_still_passes_the_lint() {
     let principal = Principal::for_test(San::Uri(longest), ISSUER, list.into());
     let plan = world.plan_for(principal, subject_key(7), NOON).unwrap();
     assert!(plan.precertificate().is_ok());
+}
+
+#[test]
+fn a_user_name_is_linted_to_the_octet() {
+    let world = p256_world();
+    let precert = |name: &str| {
+        let list = [(1, ISSUER), (8, ISSUER)].map(|(arc, value)| Extension {
+            arc,
+            value: value.into(),
+        });
+        let san = San::OtherName(name.into());
+        let principal = Principal::for_test(san, ISSUER, list.into());
+        let plan = world.plan_for(principal, subject_key(7), NOON).unwrap();
+        plan.precertificate()
+    };
+    let der = precert("jäne!a.b").unwrap().unsigned_der().to_vec();
+    let expected = [
+        &[0x30, 0x1b, 0xa0, 0x19][..], // GeneralNames { [0] otherName
+        &[0x06, 0x0a, 0x2b, 6, 1, 4, 1, 0x83, 0xbf, 0x30, 1, 7], // type-id
+        &[0xa0, 0x0b, 0x0c, 0x09],     // value [0] { UTF8String
+        "jäne!a.b".as_bytes(),
+    ]
+    .concat();
+    assert!(der.windows(expected.len()).any(|octets| octets == expected));
+    for name in ["jane", "!a.b", "jane!", "a!b!c"] {
+        let error = precert(name).err().unwrap();
+        assert!(matches!(&error, Error::Lint(_)), "{name}: {error}");
+    }
 }
 
 #[test]

@@ -1,0 +1,620 @@
+//! The rules as a whole: what they decide, and that they cannot decide otherwise.
+
+use proptest::prelude::*;
+use serde_json::{Value as Json, json};
+
+use super::*;
+use crate::json;
+
+const GITHUB: &str = "https://token.actions.githubusercontent.com";
+const GITLAB: &str = "https://gitlab.com";
+
+const RULES: &str = r#"
+mode = "enforce"
+
+[[deny]]
+name = "no pull requests"
+issuer = "https://token.actions.githubusercontent.com"
+claims = { event_name = ["pull_request", "pull_request_target"] }
+
+[[deny]]
+name = "nobody called mallory"
+claims = { actor = "mallory" }
+
+[[allow]]
+name = "acme release jobs"
+issuer = "https://token.actions.githubusercontent.com"
+max_lifetime = "5m"
+[allow.claims]
+repository_id = 456789
+repository_owner_id = "123456"
+event_name = ["push", "workflow_dispatch"]
+ref = { glob = "refs/heads/release/*" }
+runner_environment = "github-hosted"
+
+[[allow]]
+name = "acme anything at night"
+issuer = "https://token.actions.githubusercontent.com"
+claims = { repository_owner_id = "123456" }
+when = "claims.run_attempt == '1' && has(claims.environment)"
+
+[[allow]]
+name = "clusters"
+issuer = "https://oidc.eks.*.amazonaws.com/id/*"
+claims = { "/kubernetes.io/namespace" = ["prod", { glob = "build-*" }] }
+
+[[allow]]
+name = "signed in with a second factor"
+issuer = "https://accounts.example.com"
+claims = { amr = "mfa", email_verified = true }
+"#;
+
+fn rules(text: &str) -> RuleSet {
+    RuleSet::parse(text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn issuer(url: &str) -> IssuerUrl {
+    IssuerUrl::new(url).unwrap()
+}
+
+fn decide(rules: &RuleSet, url: &str, claims: &Json) -> Decision {
+    let claims = json::parse(claims.to_string().as_bytes()).unwrap();
+    let claims = claims.as_object().unwrap();
+    let decision = rules.decide(&issuer(url), claims);
+    // The explanation is the same decision, and its rules bear it out.
+    let explained = rules.explain(&issuer(url), claims);
+    assert_eq!(explained.decision, decision);
+    let first = explained.rules.iter().find(|rule| rule.holds());
+    match &decision {
+        Decision::Allowed { rule, .. } => {
+            assert_eq!(
+                first.map(|r| (&r.name, r.effect)),
+                Some((rule, Effect::Allow))
+            );
+        }
+        Decision::Refused(Refusal::Denied { rule }) => {
+            assert_eq!(
+                first.map(|r| (&r.name, r.effect)),
+                Some((rule, Effect::Deny))
+            );
+        }
+        Decision::Refused(Refusal::NoRule { .. } | Refusal::NoneHolds { .. }) => {
+            assert_eq!(first, None);
+        }
+        Decision::Refused(Refusal::Undecided { .. }) => {}
+    }
+    decision
+}
+
+/// One word for a decision: `+rule`, `-rule`, `?closest claim` or `none`.
+fn word(decision: Decision) -> String {
+    match decision {
+        Decision::Allowed { rule, .. } => format!("+{rule}"),
+        Decision::Refused(Refusal::Denied { rule }) => format!("-{rule}"),
+        Decision::Refused(Refusal::Undecided { rule, .. }) => format!("!{rule}"),
+        Decision::Refused(Refusal::NoneHolds { rule, differs }) => {
+            format!("?{rule}: {}", differs.name())
+        }
+        Decision::Refused(Refusal::NoRule { .. }) => "none".to_owned(),
+    }
+}
+
+fn release() -> Json {
+    json!({
+        "repository_id": "456789", "repository_owner_id": "123456", "event_name": "push",
+        "ref": "refs/heads/release/1.2", "runner_environment": "github-hosted", "actor": "jane",
+        "run_attempt": "2",
+    })
+}
+
+fn with(changes: &[(&str, Json)]) -> Json {
+    let mut claims = release();
+    for (name, value) in changes {
+        claims[*name] = value.clone();
+    }
+    claims
+}
+
+#[test]
+fn the_first_rule_that_holds_decides_and_refusing_ones_come_first() {
+    let rules = rules(RULES);
+    let release_jobs = "+acme release jobs";
+    let night = "+acme anything at night";
+    for (changes, expected) in [
+        (vec![], release_jobs),
+        (
+            vec![("event_name", json!("workflow_dispatch"))],
+            release_jobs,
+        ),
+        (vec![("repository_id", json!(456_789))], release_jobs),
+        (vec![("ref", json!("refs/heads/release/"))], release_jobs),
+        (
+            vec![("event_name", json!("pull_request"))],
+            "-no pull requests",
+        ),
+        (
+            vec![("event_name", json!("pull_request_target"))],
+            "-no pull requests",
+        ),
+        (
+            vec![("event_name", json!(["push", "pull_request"]))],
+            "-no pull requests",
+        ),
+        (vec![("actor", json!("mallory"))], "-nobody called mallory"),
+        (vec![("actor", json!("Mallory"))], release_jobs),
+        (
+            vec![("ref", json!("refs/heads/main"))],
+            "?acme release jobs: ref",
+        ),
+        (
+            vec![("ref", json!("refs/heads/release/1/2"))],
+            "?acme release jobs: ref",
+        ),
+        (vec![("ref", json!("refs/heads/release/*"))], release_jobs),
+        (vec![("ref", json!(null))], "?acme release jobs: ref"),
+        (
+            vec![("event_name", json!("schedule"))],
+            "?acme release jobs: event_name",
+        ),
+        (
+            vec![("event_name", json!("Push"))],
+            "?acme release jobs: event_name",
+        ),
+        (
+            vec![("repository_id", json!("4567890"))],
+            "?acme release jobs: repository_id",
+        ),
+        (
+            vec![("repository_id", json!(456_789.5))],
+            "?acme release jobs: repository_id",
+        ),
+        (vec![("repository_id", json!(["456789"]))], release_jobs),
+        (
+            vec![("repository_id", json!([]))],
+            "?acme release jobs: repository_id",
+        ),
+        (
+            vec![("repository_id", json!({ "a": "456789" }))],
+            "?acme release jobs: repository_id",
+        ),
+        (
+            vec![("runner_environment", json!("self-hosted"))],
+            "?acme release jobs: runner_environment",
+        ),
+        (
+            vec![("runner_environment", json!(true))],
+            "?acme release jobs: runner_environment",
+        ),
+        (
+            vec![
+                ("ref", json!("x")),
+                ("run_attempt", json!("1")),
+                ("environment", json!("prod")),
+            ],
+            night,
+        ),
+        (
+            vec![("ref", json!("x")), ("run_attempt", json!("1"))],
+            "?acme release jobs: ref",
+        ),
+        (
+            vec![
+                ("ref", json!("x")),
+                ("run_attempt", json!(1)),
+                ("environment", json!("prod")),
+            ],
+            "?acme release jobs: ref",
+        ),
+        (
+            vec![("repository_owner_id", json!("1"))],
+            "?acme release jobs: repository_owner_id",
+        ),
+    ] {
+        let claims = with(&changes);
+        assert_eq!(word(decide(&rules, GITHUB, &claims)), expected, "{claims}");
+    }
+    for (url, claims, expected) in [
+        (GITLAB, release(), "none"),
+        (
+            GITLAB,
+            with(&[("actor", json!("mallory"))]),
+            "-nobody called mallory",
+        ),
+        (
+            "https://token.actions.githubusercontent.com/",
+            release(),
+            "none",
+        ),
+        (
+            "https://oidc.eks.eu-1.amazonaws.com/id/A",
+            json!({ "kubernetes.io": { "namespace": "prod" } }),
+            "+clusters",
+        ),
+        (
+            "https://oidc.eks.eu-1.amazonaws.com/id/A",
+            json!({ "kubernetes.io": { "namespace": "build-7" } }),
+            "+clusters",
+        ),
+        (
+            "https://oidc.eks.eu-1.amazonaws.com/id/A",
+            json!({ "kubernetes.io": { "namespace": "dev" } }),
+            "?clusters: /kubernetes.io/namespace",
+        ),
+        (
+            "https://oidc.eks.eu-1.amazonaws.com/id/A",
+            json!({ "/kubernetes.io/namespace": "prod" }),
+            "?clusters: /kubernetes.io/namespace",
+        ),
+        (
+            "https://oidc.eks.eu-1.amazonaws.com/id/A/B",
+            json!({ "kubernetes.io": { "namespace": "prod" } }),
+            "none",
+        ),
+        (
+            "https://accounts.example.com",
+            json!({ "amr": ["pwd", "mfa"], "email_verified": true }),
+            "+signed in with a second factor",
+        ),
+        (
+            "https://accounts.example.com",
+            json!({ "amr": ["pwd"], "email_verified": true }),
+            "?signed in with a second factor: amr",
+        ),
+        (
+            "https://accounts.example.com",
+            json!({ "amr": "mfa", "email_verified": false }),
+            "?signed in with a second factor: email_verified",
+        ),
+    ] {
+        assert_eq!(
+            word(decide(&rules, url, &claims)),
+            expected,
+            "{url} {claims}"
+        );
+    }
+}
+
+#[test]
+fn a_rule_may_shorten_the_life_of_what_it_allows() {
+    let rules = rules(RULES);
+    let Decision::Allowed { max_lifetime, .. } = decide(&rules, GITHUB, &release()) else {
+        panic!("refused")
+    };
+    assert_eq!(max_lifetime, Some(Duration::from_secs(300)));
+}
+
+#[test]
+fn a_refusal_says_what_came_closest() {
+    let rules = rules(RULES);
+    let text = |changes: &[(&str, Json)]| match decide(&rules, GITHUB, &with(changes)) {
+        Decision::Refused(refusal) => refusal.to_string(),
+        Decision::Allowed { rule, .. } => panic!("allowed by {rule}"),
+    };
+    assert_eq!(
+        text(&[("ref", json!("refs/heads/dev"))]),
+        "no rule allows this identity; closest is \"acme release jobs\": ref wanted refs/heads/release/*, token has \"refs/heads/dev\""
+    );
+    assert_eq!(
+        text(&[("event_name", json!(null))]),
+        "no rule allows this identity; closest is \"acme release jobs\": event_name wanted \"push\" or \"workflow_dispatch\", token has none"
+    );
+    let long = text(&[("ref", json!("x".repeat(5000)))]);
+    assert!(long.ends_with('…') && long.len() < 400, "{long}");
+}
+
+#[test]
+fn a_value_that_identifies_a_token_is_not_repeated() {
+    let rules = rules("[[allow]]\nname='a'\nissuer='https://gitlab.com'\nclaims={jti='x'}");
+    let Decision::Refused(refusal) = decide(&rules, GITLAB, &json!({ "jti": "secret" })) else {
+        panic!("allowed")
+    };
+    assert_eq!(
+        refusal.to_string(),
+        "no rule allows this identity; closest is \"a\": jti wanted \"x\", token has a value that is not shown"
+    );
+}
+
+#[test]
+fn a_refusing_rule_that_cannot_be_evaluated_refuses() {
+    let text = "[[deny]]\nname='d'\nwhen=\"claims.environment == 'dev'\"\n\
+        [[allow]]\nname='a'\nissuer='https://gitlab.com'\nclaims={project_id='1'}";
+    let rules = rules(text);
+    let of = |claims: Json| word(decide(&rules, GITLAB, &claims));
+    assert_eq!(of(json!({ "project_id": "1" })), "!d");
+    assert_eq!(of(json!({ "project_id": "1", "environment": "dev" })), "-d");
+    assert_eq!(
+        of(json!({ "project_id": "1", "environment": "prod" })),
+        "+a"
+    );
+}
+
+#[test]
+fn without_a_rule_nobody_is_allowed() {
+    let rules = rules("");
+    assert!(rules.is_empty());
+    assert_eq!(word(decide(&rules, GITHUB, &release())), "none");
+}
+
+#[test]
+fn a_file_is_read_strictly() {
+    let allow = "[[allow]]\nname = \"a\"\nissuer = \"https://gitlab.com\"\n";
+    for (text, error) in [
+        (
+            "mod = 1",
+            "line 1: there is no key \"mod\" here; did you mean \"mode\"?",
+        ),
+        (
+            "mode = \"off\"",
+            "line 1: mode is \"off\"; write \"enforce\" or \"shadow\"",
+        ),
+        (
+            "\n[[alow]]",
+            "line 2: there is no key \"alow\" here; did you mean \"allow\"?",
+        ),
+        (
+            "[allow]\nname = \"a\"",
+            "line 1: allow is [allow]; write each rule as a table of its own: [[allow]] or [[deny]]",
+        ),
+        (
+            "[[allow]]\nissuer = \"https://a.b\"",
+            "line 1: this rule has no \"name\": decisions, records and refusals name their rule",
+        ),
+        (
+            "[[allow]]\nname = \"a\"",
+            "line 1: this rule has no \"issuer\": the `iss` of the tokens it is about, byte for byte",
+        ),
+        (
+            "[[allow]]\nname = \" \"",
+            "line 2: name is \" \"; write 1 to 100 characters",
+        ),
+        (
+            allow,
+            "line 1: this rule has no \"claims\": a rule without any is about everybody of its issuer",
+        ),
+        (
+            &format!("{allow}claims = {{}}"),
+            "line 1: this rule has no \"claims\": a rule without any is about everybody of its issuer",
+        ),
+        (
+            &format!("{allow}claims = {{ ref = [] }}"),
+            "line 4: ref is []; write 1 to 1000 values",
+        ),
+        (
+            &format!("{allow}claims = {{ ref = 1.5 }}"),
+            "line 4: ref is 1.5; write a text, true, false or an integer, { glob = \"…\" }, or a list of these",
+        ),
+        (
+            &format!("{allow}claims = {{ ref = [[\"a\"]] }}"),
+            "line 4: ref is [\"a\"]; write a text, true, false or an integer, { glob = \"…\" }, or a list of these",
+        ),
+        (
+            &format!("{allow}claims = {{ ref = {{ globb = \"a\" }} }}"),
+            "line 4: there is no key \"globb\" here; did you mean \"glob\"?",
+        ),
+        (
+            &format!("{allow}claims = {{ ref = {{ glob = \"a\" }} }}"),
+            "line 4: claim \"ref\" cannot be matched",
+        ),
+        (
+            &format!("{allow}claims = {{ sub = {{ glob = \"repo:acme/*\" }} }}"),
+            "line 4: \"sub\" is a text that its issuer composes; write its claims, or the exact value",
+        ),
+        (
+            &format!("{allow}claims = {{ \"/a~\" = \"x\" }}"),
+            "line 4: claims cannot be read",
+        ),
+        (
+            &format!("{allow}when = \"claims.\""),
+            "line 4: when cannot be used",
+        ),
+        (
+            &format!("{allow}claims = {{ ref = \"a\" }}\nmax_lifetime = \"1h\""),
+            "line 5: max_lifetime is \"1h\"; write a time between \"30s\" and \"10m\"",
+        ),
+        (
+            &format!("{allow}claims = {{ ref = \"a\" }}\nmax_lifetime = \"29s\""),
+            "line 5: max_lifetime is \"29s\"; write a time between \"30s\" and \"10m\"",
+        ),
+        (
+            &format!("{allow}claims = {{ ref = \"a\" }}\n{allow}claims = {{ ref = \"a\" }}"),
+            "line 5: rule \"a\" is on line 1 already",
+        ),
+        (
+            "[[deny]]\nname = \"d\"\nnames_only = true",
+            "line 3: there is no key \"names_only\" here",
+        ),
+        (
+            "[[allow]]\nname = \"a\"\nissuer = \"gitlab.com\"",
+            "line 3: issuer cannot be used",
+        ),
+        (
+            "[[allow]]\nname = \"a\"\nissuer = \"https://*.com/\"",
+            "line 3: issuer cannot be used",
+        ),
+    ] {
+        let got = RuleSet::parse(text).map(|_| ()).unwrap_err();
+        assert_eq!(got.to_string(), error, "{text}");
+    }
+    for text in ["[[", "a = ", "mode = \"enforce\"\nmode = \"shadow\""] {
+        let error = RuleSet::parse(text).map(|_| ()).unwrap_err();
+        assert!(matches!(error, Error::Syntax { .. }), "{text}: {error}");
+    }
+}
+
+#[test]
+fn rules_are_looked_over() {
+    let ids = IdClaims {
+        any_of: &["repository_id", "repository_owner_id"],
+        names: &[],
+        ref_kind: Some("ref_type"),
+        event: Some("event_name"),
+        runner: Some("runner_environment"),
+    };
+    let of = |url: &str| match url {
+        GITHUB => Some(Some(ids)),
+        GITLAB => Some(None),
+        _ => None,
+    };
+    let findings = |claims: &str| -> Vec<_> {
+        let text = format!("[[allow]]\nname='a'\nissuer='{GITHUB}'\n{claims}");
+        let found = rules(&text).findings(&of);
+        found.into_iter().map(|f| (f.severity, f.text)).collect()
+    };
+    let quiet = "claims={repository_id='1',ref='r',ref_type='branch',event_name='push',runner_environment='github-hosted'}";
+    assert_eq!(findings(quiet), []);
+    let names =
+        "claims={repository='acme/app',event_name='push',runner_environment='github-hosted'}";
+    let wanted =
+        "names can change hands: add repository_id or repository_owner_id, or names_only = true";
+    assert_eq!(findings(names), [(Severity::Error, wanted.to_owned())]);
+    let pattern = names.replace("repository='acme/app'", "repository_id={glob='1*'}");
+    assert_eq!(findings(&pattern), [(Severity::Error, wanted.to_owned())]);
+    let only = format!("names_only=true\n{names}");
+    assert_eq!(findings(&only)[0].0, Severity::Warning);
+    let open: Vec<_> = findings("claims={repository_id='1',sub='s',ref='r',workflow_ref='w'}");
+    assert!(
+        open.iter()
+            .all(|(severity, _)| *severity == Severity::Warning)
+    );
+    assert_eq!(open.len(), 5, "{open:?}");
+
+    let text = "[[allow]]\nname='a'\nissuer='https://elsewhere.example'\nclaims={a='b'}";
+    let found = rules(text).findings(&of);
+    assert_eq!(
+        found[0].text,
+        "issuer \"https://elsewhere.example\" is not configured: this rule never holds"
+    );
+}
+
+/// A rule of a small world, as text.
+fn rule() -> impl Strategy<Value = String> {
+    let claim = prop_oneof![Just("a"), Just("b"), Just("/n/c")];
+    let want = prop_oneof![
+        "[xy/]{0,2}".prop_map(|text| format!("{text:?}")),
+        Just("[\"x\", \"y\"]".to_owned()),
+        Just("{ glob = \"x*\" }".to_owned()),
+        Just("[{ glob = \"**/x\" }, \"y\"]".to_owned()),
+    ];
+    let claims = proptest::collection::btree_map(claim, want, 1..3).prop_map(|claims| {
+        let lines = claims
+            .iter()
+            .map(|(name, want)| format!("{name:?} = {want}"));
+        format!("claims = {{ {} }}\n", lines.collect::<Vec<_>>().join(", "))
+    });
+    let when = prop_oneof![
+        3 => Just(String::new()),
+        1 => Just("when = \"has(claims.a) && claims.a != 'x'\"\n".to_owned()),
+        1 => Just("when = \"claims.b == 'y'\"\n".to_owned()),
+    ];
+    let issuer = prop_oneof![
+        4 => Just("https://gitlab.com"),
+        1 => Just("https://*.gitlab.com/*"),
+        1 => Just("https://elsewhere.example"),
+    ];
+    (issuer, claims, when)
+        .prop_map(|(issuer, claims, when)| format!("issuer = {issuer:?}\n{when}{claims}"))
+}
+
+fn token() -> impl Strategy<Value = Json> {
+    let value = prop_oneof![
+        "[xy/]{0,3}".prop_map(Json::from),
+        Just(json!(["x", "z"])),
+        Just(json!(true)),
+        Just(json!(null)),
+    ];
+    (value.clone(), value.clone(), value)
+        .prop_map(|(a, b, c)| json!({ "a": a, "b": b, "n": { "c": c } }))
+}
+
+fn file(allow: &[String], deny: &[String]) -> RuleSet {
+    let tables = |kind: &str, rules: &[String]| -> String {
+        let each = rules.iter().enumerate();
+        each.map(|(at, rule)| format!("[[{kind}]]\nname = \"{kind} {at}\"\n{rule}"))
+            .collect()
+    };
+    rules(&(tables("deny", deny) + &tables("allow", allow)))
+}
+
+fn allows(rules: &RuleSet, claims: &Json) -> bool {
+    matches!(decide(rules, GITLAB, claims), Decision::Allowed { .. })
+}
+
+/// The same decision without the index.
+fn slowly(rules: &RuleSet, claims: &Json) -> Option<String> {
+    let claims = json::parse(claims.to_string().as_bytes()).unwrap();
+    let explained = rules.explain(&issuer(GITLAB), claims.as_object().unwrap());
+    let undecided = |rule: &RuleTrace| {
+        let mut lines = rule.lines.iter();
+        lines.all(|line| {
+            line.holds
+                || matches!(
+                    &line.line,
+                    Differs::When {
+                        problem: Some(_),
+                        ..
+                    }
+                )
+        })
+    };
+    let mut stops = explained
+        .rules
+        .iter()
+        .filter(|rule| rule.effect == Effect::Deny);
+    if stops.any(undecided) {
+        return None;
+    }
+    let mut allowing = explained
+        .rules
+        .into_iter()
+        .filter(|rule| rule.effect == Effect::Allow);
+    allowing.find(RuleTrace::holds).map(|rule| rule.name)
+}
+
+proptest! {
+    #[test]
+    fn a_further_refusing_rule_never_allows_more(
+        allow in proptest::collection::vec(rule(), 0..5),
+        deny in proptest::collection::vec(rule(), 1..4),
+        claims in token(),
+    ) {
+        let (more, less) = (file(&allow, &deny), file(&allow, &deny[1..]));
+        prop_assert!(!allows(&more, &claims) || allows(&less, &claims));
+    }
+
+    #[test]
+    fn the_order_of_rules_changes_no_answer(
+        allow in proptest::collection::vec(rule(), 0..6),
+        deny in proptest::collection::vec(rule(), 0..3),
+        claims in token(),
+    ) {
+        let (mut turned, mut denied) = (allow.clone(), deny.clone());
+        turned.reverse();
+        denied.reverse();
+        let (one, other) = (file(&allow, &deny), file(&turned, &denied));
+        prop_assert_eq!(allows(&one, &claims), allows(&other, &claims));
+        // Where only one rule holds, it is also the same rule that decides.
+        let value = json::parse(claims.to_string().as_bytes()).unwrap();
+        let traces = one.explain(&issuer(GITLAB), value.as_object().unwrap()).rules;
+        if traces.iter().filter(|rule| rule.holds()).count() == 1
+            && let (Decision::Allowed { rule: a, .. }, Decision::Allowed { rule: b, .. }) =
+                (decide(&one, GITLAB, &claims), decide(&other, GITLAB, &claims))
+        {
+            let place = |name: &str| name.rsplit(' ').next().unwrap().parse::<usize>().unwrap();
+            prop_assert_eq!(place(&a), allow.len() - 1 - place(&b));
+        }
+    }
+
+    #[test]
+    fn the_index_leaves_out_no_rule_that_holds(
+        allow in proptest::collection::vec(rule(), 0..8),
+        deny in proptest::collection::vec(rule(), 0..3),
+        claims in token(),
+    ) {
+        let rules = file(&allow, &deny);
+        let quick = match decide(&rules, GITLAB, &claims) {
+            Decision::Allowed { rule, .. } => Some(rule),
+            Decision::Refused(_) => None,
+        };
+        prop_assert_eq!(quick, slowly(&rules, &claims));
+    }
+}
