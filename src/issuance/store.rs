@@ -213,7 +213,7 @@ pub enum StoreError {
     /// What was read makes no sense.
     #[error("the store holds a damaged record: {what}")]
     Corrupt {
-        /// Which of a record's parts: `intent`, `submission`, `final`.
+        /// Which of a record's parts (`intent`, `submission`, `final`), or what leads to it.
         what: &'static str,
     },
 }

@@ -20,6 +20,7 @@ mod store_audit;
 mod store_contract;
 mod store_faults;
 mod store_journal;
+mod store_schema2;
 #[path = "../world/subject.rs"]
 mod subject;
 mod trail;

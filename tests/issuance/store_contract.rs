@@ -97,6 +97,7 @@ adapters!(redb: super::Redb, memory: super::Memory => {
     an_abandoned_intent_takes_no_final,
     a_finished_record_cannot_be_abandoned,
     old_records_are_forgotten_oldest_first_and_open_ones_kept,
+    records_come_oldest_first_whenever_they_were_written,
     every_field_of_the_selector_selects,
     a_window_begins_inclusive_and_ends_exclusive,
     a_thousand_writers_get_a_thousand_records,
@@ -363,6 +364,50 @@ async fn old_records_are_forgotten_oldest_first_and_open_ones_kept(harness: &mut
     let (token, key) = (intent(0, 0, 0).token_id, intent(0, 0, 0).spki_hash);
     assert_eq!(store.find_retry(&token, &key, NOW).await.unwrap(), None);
     assert_eq!(left(5, 9).await, (1, vec![]));
+}
+
+async fn records_come_oldest_first_whenever_they_were_written(harness: &mut impl Harness) {
+    let store = harness.store();
+    let find = async |from, to, limit| -> Vec<i64> {
+        let (from, to, all) = (NOW.plus(from), NOW.plus(to), Selector::default());
+        let found = store.find_issued(&all, from, to, limit).await.unwrap();
+        found
+            .iter()
+            .map(|found| found.intent.at.0 - NOW.0)
+            .collect()
+    };
+    // Times in no order, some with a final only later; every look is a reason to write.
+    for n in 0..40 {
+        let at = NOW.plus(n as i64 * 7 % 40);
+        let intent = Intent {
+            at,
+            ..intent(n, n, n)
+        };
+        store.put_intent(intent, uses(1)).await.unwrap();
+        if n % 3 > 0 {
+            store.put_final(leaf(n)).await.unwrap();
+        }
+        if n % 5 == 0 {
+            assert_eq!(find(0, 40, 99).await.len() as u64, n + 1);
+            if n >= 6 {
+                store.put_final(leaf(n / 3 * 3 - 6)).await.unwrap();
+            }
+        }
+    }
+    let all: Vec<i64> = (0..40).collect();
+    assert_eq!(find(0, 40, 99).await, all);
+    assert_eq!(find(9, 31, 99).await, all[9..31]);
+    assert_eq!(find(9, 31, 5).await, all[9..14]);
+    assert_eq!(find(9, 9, 5).await, all[..0]);
+    for n in 0..40 {
+        // Some of them are finished already.
+        store.put_final(leaf(n)).await.unwrap();
+    }
+    assert_eq!(find(0, 40, 99).await, all);
+    assert_eq!(store.forget(NOW.plus(9), 5).await.unwrap(), 5);
+    assert_eq!(find(0, 40, 99).await, all[5..]);
+    assert_eq!(store.forget(NOW.plus(9), 9).await.unwrap(), 4);
+    assert_eq!(find(0, 40, 99).await, all[9..]);
 }
 
 async fn every_field_of_the_selector_selects(harness: &mut impl Harness) {
