@@ -17,6 +17,7 @@ pub mod fulcio;
 mod ids;
 mod issuer_type;
 mod path;
+pub mod presets;
 mod provider;
 mod spiffe;
 mod subject;
