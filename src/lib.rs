@@ -24,6 +24,7 @@ pub mod ct;
 pub mod identity;
 pub mod lint;
 pub mod possession;
+pub mod rates;
 pub mod rules;
 pub mod token;
 pub mod trust;
@@ -32,7 +33,7 @@ pub mod verify;
 // F2 services
 pub mod issuance;
 
-// F3 adapters (with `token::discovery`, `ct::memory`, `ct::rfc6962`)
+// F3 adapters (with `token::discovery`, `ct::memory`, `ct::rfc6962`, `rates::memory`)
 pub mod client;
 pub mod keys;
 pub mod store;

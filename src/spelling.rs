@@ -1,10 +1,23 @@
 //! What somebody meant who wrote something else.
 
-/// The candidate closest to `word`, if one is close enough to be what was meant.
+/// The candidate closest to `word`, if one is close enough to be what was meant: spelled like it, begun
+/// like it, or with a last part spelled much like its last part, in another section. Never `word`
+/// itself, which may be right in another place.
 pub fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let last = |path: &str| path.rsplit('.').next().unwrap_or_default().to_owned();
+    let close = |a: &str, b: &str, part: usize| {
+        let far = distance(a, b);
+        (far <= a.len().max(b.len()) / part).then_some(far)
+    };
+    let far = |candidate: &str| {
+        let whole = close(word, candidate, 2);
+        let end = close(&last(word), &last(candidate), 4).map(|far| far + 1);
+        let begun = (!word.is_empty() && candidate.starts_with(word)).then_some(2);
+        whole.into_iter().chain(end).chain(begun).min()
+    };
     candidates
-        .map(|candidate| (distance(word, candidate), candidate))
-        .filter(|(far, candidate)| *far <= candidate.len().max(word.len()) / 2)
+        .filter(|candidate| *candidate != word)
+        .filter_map(|candidate| Some((far(candidate)?, candidate)))
         .min_by_key(|(far, _)| *far)
         .map(|(_, candidate)| candidate)
 }

@@ -55,6 +55,14 @@ fn the_documented_file_mentions_every_setting() {
     }
 }
 
+/// `ca init` makes a key for a log of one's own; with an outside log's address no SCT would verify.
+#[test]
+fn the_documented_log_of_others_does_not_have_a_key_of_ours() {
+    let text = include_str!("../config/shortleaf.toml");
+    assert!(text.contains("\nurl = \"https://log.example/2026\"\n"));
+    assert!(!text.contains("\nkey = \"./ca/log.pub.pem\"\n"));
+}
+
 const ISSUER: &str = "[[issuer]]\nurl = \"https://issuer.example\"\ntype = \"email\"\naudiences = [\"https://ca.example\"]\n";
 const LOG: &str = "[[ct.log]]\nkind = \"rfc6962\"\nname = \"log\"\nurl = \"https://log.example/2026\"\nkey = \"log.pub.pem\"\n";
 
@@ -163,6 +171,11 @@ fn each_refused_value_has_a_twin_that_is_accepted() {
             "server.public_url",
             full("[server]\npublic_url = \"https://ca.example/prefix\""),
             full("[server]\npublic_url = \"https://ca.example/\""),
+        ),
+        (
+            "server.connections_per_address",
+            full("[server]\nconnections_per_address = 0"),
+            full("[server]\nconnections_per_address = 1"),
         ),
         (
             "server.drain",
@@ -403,6 +416,66 @@ fn each_refused_value_has_a_twin_that_is_accepted() {
             full(""),
         ),
         (
+            "server.ops_listen",
+            full("[server]\nlisten = \"127.0.0.1:9\"\nops_listen = \"127.0.0.1:9\""),
+            full("[server]\nlisten = \"127.0.0.1:9\"\nops_listen = \"127.0.0.2:9\""),
+        ),
+        (
+            "server.ops_listen",
+            full(&tls("listen = \"0.0.0.0:9\"\nops_listen = \"127.0.0.1:9\"")),
+            full(&tls("listen = \"0.0.0.0:9\"\nops_listen = \"127.0.0.1:8\"")),
+        ),
+        (
+            "server.ops_listen",
+            full("[server]\nlisten = \"127.0.0.1:9\"\nops_listen = \"127.0.0.1:9\""),
+            full("[server]\nlisten = \"127.0.0.1:0\"\nops_listen = \"127.0.0.1:0\""),
+        ),
+        (
+            "log.level",
+            full("[log]\nlevel = \"verbose\""),
+            full("[log]\nlevel = \"Debug\""),
+        ),
+        (
+            "log.level",
+            full("[log]\nlevel = \"info,hyper=loud\""),
+            full("[log]\nlevel = \"info,hyper=warn,shortleaf[request]=trace\""),
+        ),
+        (
+            "log.level",
+            full("[log]\nlevel = \"\""),
+            full("[log]\nlevel = \"off\""),
+        ),
+        (
+            "rate_limits.per_address",
+            full("[rate_limits]\nper_address = \"0/s\""),
+            full("[rate_limits]\nper_address = \"1/s\""),
+        ),
+        (
+            "rate_limits.per_issuer",
+            full("[rate_limits]\nper_issuer = \"100 per second\""),
+            full("[rate_limits]\nper_issuer = \"off\""),
+        ),
+        (
+            "rate_limits.per_identity",
+            full("[rate_limits]\nper_identity = 20"),
+            full("[rate_limits]\nper_identity = \"20/m\""),
+        ),
+        (
+            "rate_limits.per_identity_burst",
+            full("[rate_limits]\nper_identity_burst = 0"),
+            full("[rate_limits]\nper_identity_burst = 1"),
+        ),
+        (
+            "rate_limits.per_address_burst",
+            full("[rate_limits]\nper_address = \"1/h\"\nper_address_burst = 25"),
+            full("[rate_limits]\nper_address = \"1/h\"\nper_address_burst = 24"),
+        ),
+        (
+            "rate_limits.ipv6_prefix",
+            full("[rate_limits]\nipv6_prefix = 31"),
+            full("[rate_limits]\nipv6_prefix = 32"),
+        ),
+        (
             "log.format",
             full("[log]\nformat = \"xml\""),
             full("[log]\nformat = \"text\""),
@@ -427,4 +500,16 @@ fn insecure_choices_warn_in_words() {
     ))
     .expect("admitted");
     assert_eq!(settings.warnings.len(), 3, "{:?}", settings.warnings);
+}
+
+#[test]
+fn one_address_has_a_share_of_the_connections_unless_all_have_the_same() {
+    let share = |server: &str| {
+        let text = format!("[server]\n{server}\n{ISSUER}{LOG}");
+        judge(&text).unwrap().server.connections_per_address
+    };
+    let open = "listen = \"0.0.0.0:80\"\ninsecure_plain_http = true\n";
+    assert_eq!(share(open), Some(256));
+    assert_eq!(share("listen = \"[::1]:80\""), None);
+    assert_eq!(share("connections_per_address = 7"), Some(7));
 }

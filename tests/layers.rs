@@ -57,6 +57,7 @@ const HOUSE: &[Room] = &[
     room("identity", Decisions, &["fault", "json", "spelling", "token"]),
     room("rules", Decisions, &["identity", "json", "spelling", "token"]),
     room("possession", Decisions, &["der", "fault", "hash", "x509"]),
+    room("rates", Decisions, &["fault", "hash"]),
     room("lint", Decisions, &["hex", "time", "x509"]),
     room("ct", Decisions, &["fixed_key", "hash", "hex", "json", "merkle", "time"]),
     room("ca", Decisions, &["ct", "der", "entropy", "fault", "hash", "hex", "identity", "lint", "possession", "time", "x509"]),
@@ -64,26 +65,27 @@ const HOUSE: &[Room] = &[
     room("trust", Decisions, &["ct", "time"]),
     room("verify", Decisions, &["ct", "der", "hash", "hex", "identity", "time", "trust", "x509"]),
 
-    room("issuance", Services, &["audit", "ca", "ct", "entropy", "fault", "hash", "identity", "possession", "time", "token"]),
+    room("issuance", Services, &["audit", "ca", "ct", "entropy", "fault", "hash", "identity", "possession", "rates", "time", "token"]),
 
     room("token::discovery", Adapters, &["token"]),
     room("ct::memory", Adapters, &["ct", "merkle", "time"]),
     room("ct::rfc6962", Adapters, &["ct", "time"]),
+    room("rates::memory", Adapters, &["rates"]),
     room("keys", Adapters, &["ca", "der", "entropy", "time", "x509"]),
     room("store", Adapters, &["audit", "ca", "entropy", "issuance", "time", "token"]),
     room("client", Adapters, &["x509"]),
     room("system", Adapters, &["entropy", "time"]),
 
     room("telemetry", Doors, &["fault", "issuance"]),
-    room("config", Doors, &["ca", "possession", "spelling", "token"]),
-    room("server", Doors, &["entropy", "fault", "issuance", "json", "possession", "telemetry", "time", "x509"]),
+    room("config", Doors, &["ca", "possession", "rates", "spelling", "token"]),
+    room("server", Doors, &["entropy", "fault", "issuance", "json", "possession", "rates", "telemetry", "time", "x509"]),
     room("instance", Doors, &[
         "ca", "config", "ct", "ct::memory", "ct::rfc6962", "entropy", "identity", "issuance", "keys",
-        "possession", "server", "store", "system", "telemetry", "time", "token", "token::discovery", "trust", "x509",
+        "possession", "rates", "rates::memory", "server", "store", "system", "telemetry", "time", "token", "token::discovery", "trust", "x509",
     ]),
     room("dev", Doors, &[
         "ca", "config", "ct", "ct::memory", "entropy", "hex", "instance", "issuance", "keys", "possession",
-        "server", "store", "system", "time", "x509",
+        "rates", "server", "store", "system", "time", "x509",
     ]),
     room("cli", Doors, &[
         "audit", "client", "config", "dev", "hex", "identity", "instance", "keys", "system", "telemetry", "time",

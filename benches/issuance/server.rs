@@ -100,6 +100,7 @@ impl Server {
                  [state]\ndir = {state:?}\nstore = \"redb\"\n\
                  [ca]\nchain = {chain:?}\nkey = {key:?}\n\
                  [ct]\n{ct}\
+                 [rate_limits]\nper_address = \"1000000/s\"\nper_address_burst = 1000000\n\
                  [[issuer]]\nurl = \"{url}\"\ntype = \"github-workflow\"\n\
                  audiences = [\"sigstore\"]\naccept_shared_audience = true\n\
                  insecure_loopback_http = true\njwks_file = {jwks:?}\n",

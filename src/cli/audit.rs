@@ -14,7 +14,8 @@ use crate::hex;
 
 #[derive(Subcommand, Debug)]
 pub(super) enum AuditCommand {
-    /// Walk the chain from its first line; exit 1 names the first line that breaks it
+    /// Walk the chain from its first line; exit 1 names the first line that breaks it, exit 2 says
+    /// that the file cannot be read
     Verify {
         /// The log, `<state.dir>/audit.log`
         file: PathBuf,
@@ -24,10 +25,7 @@ pub(super) enum AuditCommand {
 pub(super) fn run(command: &AuditCommand, out: &Output) -> Result<(), Failure> {
     let AuditCommand::Verify { file } = command;
     let opened = files::open(file)?;
-    let summary = audit::verify(BufReader::new(opened)).map_err(|e| {
-        Failure::from_error(Exit::Unexpected, &e)
-            .hint("compare with a copy kept elsewhere: everything from this line on is in doubt")
-    })?;
+    let summary = audit::verify(BufReader::new(opened)).map_err(|e| broken(&e))?;
     let head = hex::encode(&summary.head);
     if out.json {
         out.json(json!({ "ok": true, "lines": summary.lines, "signing": summary.signing, "signed": summary.signed, "head": head, "torn_tail": summary.torn_tail }))?;
@@ -44,4 +42,19 @@ pub(super) fn run(command: &AuditCommand, out: &Output) -> Result<(), Failure> {
         out.warn(&format!("the last line is cut short ({} bytes), as a crash leaves it; the next start repairs and records it", summary.torn_tail));
     }
     Ok(())
+}
+
+/// A line that does not fit, or a disk that does not give it: only one of them is somebody's doing.
+fn broken(error: &audit::Broken) -> Failure {
+    match error {
+        audit::Broken::Line { .. } => {
+            let mut failure = Failure::from_error(Exit::Unexpected, error).hint(
+                "compare with a copy kept elsewhere: everything from this line on is in doubt",
+            );
+            failure.code = "AUDIT_BROKEN".to_owned();
+            failure
+        }
+        audit::Broken::Read { .. } => Failure::from_error(Exit::Usage, error)
+            .hint("give the file itself, <state.dir>/audit.log; nothing is known of its chain"),
+    }
 }

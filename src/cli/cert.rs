@@ -1,6 +1,5 @@
 //! `cert`: one certificate for a given or ambient token.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -49,6 +48,10 @@ pub(super) struct CertArgs {
 }
 
 pub(super) async fn run(args: &CertArgs, out: &Output) -> Result<(), Failure> {
+    // Before the token is spent.
+    if let Some(path) = &args.out {
+        files::refuse_unwritable(path)?;
+    }
     let (csr, mut key) = request(args)?;
     if let Some(host) = in_the_clear(&args.server) {
         out.warn(&format!(
@@ -193,14 +196,7 @@ fn request(args: &CertArgs) -> Result<(String, Option<NewKey>), Failure> {
     }
     let unusable = |e: rcgen::Error| Failure::new(Exit::Usage, format!("cannot use the key: {e}"));
     let (pair, fresh) = match (&args.key, &args.new_key) {
-        (Some(path), _) => {
-            let pem = Zeroizing::new(files::read_text(path, MAX_INPUT_BYTES)?);
-            (
-                KeyPair::from_pem(&pem)
-                    .map_err(|e| unusable(e).hint("openssl pkcs8 -topk8 -nocrypt -in KEY"))?,
-                None,
-            )
-        }
+        (Some(path), _) => (existing_key(path)?, None),
         (None, Some(path)) => {
             files::refuse_existing(path)?;
             let pair = KeyPair::generate().map_err(unusable)?;
@@ -223,20 +219,56 @@ fn request(args: &CertArgs) -> Result<(String, Option<NewKey>), Failure> {
     Ok((csr, fresh))
 }
 
+/// The private key in a file, or what stands there instead and how to make a usable one of it.
+fn existing_key(path: &Path) -> Result<KeyPair, Failure> {
+    let wrong = |what: &str, hint: &str| {
+        let name = path.display();
+        Failure::new(Exit::Usage, format!("cannot use the key in {name}: {what}"))
+            .hint(hint.replace("KEY", &name.to_string()))
+    };
+    let text = Zeroizing::new(files::read_text(path, MAX_INPUT_BYTES)?);
+    if let Ok(pair) = KeyPair::from_pem(&text) {
+        return Ok(pair);
+    }
+    let labels: Vec<&str> = text
+        .lines()
+        .filter_map(|line| {
+            line.trim()
+                .strip_prefix("-----BEGIN ")?
+                .strip_suffix("-----")
+        })
+        .collect();
+    let begins = |label: &str| labels.contains(&label);
+    let plain = "openssl pkey -in KEY -out plain.pem, then --key plain.pem";
+    // Traditional keys say in a header that they are encrypted (RFC 1421 §4.6.1.3).
+    Err(
+        if begins("ENCRYPTED PRIVATE KEY") || text.contains("DEK-Info:") {
+            wrong("it is encrypted", plain)
+        } else if begins("EC PARAMETERS") {
+            wrong("another block stands before the key", plain)
+        } else if labels.iter().any(|label| label.ends_with("PRIVATE KEY")) {
+            wrong(
+                "it is damaged, or of a kind that cannot be used",
+                "openssl pkey -in KEY -noout -text shows what it is; --new-key makes a P-256 key",
+            )
+        } else if begins("PUBLIC KEY") {
+            wrong(
+                "it is a public key; the private one has to sign the request",
+                "sign a request where the private key is, and give that with --csr",
+            )
+        } else {
+            wrong(
+                "it holds no private key (PEM)",
+                "--new-key key.pem makes one",
+            )
+        },
+    )
+}
+
 /// The token, which has the shape of one: nothing else may leave.
 async fn token(args: &CertArgs, out: &Output) -> Result<SecretString, Failure> {
     if let Some(path) = &args.token {
-        let text = if path == Path::new("-") {
-            let mut text = String::new();
-            std::io::stdin()
-                .lock()
-                .take(MAX_INPUT_BYTES)
-                .read_to_string(&mut text)
-                .map_err(|e| Failure::from_error(Exit::Usage, &e))?;
-            text
-        } else {
-            files::read_text(path, MAX_INPUT_BYTES)?
-        };
+        let text = files::read_text_or_stdin(path, MAX_INPUT_BYTES)?;
         let name = match path == Path::new("-") {
             true => "standard input".into(),
             false => path.display().to_string(),

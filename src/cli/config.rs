@@ -8,7 +8,7 @@ use serde_json::json;
 use super::exit::Exit;
 use super::output::{Failure, Output};
 use crate::config::{self, Inputs, Loaded};
-use crate::instance::examine::{Found, examine};
+use crate::instance::examine::{Found, Passphrase, examine};
 use crate::instance::parts;
 use crate::system::SystemClock;
 use crate::time::Clock;
@@ -34,6 +34,9 @@ pub(super) enum ConfigCommand {
         /// Judge the values alone and open none of the files they name
         #[arg(long)]
         no_files: bool,
+        /// Leave an encrypted CA key closed whose passphrase is given to `serve` alone
+        #[arg(long)]
+        no_passphrase: bool,
     },
     /// Print the settings
     Show {
@@ -47,11 +50,19 @@ pub(super) enum ConfigCommand {
 
 pub(super) fn run(command: &ConfigCommand, out: &Output) -> Result<(), Failure> {
     match command {
-        ConfigCommand::Check { args, no_files } => {
+        ConfigCommand::Check {
+            args,
+            no_files,
+            no_passphrase,
+        } => {
             let settings = args.load()?.settings;
+            let passphrase = match no_passphrase {
+                true => Passphrase::Elsewhere,
+                false => Passphrase::Here,
+            };
             let found = match no_files {
                 true => Found::default(),
-                false => examine(&settings, SystemClock.now().seconds()),
+                false => examine(&settings, passphrase, SystemClock.now().seconds()),
             };
             let warnings = [&settings.warnings[..], &found.warnings].concat();
             for warning in &warnings {
@@ -120,14 +131,7 @@ impl ConfigArgs {
             environment: environment(),
             flags,
         };
-        config::load(&inputs).map_err(|e| {
-            let failure = Failure::from_error(Exit::Configuration, &e);
-            if inputs.file.is_none() {
-                failure.hint("no configuration file was found; name one with --config FILE")
-            } else {
-                failure.hint("config/shortleaf.toml in the repository documents every key")
-            }
-        })
+        config::load(&inputs).map_err(|e| refused(&inputs, &e))
     }
 
     /// The first file that is named or present.
@@ -138,19 +142,42 @@ impl ConfigArgs {
         if let Some(file) = std::env::var_os("SHORTLEAF_CONFIG") {
             return Some(file.into());
         }
-        let home = std::env::var_os("XDG_CONFIG_HOME")
-            .map(PathBuf::from)
-            .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".config")));
-        let places = [
-            Some("shortleaf.toml".into()),
-            home.map(|h| h.join("shortleaf/config.toml")),
-            Some("/etc/shortleaf/config.toml".into()),
-        ];
-        places
-            .into_iter()
-            .flatten()
-            .find(|place: &PathBuf| place.is_file())
+        places().into_iter().find(|place| place.is_file())
     }
+}
+
+/// Where a file is looked for that nobody named.
+fn places() -> Vec<PathBuf> {
+    let home = std::env::var_os("XDG_CONFIG_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".config")));
+    let places = [
+        Some("shortleaf.toml".into()),
+        home.map(|h| h.join("shortleaf/config.toml")),
+        Some("/etc/shortleaf/config.toml".into()),
+    ];
+    places.into_iter().flatten().collect()
+}
+
+/// What is wrong, with where it stands before it and what to try after it.
+fn refused(inputs: &Inputs, error: &config::Error) -> Failure {
+    if inputs.file.is_none() && matches!(error, config::Error::Missing { .. }) {
+        let looked: Vec<_> = places().iter().map(|p| p.display().to_string()).collect();
+        let looked = looked.join(", ");
+        return Failure::new(
+            Exit::Configuration,
+            format!("no configuration file: looked for {looked}; without one {error}"),
+        )
+        .hint(
+            "name one with --config FILE; config/first-run.toml in the repository is the shortest",
+        );
+    }
+    let mut failure = Failure::from_error(Exit::Configuration, error)
+        .hint("config/shortleaf.toml in the repository documents every key");
+    if let Some(place) = config::place(inputs, error) {
+        failure.message = format!("{place}: {}", failure.message);
+    }
+    failure
 }
 
 /// Our variables that are text; one that is not cannot be a setting.

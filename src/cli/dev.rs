@@ -13,9 +13,12 @@ use super::signal::Stop;
 use crate::client;
 use crate::config::IssuerType;
 use crate::dev::{self, Options};
+use crate::instance::{self, parts};
 
 /// Largest claims file read, in bytes.
 const MAX_CLAIMS_BYTES: u64 = 64 * 1024;
+/// What `--claims` takes.
+const CLAIMS_WANTED: &str = "a JSON object, or a file that holds one: --claims '{\"sub\":\"repo:acme/app\"}' --over-defaults";
 
 #[derive(Args, Debug)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -121,16 +124,36 @@ pub(super) async fn run(args: DevArgs, out: &Output) -> Result<(), Failure> {
     Ok(())
 }
 
+/// A folder, an address or an issuer that cannot be used is wrong usage, as in every other command.
 fn failed(error: dev::Error) -> Failure {
-    if matches!(error, dev::Error::NotLoopback { .. }) {
-        return Failure::from_error(Exit::Usage, &error)
-            .hint("--listen 127.0.0.1:0; `shortleaf serve` is for other machines");
+    use dev::Error;
+    let (exit, hint) = match &error {
+        Error::NotLoopback { .. } => (
+            Exit::Usage,
+            Some("--listen 127.0.0.1:0; `shortleaf serve` is for other machines"),
+        ),
+        Error::State { .. } | Error::Out { .. } => (
+            Exit::Usage,
+            Some("--state DIR and --out DIR want folders this user can write"),
+        ),
+        Error::Start(instance::Error::Listen { .. }) => (
+            Exit::Usage,
+            Some("--listen 127.0.0.1:0 takes a port that is free"),
+        ),
+        Error::Store(store) => (Exit::Usage, parts::records_hint(store)),
+        Error::Parts(parts) => (Exit::Usage, parts.hint()),
+        Error::Start(instance::Error::Trust(_) | instance::Error::Encoder(_))
+        | Error::Listen(_)
+        | Error::Issuer(_)
+        | Error::Ca(_)
+        | Error::Log(_)
+        | Error::Profile(_) => (Exit::Unexpected, None),
+    };
+    let failure = Failure::from_error(exit, &error);
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
     }
-    let failure = Failure::from_error(Exit::Unexpected, &error);
-    if matches!(error, dev::Error::State { .. } | dev::Error::Out { .. }) {
-        return failure.hint("--state DIR and --out DIR want folders this user can write");
-    }
-    failure
 }
 
 async fn token(command: &DevCommand, out: &Output) -> Result<(), Failure> {
@@ -143,7 +166,9 @@ async fn token(command: &DevCommand, out: &Output) -> Result<(), Failure> {
     let body = match claims {
         None => Vec::new(),
         Some(text) if text.trim_start().starts_with('{') => text.clone().into_bytes(),
-        Some(path) => files::read(path.as_ref(), MAX_CLAIMS_BYTES)?,
+        Some(path) => {
+            files::read(path.as_ref(), MAX_CLAIMS_BYTES).map_err(|lost| lost.hint(CLAIMS_WANTED))?
+        }
     };
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     if *over_defaults {
@@ -159,8 +184,7 @@ async fn token(command: &DevCommand, out: &Output) -> Result<(), Failure> {
     );
     let token = client::development_token(&url, body).await.map_err(|e| {
         if matches!(e, client::Error::Refused { .. }) {
-            return Failure::from_error(Exit::Usage, &e)
-                .hint("--claims '{\"sub\":\"repo:acme/app\"}' --over-defaults");
+            return Failure::from_error(Exit::Usage, &e).hint(CLAIMS_WANTED);
         }
         Failure::from_error(Exit::Network, &e)
             .hint("is `shortleaf dev` running, and its env.sh read?")

@@ -27,15 +27,26 @@ pub(super) fn open(path: &Path) -> Result<File, Failure> {
 
 /// Reads a file of at most `limit` bytes.
 pub(super) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
-    let file = open(path)?;
+    read_from(open(path)?, path, limit)
+}
+
+/// Reads a file, or standard input where `-` is its name, of at most `limit` bytes.
+pub(super) fn read_or_stdin(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
+    match path == Path::new("-") {
+        true => read_from(std::io::stdin().lock(), Path::new("standard input"), limit),
+        false => read(path, limit),
+    }
+}
+
+fn read_from(from: impl Read, name: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
-    file.take(limit + 1)
+    from.take(limit + 1)
         .read_to_end(&mut bytes)
-        .map_err(|e| failed("read", path, &e))?;
+        .map_err(|e| failed("read", name, &e))?;
     if bytes.len() as u64 > limit {
         return Err(Failure::new(
             Exit::Usage,
-            format!("{} is larger than {limit} bytes", path.display()),
+            format!("{} is larger than {limit} bytes", name.display()),
         )
         .hint("is it the right file?"));
     }
@@ -44,7 +55,16 @@ pub(super) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
 
 /// Reads a text file of at most `limit` bytes.
 pub(super) fn read_text(path: &Path, limit: u64) -> Result<String, Failure> {
-    String::from_utf8(read(path, limit)?)
+    text(read(path, limit)?, path)
+}
+
+/// Reads text, from standard input where `-` is its name.
+pub(super) fn read_text_or_stdin(path: &Path, limit: u64) -> Result<String, Failure> {
+    text(read_or_stdin(path, limit)?, path)
+}
+
+fn text(bytes: Vec<u8>, path: &Path) -> Result<String, Failure> {
+    String::from_utf8(bytes)
         .map_err(|_| Failure::new(Exit::Usage, format!("{} is not text", path.display())))
 }
 
@@ -85,6 +105,18 @@ pub(super) fn refuse_existing(path: &Path) -> Result<(), Failure> {
         .hint("name another file, or move this one away"));
     }
     Ok(())
+}
+
+/// Says early that a file cannot be written, and leaves no trace: an old one keeps its content, and
+/// what is made to see whether its folder takes a new one has no name and is gone at once.
+pub(super) fn refuse_unwritable(path: &Path) -> Result<(), Failure> {
+    let tried = if path.exists() {
+        OpenOptions::new().write(true).open(path)
+    } else {
+        let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
+        tempfile::tempfile_in(folder.unwrap_or(Path::new(".")))
+    };
+    tried.map(drop).map_err(|e| failed("write", path, &e))
 }
 
 /// Writes to `path`, or to standard output without one.

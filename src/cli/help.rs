@@ -80,7 +80,7 @@ const FILES: &[(&str, &str)] = &[
 ];
 
 pub(super) fn run(topic: Option<Topic>, out: &Output) -> Result<(), Failure> {
-    let mut rows: Vec<(String, String)> = match topic {
+    let mut rows: Vec<Vec<String>> = match topic {
         None => {
             let mut command = super::Cli::command();
             out.raw(command.render_help().to_string().as_bytes())?;
@@ -88,28 +88,27 @@ pub(super) fn run(topic: Option<Topic>, out: &Output) -> Result<(), Failure> {
         }
         Some(Topic::ExitCodes) => Exit::ALL
             .iter()
-            .map(|e| (e.code().to_string(), e.meaning().to_owned()))
+            .map(|e| {
+                vec![
+                    e.code().to_string(),
+                    e.word().to_owned(),
+                    e.meaning().to_owned(),
+                ]
+            })
             .collect(),
         Some(Topic::Environment) => {
             let settings = schema::SETTINGS
                 .iter()
-                .map(|s| (schema::variable(s.key), format!("setting {}", s.key)));
-            settings
-                .chain(
-                    VARIABLES
-                        .iter()
-                        .map(|(n, m)| ((*n).to_owned(), (*m).to_owned())),
-                )
-                .collect()
+                .map(|s| vec![schema::variable(s.key), format!("setting {}", s.key)]);
+            settings.chain(VARIABLES.iter().map(pair)).collect()
         }
-        Some(Topic::Files) => FILES
-            .iter()
-            .map(|(n, m)| ((*n).to_owned(), (*m).to_owned()))
-            .collect(),
+        Some(Topic::Files) => FILES.iter().map(pair).collect(),
     };
     if matches!(topic, Some(Topic::Environment)) {
-        for (name, meaning) in &mut rows {
-            if let Some(value) = value(name) {
+        for row in &mut rows {
+            if let [name, meaning] = &mut row[..]
+                && let Some(value) = value(name)
+            {
                 meaning.push_str(&format!(" = {value}"));
             }
         }
@@ -117,11 +116,33 @@ pub(super) fn run(topic: Option<Topic>, out: &Output) -> Result<(), Failure> {
     if out.json {
         return out.json(json!({ "rows": rows }));
     }
-    let width = rows.iter().map(|(left, _)| left.len()).max().unwrap_or(0);
-    for (left, right) in rows {
-        out.result(&format!("{left:<width$}  {right}"))?;
+    for line in aligned(&rows) {
+        out.result(&line)?;
     }
     Ok(())
+}
+
+fn pair((name, meaning): &(&str, &str)) -> Vec<String> {
+    vec![(*name).to_owned(), (*meaning).to_owned()]
+}
+
+/// The rows as lines, every column but the last as wide as its widest text.
+fn aligned(rows: &[Vec<String>]) -> Vec<String> {
+    let width = |column: usize| {
+        rows.iter()
+            .filter_map(|r| r.get(column))
+            .map(String::len)
+            .max()
+    };
+    let line = |row: &Vec<String>| {
+        let (last, before) = row.split_last()?;
+        let cells = before.iter().enumerate().map(|(column, text)| {
+            let width = width(column).unwrap_or(0);
+            format!("{text:<width$}  ")
+        });
+        Some(cells.collect::<String>() + last)
+    };
+    rows.iter().filter_map(line).collect()
 }
 
 /// What a variable is set to, secrets hidden.

@@ -19,12 +19,13 @@ const MAX_INPUT_BYTES: u64 = 256 * 1024;
 
 #[derive(Args, Debug)]
 pub(super) struct InspectArgs {
-    /// Certificate or chain, PEM or DER
+    /// Certificate or chain, PEM or DER; `-` is standard input
+    #[arg(value_name = "FILE|-")]
     file: PathBuf,
 }
 
 pub(super) fn run(args: &InspectArgs, out: &Output) -> Result<(), Failure> {
-    let certificates = certificates(&files::read(&args.file, MAX_INPUT_BYTES)?)?;
+    let certificates = certificates(&files::read_or_stdin(&args.file, MAX_INPUT_BYTES)?)?;
     let decoded: Result<Vec<Inspection>, _> = certificates.iter().map(|der| inspect(der)).collect();
     let decoded = decoded.map_err(|e| none(Failure::from_error(Exit::NoCertificate, &e)))?;
     if out.json {

@@ -1,5 +1,7 @@
 //! `serve`: the server, from its configuration, until a signal.
 
+use std::error::Error as _;
+
 use clap::Args;
 use serde_json::json;
 
@@ -8,7 +10,7 @@ use super::exit::Exit;
 use super::output::{Failure, Output};
 use super::signal::Stop;
 use crate::config::LogFormat;
-use crate::instance::{self, Listeners, parts};
+use crate::instance::{self, Listeners, descriptors, parts};
 use crate::telemetry;
 
 #[derive(Args, Debug)]
@@ -40,6 +42,9 @@ pub(super) async fn run(mut args: ServeArgs, out: &Output) -> Result<(), Failure
         .map_err(|e| Failure::from_error(Exit::Configuration, &e))?;
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
+    }
+    if let Err(too_few) = descriptors::take_all() {
+        tracing::warn!(cause = too_few.source(), "{too_few}");
     }
     let listeners = Listeners::bind(settings.server.listen, settings.server.ops_listen).await;
     let listeners = listeners.map_err(|e| {

@@ -12,8 +12,8 @@ use crate::spelling;
 /// Largest configuration file read, in bytes.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
-/// The file's tables, with no key that is not in the schema.
-pub(super) fn read(path: &Path) -> Result<Table, Error> {
+/// The file's text.
+pub(super) fn text(path: &Path) -> Result<String, Error> {
     let unreadable = |source| Error::Unreadable {
         path: path.to_owned(),
         source,
@@ -24,7 +24,12 @@ pub(super) fn read(path: &Path) -> Result<Table, Error> {
             limit: MAX_FILE_BYTES,
         });
     }
-    let text = std::fs::read_to_string(path).map_err(unreadable)?;
+    std::fs::read_to_string(path).map_err(unreadable)
+}
+
+/// The file's tables, with no key that is not in the schema.
+pub(super) fn read(path: &Path) -> Result<Table, Error> {
+    let text = text(path)?;
     let syntax = |e: toml::de::Error| {
         let at = e.span().map_or(0, |span| span.start);
         let (line, column) = place(&text, at);
@@ -41,7 +46,7 @@ pub(super) fn read(path: &Path) -> Result<Table, Error> {
 }
 
 /// Line and column of an offset, both from 1; columns count characters.
-fn place(text: &str, at: usize) -> (usize, usize) {
+pub(super) fn place(text: &str, at: usize) -> (usize, usize) {
     let before = text.get(..at).unwrap_or(text);
     let line = before.rsplit('\n').next().unwrap_or_default();
     (before.matches('\n').count() + 1, line.chars().count() + 1)
@@ -73,7 +78,7 @@ fn refuse_unknown_keys(table: &DeTable<'_>, prefix: &str, text: &str) -> Result<
             (_, Some(_)) => {
                 return Err(Error::WrongType {
                     key: path.clone(),
-                    message: format!("write it as [[{path}]], once per entry (line {line})"),
+                    message: format!("write it as [[{path}]], once per entry"),
                 });
             }
             (_, None) => return Err(unknown_key(&path, Some(line))),
@@ -112,10 +117,11 @@ fn is_section(path: &str) -> bool {
 
 /// A key that is not in the schema.
 pub(super) fn unknown_key(path: &str, line: Option<usize>) -> Error {
-    let all = SETTINGS
+    let tables = REPEATED.iter().map(|r| r.table);
+    let sections = SETTINGS
         .iter()
-        .map(|s| s.key)
-        .chain(REPEATED.iter().map(|r| r.table));
+        .filter_map(|s| Some(s.key.split_once('.')?.0));
+    let all = SETTINGS.iter().map(|s| s.key).chain(tables).chain(sections);
     Error::UnknownKey {
         key: path.to_owned(),
         line,
@@ -192,6 +198,24 @@ mod tests {
         let (key, line, nearest) = unknown(issuer);
         assert_eq!((key.as_str(), line), ("issuer.audience", Some(3)));
         assert_eq!(nearest.as_deref(), Some("issuer.audiences"));
+    }
+
+    #[test]
+    fn a_key_in_the_wrong_section_or_in_none_and_a_section_find_theirs() {
+        for (text, meant) in [
+            ("listen = \"x\"\n", "server.listen"),
+            ("lissten = \"x\"\n", "server.listen"),
+            ("[state]\nlisten = \"x\"\n", "server.listen"),
+            ("[server]\nretention = \"x\"\n", "state.retention"),
+            ("[sever]\nlisten = \"x\"\n", "server"),
+            ("[logs]\nlevel = \"x\"\n", "log"),
+            ("[[issuers]]\nurl = \"x\"\n", "issuer"),
+            ("[[log]]\nname = \"x\"\n", "ct.log"),
+        ] {
+            let (_, _, nearest) = unknown(text);
+            assert_eq!(nearest.as_deref(), Some(meant), "{text}");
+        }
+        assert_eq!(unknown("[zzzzzzzz]\nx = 1\n").2, None);
     }
 
     #[test]

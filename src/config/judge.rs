@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
+use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 
 use super::settings::{
     CaSettings, CtLogSettings, CtSettings, IssuerSettings, IssuerType, LogFormat, ServerSettings,
     Settings, StoreKind, TlsSettings,
 };
-use super::{Error, duration, raw};
+use super::{Error, duration, rates, raw};
 use crate::ca::{Encoder, LeafProfile, ProfileError};
 use crate::possession::AlgorithmList;
 use crate::token::{IssuerUrl, is_loopback};
@@ -30,6 +31,7 @@ impl Settings {
         let ca = judge_ca(raw.ca)?;
         let ct = judge_ct(raw.ct, &mut warnings)?;
         let issuers = judge_issuers(raw.issuer, &mut warnings)?;
+        let rate_limits = rates::judge(raw.rate_limits)?;
         let log_format = match raw.log.format.as_str() {
             "text" => LogFormat::Text,
             "json" => LogFormat::Json,
@@ -50,8 +52,9 @@ impl Settings {
             ct,
             fixed_key_tables: raw.crypto.fixed_key_tables,
             issuers,
+            rate_limits,
             log_format,
-            log_level: raw.log.level,
+            log_level: judge_level(raw.log.level)?,
             warnings,
         })
     }
@@ -114,6 +117,17 @@ fn judge_server(raw: raw::Server, warnings: &mut Vec<String>) -> Result<ServerSe
             "health and metrics are for this machine; use a loopback address",
         ));
     }
+    let everywhere = listen.ip().is_unspecified();
+    if ops_listen.port() != 0
+        && ops_listen.port() == listen.port()
+        && (everywhere || ops_listen.ip() == listen.ip())
+    {
+        return Err(bad(
+            "server.ops_listen",
+            raw.ops_listen,
+            "server.listen takes this port; each listener needs one of its own",
+        ));
+    }
     let url = url::Url::parse(&raw.public_url).ok().filter(|u| {
         matches!(u.scheme(), "http" | "https")
             && u.host().is_some()
@@ -144,16 +158,51 @@ fn judge_server(raw: raw::Server, warnings: &mut Vec<String>) -> Result<ServerSe
             why: "server.proxy_protocol is set; name the networks of the proxies that speak it",
         });
     }
+    let connections_per_address = judge_share(raw.connections_per_address, listen)?;
     let drain = span("server.drain", raw.drain)?;
     Ok(ServerSettings {
         listen,
         tls,
         trusted_hops,
         proxy_protocol: raw.proxy_protocol,
+        connections_per_address,
         ops_listen,
         public_url: raw.public_url.trim_end_matches('/').to_owned(),
         drain,
     })
+}
+
+/// An eighth of the connections: eight such addresses have to come together to hold them all.
+const CONNECTIONS_PER_ADDRESS: usize = 256;
+
+/// On loopback everybody has one address, and is most likely a proxy.
+fn judge_share(wanted: Option<i64>, listen: SocketAddr) -> Result<Option<usize>, Error> {
+    let Some(wanted) = wanted else {
+        return Ok(Some(CONNECTIONS_PER_ADDRESS).filter(|_| !listen.ip().is_loopback()));
+    };
+    match usize::try_from(wanted) {
+        Ok(share) if share > 0 => Ok(Some(share)),
+        _ => Err(bad(
+            "server.connections_per_address",
+            wanted.to_string(),
+            "write a whole number of at least 1",
+        )),
+    }
+}
+
+/// A level, or a filter. A word alone that is no level would be taken for a target, all of whose
+/// events are wanted and nobody else's: `inof` would be an empty log.
+fn judge_level(text: String) -> Result<String, Error> {
+    let is_level = |word: &str| !word.is_empty() && word.parse::<LevelFilter>().is_ok();
+    let fits = |part: &str| is_level(part) || part.contains('=');
+    if text.split(',').all(fits) && text.parse::<EnvFilter>().is_ok() {
+        return Ok(text);
+    }
+    Err(bad(
+        "log.level",
+        text,
+        "write error, warn, info, debug or trace, or a filter such as \"info,hyper=warn\"",
+    ))
 }
 
 /// Below this a record could go while its certificate, or a token that got one, is still good.
@@ -430,28 +479,21 @@ fn judge_issuer(
         ));
     }
     let audiences = judge_audiences(&key("audiences"), &raw, warnings)?;
-    let seconds =
-        |name: &str, text: Option<String>, default: u64, most: u64| -> Result<i64, Error> {
-            let Some(text) = text else {
-                return Ok(i64::try_from(default).unwrap_or(i64::MAX));
-            };
-            let span = span(key(name), text.clone())?.as_secs();
-            if span == 0 || span > most {
-                return Err(bad(key(name), text, "between 1s and 24h"));
-            }
-            Ok(i64::try_from(span).unwrap_or(i64::MAX))
-        };
-    let max_token_age_s = seconds("max_token_age", raw.max_token_age, 600, 86_400)?;
-    let max_token_lifetime_s =
-        seconds("max_token_lifetime", raw.max_token_lifetime, 86_400, 86_400)?;
-    let certificates_per_token = raw.certificates_per_token.unwrap_or(1);
-    let certificates_per_token = u32::try_from(certificates_per_token)
+    let seconds = |name: &str, text: String| -> Result<i64, Error> {
+        match span(key(name), text.clone())?.as_secs() {
+            span @ 1..=86_400 => Ok(i64::try_from(span).unwrap_or(i64::MAX)),
+            _ => Err(bad(key(name), text, "between 1s and 24h")),
+        }
+    };
+    let max_token_age_s = seconds("max_token_age", raw.max_token_age)?;
+    let max_token_lifetime_s = seconds("max_token_lifetime", raw.max_token_lifetime)?;
+    let certificates_per_token = u32::try_from(raw.certificates_per_token)
         .ok()
         .filter(|uses| (1..=1024).contains(uses))
         .ok_or_else(|| {
             bad(
                 key("certificates_per_token"),
-                certificates_per_token.to_string(),
+                raw.certificates_per_token.to_string(),
                 "between 1 and 1024",
             )
         })?;

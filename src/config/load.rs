@@ -8,7 +8,7 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::raw::Raw;
-use super::schema::{self, Kind, REPEATED, Repeated, SETTINGS};
+use super::schema::{self, Kind, Member, REPEATED, Repeated, SETTINGS};
 use super::{Error, Settings, file};
 use crate::spelling;
 
@@ -73,7 +73,8 @@ impl fmt::Display for Source {
     }
 }
 
-/// Every value in force and its source, secrets hidden; in the order of the schema.
+/// Every setting's value in force and its source, secrets hidden and what is not set among them; in
+/// the order of the schema.
 #[derive(Clone, Debug)]
 pub struct Effective(pub Vec<(String, String, Source)>);
 
@@ -92,25 +93,33 @@ pub fn load(inputs: &Inputs) -> Result<Loaded, Error> {
     let mut sources = BTreeMap::new();
     if let Some(path) = &inputs.file {
         table = file::read(path)?;
+        let source = Source::File(path.clone());
         for setting in SETTINGS {
             if lookup(&table, setting.key).is_some() {
-                let source = Source::File(path.clone());
                 refuse_secret(setting, &source)?;
-                sources.insert(setting.key, source);
+                sources.insert(setting.key.to_owned(), source.clone());
+            }
+        }
+        // Only the file can hold repeated tables.
+        for repeated in REPEATED {
+            for (index, item) in items(&table, repeated).enumerate() {
+                for name in item.as_table().into_iter().flat_map(Table::keys) {
+                    sources.insert(member_key(repeated, index, name), source.clone());
+                }
             }
         }
     }
     for (name, text) in &inputs.environment {
         if let Some(key) = setting_of_variable(name)? {
             insert(&mut table, key, parse_text(key, text)?)?;
-            sources.insert(key, Source::Environment(name.clone()));
+            sources.insert(key.to_owned(), Source::Environment(name.clone()));
         }
     }
     for (key, text) in &inputs.flags {
         let setting = schema::find(key).ok_or_else(|| file::unknown_key(key, None))?;
         refuse_secret(setting, &Source::Flag)?;
         insert(&mut table, setting.key, parse_text(setting.key, text)?)?;
-        sources.insert(setting.key, Source::Flag);
+        sources.insert(setting.key.to_owned(), Source::Flag);
     }
     for setting in SETTINGS {
         let Some(default) = setting.default else {
@@ -118,6 +127,11 @@ pub fn load(inputs: &Inputs) -> Result<Loaded, Error> {
         };
         if lookup(&table, setting.key).is_none() {
             insert(&mut table, setting.key, default_value(default))?;
+        }
+    }
+    for repeated in REPEATED {
+        for item in items_mut(&mut table, repeated) {
+            lay_defaults(repeated, item);
         }
     }
     for setting in SETTINGS {
@@ -162,18 +176,27 @@ fn setting_of_variable(name: &str) -> Result<Option<&'static str>, Error> {
     {
         return Ok(None);
     }
-    let variables: Vec<(String, &'static str)> = SETTINGS
-        .iter()
-        .map(|s| (schema::variable(s.key), s.key))
-        .collect();
-    match variables.iter().find(|(variable, _)| variable == name) {
-        Some((_, key)) => Ok(Some(key)),
-        None => Err(Error::UnknownVariable {
-            name: name.to_owned(),
-            nearest: spelling::nearest(name, variables.iter().map(|(v, _)| v.as_str()))
-                .map(str::to_owned),
-        }),
+    if let Some(setting) = SETTINGS.iter().find(|s| schema::variable(s.key) == name) {
+        return Ok(Some(setting.key));
     }
+    // With its section and without: `SHORTLEAF_LISTEN` is meant as well as it can be said.
+    let mut spellings = Vec::new();
+    for setting in SETTINGS {
+        let (_, alone) = setting.key.rsplit_once('.').unwrap_or_default();
+        spellings.push((schema::variable(setting.key), setting.key));
+        spellings.push((schema::variable(alone), setting.key));
+    }
+    let prefix = schema::variable("").len();
+    let word = &name[prefix..];
+    let texts = || spellings.iter().map(|(text, key)| (&text[prefix..], key));
+    let spelled = |word: &str| texts().find(|(text, _)| *text == word);
+    let near = || spelling::nearest(word, texts().map(|(text, _)| text)).and_then(spelled);
+    let nearest = spelled(word).or_else(near);
+    let nearest = nearest.map(|(_, key)| schema::variable(key));
+    Err(Error::UnknownVariable {
+        name: name.to_owned(),
+        nearest,
+    })
 }
 
 /// Turns text from the environment or a flag into the setting's type.
@@ -237,7 +260,7 @@ fn check_item(repeated: &Repeated, index: usize, item: &Value) -> Result<(), Err
         });
     };
     for member in repeated.members {
-        let key = format!("{table}[{index}].{}", member.key);
+        let key = member_key(repeated, index, member.key);
         match (item.get(member.key), member.needed_for) {
             (Some(value), _) => check_type(&key, member.kind, false, value)?,
             (None, Some(why)) => return Err(Error::Missing { key, why }),
@@ -245,6 +268,36 @@ fn check_item(repeated: &Repeated, index: usize, item: &Value) -> Result<(), Err
         }
     }
     Ok(())
+}
+
+/// The dotted path of a member of a repeated table's entry.
+fn member_key(repeated: &Repeated, index: usize, member: &str) -> String {
+    format!("{}[{index}].{member}", repeated.table)
+}
+
+/// Gives an entry of a repeated table what the file leaves to the defaults.
+fn lay_defaults(repeated: &Repeated, item: &mut Value) {
+    let Some(item) = item.as_table_mut() else {
+        return; // judged with the others' types
+    };
+    for member in repeated.members {
+        if let Some(default) = member.default {
+            item.entry(member.key)
+                .or_insert_with(|| default_value(default));
+        }
+    }
+}
+
+/// The entries of a repeated table, to be changed.
+fn items_mut<'t>(table: &'t mut Table, repeated: &Repeated) -> impl Iterator<Item = &'t mut Value> {
+    let items = match repeated.table.split_once('.') {
+        Some((section, name)) => table.get_mut(section).and_then(|s| s.get_mut(name)),
+        None => table.get_mut(repeated.table),
+    };
+    items
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flat_map(|items| items.iter_mut())
 }
 
 /// The entries of a repeated table.
@@ -285,38 +338,30 @@ fn insert(table: &mut Table, key: &str, value: Value) -> Result<(), Error> {
     Ok(())
 }
 
-fn effective(table: &Table, sources: &BTreeMap<&str, Source>) -> Effective {
-    let mut rows = Vec::new();
-    for setting in SETTINGS {
-        let Some(value) = lookup(table, setting.key) else {
-            continue;
+/// What stands for a setting that has no default and is not set.
+const NOT_SET: &str = "(not set)";
+
+fn effective(table: &Table, sources: &BTreeMap<String, Source>) -> Effective {
+    let row = |key: String, value: Option<&Value>, secret: bool| {
+        let shown = match value {
+            None => NOT_SET.to_owned(),
+            Some(_) if secret => "(hidden)".to_owned(),
+            Some(value) => value.to_string(),
         };
-        let shown = if setting.secret {
-            "(hidden)".to_owned()
-        } else {
-            value.to_string()
-        };
-        rows.push((
-            setting.key.to_owned(),
-            shown,
-            sources.get(setting.key).cloned().unwrap_or(Source::Default),
-        ));
-    }
-    // Repeated tables come from the file alone; their sources are those of any of its settings.
-    let file = sources
-        .values()
-        .find(|s| matches!(s, Source::File(_)))
-        .cloned()
-        .unwrap_or(Source::Default);
+        let source = sources.get(&key).cloned().unwrap_or(Source::Default);
+        (key, shown, source)
+    };
+    let mut rows: Vec<_> = SETTINGS
+        .iter()
+        .map(|s| row(s.key.to_owned(), lookup(table, s.key), s.secret))
+        .collect();
     for repeated in REPEATED {
         for (index, item) in items(table, repeated).enumerate() {
-            for (key, value) in item.as_table().into_iter().flatten() {
-                rows.push((
-                    format!("{}[{index}].{key}", repeated.table),
-                    value.to_string(),
-                    file.clone(),
-                ));
-            }
+            let member = |member: &Member| {
+                let key = member_key(repeated, index, member.key);
+                row(key, item.get(member.key), false)
+            };
+            rows.extend(repeated.members.iter().map(member));
         }
     }
     Effective(rows)
@@ -368,6 +413,13 @@ key = "log.pub.pem"
                 let value =
                     toml::from_str::<Table>(&format!("v = {default}")).unwrap()["v"].clone();
                 assert_eq!(default_value(default), value, "{}", setting.key);
+            }
+        }
+        for member in REPEATED.iter().flat_map(|repeated| repeated.members) {
+            if let Some(default) = member.default {
+                let value =
+                    toml::from_str::<Table>(&format!("v = {default}")).unwrap()["v"].clone();
+                assert_eq!(default_value(default), value, "{}", member.key);
             }
         }
     }
@@ -431,6 +483,19 @@ key = "log.pub.pem"
                 assert_eq!(nearest.as_deref(), Some("SHORTLEAF_SERVER_LISTEN"))
             }
             other => panic!("{other:?}"),
+        }
+        for (name, meant) in [
+            ("SHORTLEAF_LISTEN", Some("SHORTLEAF_SERVER_LISTEN")),
+            ("SHORTLEAF_OPS_LISTEN", Some("SHORTLEAF_SERVER_OPS_LISTEN")),
+            ("SHORTLEAF_STATEDIR", Some("SHORTLEAF_STATE_DIR")),
+            ("SHORTLEAF_CA_CRL", Some("SHORTLEAF_CA_CRL_URL")),
+            ("SHORTLEAF_ZZZZZZZZZZZZZZZZZZZZZZ", None),
+        ] {
+            let error = setting_of_variable(name).unwrap_err();
+            let Error::UnknownVariable { nearest, .. } = error else {
+                panic!("{error:?}");
+            };
+            assert_eq!(nearest.as_deref(), meant, "{name}");
         }
     }
 

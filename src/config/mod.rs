@@ -7,6 +7,8 @@ mod duration;
 mod file;
 mod judge;
 mod load;
+mod place;
+mod rates;
 mod raw;
 pub mod schema;
 mod settings;
@@ -15,6 +17,7 @@ use std::path::PathBuf;
 
 pub use judge::SHARED_AUDIENCE;
 pub use load::{Effective, Inputs, Loaded, Source, load};
+pub use place::place;
 pub use settings::{
     CaSettings, CtLogSettings, CtSettings, IssuerSettings, IssuerType, LogFormat, ServerSettings,
     Settings, StoreKind, TlsSettings,
@@ -54,7 +57,7 @@ pub enum Error {
         message: String,
     },
     /// A key nobody reads.
-    #[error("unknown key `{key}`{}{}", line.map(|l| format!(" in line {l}")).unwrap_or_default(), nearest.as_ref().map(|n| format!("; did you mean `{n}`?")).unwrap_or_default())]
+    #[error("unknown key `{key}`{}", nearest.as_ref().map(|n| format!("; did you mean `{n}`?")).unwrap_or_default())]
     UnknownKey {
         /// The dotted path.
         key: String,
@@ -109,4 +112,21 @@ pub enum Error {
         /// What it costs.
         why: &'static str,
     },
+}
+
+impl Error {
+    /// The dotted path of the setting it is about, if it is about one.
+    pub fn key(&self) -> Option<&str> {
+        match self {
+            Self::UnknownKey { key, .. }
+            | Self::WrongType { key, .. }
+            | Self::BadValue { key, .. }
+            | Self::Missing { key, .. }
+            | Self::NeedsSwitch { key, .. } => Some(key),
+            Self::Unreadable { .. }
+            | Self::TooLarge { .. }
+            | Self::Syntax { .. }
+            | Self::UnknownVariable { .. } => None,
+        }
+    }
 }

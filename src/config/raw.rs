@@ -14,6 +14,7 @@ pub(super) struct Raw {
     pub(super) crypto: Crypto,
     #[serde(default)]
     pub(super) issuer: Vec<Issuer>,
+    pub(super) rate_limits: RateLimits,
     pub(super) log: Log,
 }
 
@@ -28,6 +29,7 @@ pub(super) struct Server {
     pub(super) insecure_plain_http: bool,
     pub(super) trusted_hops: Vec<String>,
     pub(super) proxy_protocol: bool,
+    pub(super) connections_per_address: Option<i64>,
     pub(super) drain: String,
 }
 
@@ -90,21 +92,28 @@ pub(super) struct Issuer {
     #[serde(rename = "type")]
     pub(super) kind: String,
     pub(super) audiences: Vec<String>,
-    #[serde(default)]
     pub(super) accept_shared_audience: bool,
-    pub(super) max_token_age: Option<String>,
-    pub(super) max_token_lifetime: Option<String>,
-    pub(super) certificates_per_token: Option<i64>,
+    pub(super) max_token_age: String,
+    pub(super) max_token_lifetime: String,
+    pub(super) certificates_per_token: i64,
     pub(super) jwks_file: Option<PathBuf>,
     pub(super) ca_file: Option<PathBuf>,
-    #[serde(default)]
     pub(super) jwks_hosts: Vec<String>,
-    #[serde(default)]
     pub(super) skip_email_verification: bool,
-    #[serde(default)]
     pub(super) allow_private_network: bool,
-    #[serde(default)]
     pub(super) insecure_loopback_http: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RateLimits {
+    pub(super) per_address: String,
+    pub(super) per_address_burst: i64,
+    pub(super) ipv6_prefix: i64,
+    pub(super) per_issuer: String,
+    pub(super) per_issuer_burst: i64,
+    pub(super) per_identity: String,
+    pub(super) per_identity_burst: i64,
 }
 
 #[derive(Deserialize)]

@@ -49,6 +49,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("server.insecure_plain_http", Kind::Bool, Some("false")),
     setting("server.trusted_hops", Kind::List, Some("[]")),
     setting("server.proxy_protocol", Kind::Bool, Some("false")),
+    setting("server.connections_per_address", Kind::Integer, None),
     setting("server.drain", Kind::Text, Some("\"20s\"")),
     setting("state.dir", Kind::Text, Some("\"./state\"")),
     setting("state.store", Kind::Text, Some("\"redb\"")),
@@ -80,6 +81,13 @@ pub const SETTINGS: &[Setting] = &[
     setting("ct.deadline", Kind::Text, Some("\"4s\"")),
     setting("ct.insecure_memory_log", Kind::Bool, Some("false")),
     setting("crypto.fixed_key_tables", Kind::Bool, Some("true")),
+    setting("rate_limits.per_address", Kind::Text, Some("\"100/s\"")),
+    setting("rate_limits.per_address_burst", Kind::Integer, Some("1000")),
+    setting("rate_limits.ipv6_prefix", Kind::Integer, Some("64")),
+    setting("rate_limits.per_issuer", Kind::Text, Some("\"off\"")),
+    setting("rate_limits.per_issuer_burst", Kind::Integer, Some("5000")),
+    setting("rate_limits.per_identity", Kind::Text, Some("\"20/s\"")),
+    setting("rate_limits.per_identity_burst", Kind::Integer, Some("500")),
     setting("log.format", Kind::Text, Some("\"json\"")),
     setting("log.level", Kind::Text, Some("\"info\"")),
 ];
@@ -102,6 +110,8 @@ pub struct Member {
     pub kind: Kind,
     /// What it is for, if the table cannot do without it.
     pub needed_for: Option<&'static str>,
+    /// The default, as TOML; `None` for what is needed or may be absent.
+    pub default: Option<&'static str>,
 }
 
 const fn needed(key: &'static str, kind: Kind, what_for: &'static str) -> Member {
@@ -109,14 +119,16 @@ const fn needed(key: &'static str, kind: Kind, what_for: &'static str) -> Member
         key,
         kind,
         needed_for: Some(what_for),
+        default: None,
     }
 }
 
-const fn optional(key: &'static str, kind: Kind) -> Member {
+const fn optional(key: &'static str, kind: Kind, default: Option<&'static str>) -> Member {
     Member {
         key,
         kind,
         needed_for: None,
+        default,
     }
 }
 
@@ -127,10 +139,10 @@ pub const REPEATED: &[Repeated] = &[
         members: &[
             needed("kind", Kind::Text, "how the log is spoken to: \"rfc6962\""),
             needed("name", Kind::Text, "a short name for logs and metrics"),
-            optional("url", Kind::Text),
-            optional("key", Kind::Text),
-            optional("host", Kind::Text),
-            optional("ca_file", Kind::Text),
+            optional("url", Kind::Text, None),
+            optional("key", Kind::Text, None),
+            optional("host", Kind::Text, None),
+            optional("ca_file", Kind::Text, None),
         ],
     },
     Repeated {
@@ -143,16 +155,16 @@ pub const REPEATED: &[Repeated] = &[
                 "what its claims mean: \"github-workflow\" or \"email\"",
             ),
             needed("audiences", Kind::List, "the `aud` a token must carry"),
-            optional("accept_shared_audience", Kind::Bool),
-            optional("max_token_age", Kind::Text),
-            optional("max_token_lifetime", Kind::Text),
-            optional("certificates_per_token", Kind::Integer),
-            optional("jwks_file", Kind::Text),
-            optional("ca_file", Kind::Text),
-            optional("jwks_hosts", Kind::List),
-            optional("skip_email_verification", Kind::Bool),
-            optional("allow_private_network", Kind::Bool),
-            optional("insecure_loopback_http", Kind::Bool),
+            optional("accept_shared_audience", Kind::Bool, Some("false")),
+            optional("max_token_age", Kind::Text, Some("\"10m\"")),
+            optional("max_token_lifetime", Kind::Text, Some("\"24h\"")),
+            optional("certificates_per_token", Kind::Integer, Some("1")),
+            optional("jwks_file", Kind::Text, None),
+            optional("ca_file", Kind::Text, None),
+            optional("jwks_hosts", Kind::List, Some("[]")),
+            optional("skip_email_verification", Kind::Bool, Some("false")),
+            optional("allow_private_network", Kind::Bool, Some("false")),
+            optional("insecure_loopback_http", Kind::Bool, Some("false")),
         ],
     },
 ];

@@ -8,6 +8,7 @@ use secrecy::SecretString;
 
 use crate::ca::{Encoder, LeafProfile};
 use crate::possession::AlgorithmList;
+use crate::rates::Limits;
 
 /// The whole configuration.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub struct Settings {
     pub fixed_key_tables: bool,
     /// Whom we believe.
     pub issuers: Vec<IssuerSettings>,
+    /// How often addresses, issuers and identities may ask.
+    pub rate_limits: Limits,
     /// The log's shape.
     pub log_format: LogFormat,
     /// The log's filter.
@@ -51,6 +54,8 @@ pub struct ServerSettings {
     pub trusted_hops: Vec<(IpAddr, u8)>,
     /// Whether connections from them begin with a PROXY header.
     pub proxy_protocol: bool,
+    /// How many connections one address may hold; none = as many as there are.
+    pub connections_per_address: Option<usize>,
     /// How long to wait for requests in flight when stopping.
     pub drain: Duration,
 }

@@ -53,6 +53,7 @@ pub enum Persona {
 /// The issuer's key and addresses.
 pub struct DevIssuer {
     base: String,
+    audience: String,
     key: EncodingKey,
     public: CoreJsonWebKey,
     clock: Arc<dyn Clock>,
@@ -103,6 +104,7 @@ impl DevIssuer {
             .to_vec();
         Ok(Self {
             base: base.to_owned(),
+            audience: SHARED_AUDIENCE.to_owned(),
             key: EncodingKey::from_rsa_der(info.private_key.as_bytes()),
             public: CoreJsonWebKey::new_rsa(
                 modulus,
@@ -112,6 +114,13 @@ impl DevIssuer {
             clock,
             entropy,
         })
+    }
+
+    /// The same, minting for this audience where none is asked for, not the shared one.
+    #[must_use]
+    pub fn for_audience(mut self, audience: String) -> Self {
+        self.audience = audience;
+        self
     }
 
     /// The `iss` of a persona's tokens.
@@ -131,7 +140,7 @@ impl DevIssuer {
         let mut all = Map::new();
         all.insert("jti".to_owned(), json!(hex::encode(&jti)));
         all.insert("iss".to_owned(), json!(self.url(persona)));
-        all.insert("aud".to_owned(), json!(SHARED_AUDIENCE));
+        all.insert("aud".to_owned(), json!(self.audience));
         all.insert("iat".to_owned(), json!(now.0));
         all.insert("nbf".to_owned(), json!(now.0));
         all.insert("exp".to_owned(), json!(now.plus(TOKEN_LIFETIME_S).0));

@@ -25,6 +25,7 @@ use crate::instance::{self, Blueprint, Listeners, PublishedLog, Running, parts};
 use crate::issuance::{self, CtMode};
 use crate::keys::ephemeral::{DevelopmentCa, DevelopmentError};
 use crate::possession::{AlgorithmList, WeakKeys};
+use crate::rates::Rates;
 use crate::server::{Front, Hops, serve};
 use crate::store;
 use crate::system::{SystemClock, SystemEntropy};
@@ -144,7 +145,14 @@ pub async fn start(options: Options) -> Result<Dev, Error> {
         .await
         .map_err(Error::Listen)?;
     let base = format!("http://{}", socket.local_addr().map_err(Error::Listen)?);
-    let issuer = Arc::new(DevIssuer::new(&base, clock.clone(), entropy.clone())?);
+    let ops = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let listeners = Listeners::bind(options.listen, ops).await?;
+    let url = format!("http://{}", listeners.address());
+    let issuer = DevIssuer::new(&base, clock.clone(), entropy.clone())?;
+    let issuer = Arc::new(match options.strict {
+        true => issuer.for_audience(url.clone()),
+        false => issuer,
+    });
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     tasks.spawn(serve(
         socket,
@@ -165,13 +173,7 @@ pub async fn start(options: Options) -> Result<Dev, Error> {
         valid_from: ca.authority.issuing().not_before(),
     };
     let profile = LeafProfile::new("dev", LeafProfile::LIFETIME_S, 0, None)?;
-    let ops = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let listeners = Listeners::bind(options.listen, ops).await?;
-    let issuers = believed(
-        &issuer,
-        &options,
-        &format!("http://{}", listeners.address()),
-    );
+    let issuers = believed(&issuer, &options, &url);
     let keys = Arc::new(parts::keys(&issuers)?);
 
     let instance = instance::start(
@@ -179,6 +181,7 @@ pub async fn start(options: Options) -> Result<Dev, Error> {
             public_url: None,
             tls: None,
             hops: Hops::default(),
+            connections_per_address: None,
             drain: Duration::from_secs(5),
             issuance: issuance::Parts {
                 issuers: parts::trusted(&issuers)?,
@@ -196,12 +199,13 @@ pub async fn start(options: Options) -> Result<Dev, Error> {
                 instance: InstanceId::FIRST,
                 permitted: AlgorithmList::all(),
                 weak_keys: WeakKeys::default(),
+                rates: Rates::off(),
                 retention: None,
                 monotonic: Some(Arc::new(move || started.elapsed())),
                 probe: issuance::no_probe(),
             },
             issuers,
-            key_ages: parts::key_ages(&keys),
+            key_states: parts::key_states(&keys),
             logs: vec![published],
             clock,
             entropy,

@@ -7,6 +7,7 @@ use std::slice;
 
 use super::files::{
     is_open_to_everybody, open_secrets, owners_alone, passphrase, read_optional, read_text,
+    writable,
 };
 use super::parts::{Error, keys, log_client, log_key, weak_keys};
 use super::{PublishedLog, TlsFiles, trust_files};
@@ -17,6 +18,17 @@ use crate::keys::file::{self as keyfile, FileSigner, KeyFileError, OpenError};
 use crate::time::UnixSeconds;
 use crate::x509::Certificate;
 
+/// Whether the CA key's passphrase is where `serve` will have it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Passphrase {
+    /// An encrypted key without one is a problem.
+    #[default]
+    Here,
+    /// Whoever looks over a configuration need not be let in on its secrets: an encrypted key
+    /// without one stays closed, with a warning.
+    Elsewhere,
+}
+
 /// What was found; a configuration without problems starts.
 #[derive(Debug, Default)]
 pub struct Found {
@@ -24,14 +36,18 @@ pub struct Found {
     pub problems: Vec<Error>,
     /// What it would start with, and should not.
     pub warnings: Vec<String>,
+    passphrase: Passphrase,
 }
 
 /// Reads every file the settings name.
-pub fn examine(settings: &Settings, now: UnixSeconds) -> Found {
-    let mut found = Found::default();
+pub fn examine(settings: &Settings, passphrase: Passphrase, now: UnixSeconds) -> Found {
+    let mut found = Found {
+        passphrase,
+        ..Found::default()
+    };
     let chain = found.authority(&settings.ca, now);
     if let Some(tls) = &settings.server.tls {
-        found.tls(tls);
+        found.tls(tls, now);
     }
     found.note(weak_keys(settings.ca.weak_keys.as_deref()));
     let logs = found.logs(&settings.ct);
@@ -43,7 +59,7 @@ pub fn examine(settings: &Settings, now: UnixSeconds) -> Found {
     for issuer in &settings.issuers {
         found.issuer(issuer);
     }
-    found.note(owners_alone(&settings.state_dir));
+    found.note(owners_alone(&settings.state_dir).and_then(|()| writable(&settings.state_dir)));
     found
 }
 
@@ -58,11 +74,13 @@ impl Found {
         self.warnings.push(warning);
     }
 
-    fn tls(&mut self, tls: &TlsSettings) {
+    fn tls(&mut self, tls: &TlsSettings, now: UnixSeconds) {
         if is_open_to_everybody(&tls.key) {
             self.open_secret(&tls.key);
         }
-        self.note(TlsFiles::open(tls.clone()));
+        let opened = self.note(TlsFiles::open(tls.clone()));
+        let notice = opened.and_then(|files| files.notice(now));
+        self.warnings.extend(notice);
     }
 
     /// Chain and key, each by itself and then together.
@@ -90,10 +108,9 @@ impl Found {
         let text = zeroize::Zeroizing::new(self.note(read_text(&ca.key))?);
         match FileSigner::from_pem(&text, passphrase?.as_ref()) {
             Ok(signer) => Some(signer.spki().to_vec()),
-            // Whoever looks over a configuration need not be let in on its secrets.
-            Err(KeyFileError::PassphraseMissing) => {
+            Err(KeyFileError::PassphraseMissing) if self.passphrase == Passphrase::Elsewhere => {
                 let warning = format!(
-                    "{:?} is encrypted and no passphrase is configured: it was not opened, and `serve` would stop here",
+                    "{:?} is encrypted and no passphrase is configured here: it was not opened",
                     ca.key
                 );
                 self.warnings.push(warning);

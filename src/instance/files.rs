@@ -50,6 +50,25 @@ pub(super) fn owners_alone(path: &Path) -> Result<(), Error> {
     }
 }
 
+/// Whether files can be made in the folder or, where it is not there yet, in the one it will be made
+/// in. The file that is tried has no name, and nothing of it is left.
+pub(super) fn writable(path: &Path) -> Result<(), Error> {
+    let there = path
+        .ancestors()
+        .map(|folder| match folder.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => folder,
+        })
+        .find(|folder| folder.exists())
+        .unwrap_or(path);
+    tempfile::tempfile_in(there)
+        .map(drop)
+        .map_err(|source| Error::StateDirectory {
+            path: path.to_owned(),
+            source,
+        })
+}
+
 /// A file of a usual size.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, Error> {
     read_at_most(path, MAX_FILE_BYTES)

@@ -3,6 +3,7 @@
 //! `serve` builds it from settings ([`parts`]), `dev` and `demo` from throw-away keys. All wiring
 //! that more than one command needs is here.
 
+pub mod descriptors;
 pub mod examine;
 mod files;
 pub mod parts;
@@ -23,8 +24,8 @@ use crate::config::IssuerSettings;
 use crate::entropy::Entropy;
 use crate::issuance::{self, OnSubmitted, Service};
 use crate::server::{
-    ConnectionLimits, Front, Hops, IssuerName, KeyAges, Metrics, OidcIssuer, Ops, Public,
-    PublicParts, RequestLimits, TrustFiles, ops_router, public_router, serve,
+    ConnectionLimits, Edge, Front, Hops, IssuerName, KeyStates, Metrics, OidcIssuer, Ops, Public,
+    PublicParts, RequestLimits, Tls, TrustFiles, ops_router, public_router, serve,
 };
 use crate::telemetry;
 use crate::time::{Clock, UnixSeconds};
@@ -70,14 +71,16 @@ pub struct Blueprint {
     pub tls: Option<TlsFiles>,
     /// Whom the public listener believes about whom they speak for.
     pub hops: Hops,
+    /// How many connections one address may hold; none = as many as there are.
+    pub connections_per_address: Option<usize>,
     /// How long stopping waits for requests in flight.
     pub drain: Duration,
     /// The pipeline's parts.
     pub issuance: issuance::Parts,
     /// Issuers as `GET /api/v2/configuration` shows them.
     pub issuers: Vec<IssuerSettings>,
-    /// How old each issuer's keys are, for operators.
-    pub key_ages: KeyAges,
+    /// How each issuer's keys are, for operators.
+    pub key_states: KeyStates,
     /// Logs as the trusted root lists them.
     pub logs: Vec<PublishedLog>,
     /// The clock every request reads once.
@@ -163,10 +166,12 @@ pub fn start(blueprint: Blueprint, listeners: Listeners) -> Result<Running, Erro
     let believed = blueprint.issuers.iter().map(|i| i.url.clone());
     let metrics = Arc::new(Metrics::new(believed, authority.issuing().not_after()));
     let on_submitted = on_submitted(metrics.clone());
+    let rates = blueprint.issuance.rates.clone();
     let service = Arc::new(Service::telling(blueprint.issuance, on_submitted));
 
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
+    let edge = Edge::new(&metrics, blueprint.entropy.clone());
     let doors = public_router(Public::new(PublicParts {
         issuance: service.clone(),
         clock: blueprint.clock.clone(),
@@ -176,6 +181,7 @@ pub fn start(blueprint: Blueprint, listeners: Listeners) -> Result<Running, Erro
         issuers: blueprint.issuers.iter().map(shown).collect(),
         trust: trust.clone(),
         limits: RequestLimits::default(),
+        rates,
     }));
     let limits = ConnectionLimits {
         drain: blueprint.drain,
@@ -186,19 +192,32 @@ pub fn start(blueprint: Blueprint, listeners: Listeners) -> Result<Running, Erro
         ..Front::default()
     };
     let front = Front {
-        limits,
+        limits: ConnectionLimits {
+            per_address: blueprint.connections_per_address,
+            ..limits
+        },
+        edge,
         tls: blueprint.tls.as_ref().map(TlsFiles::tls),
         hops: blueprint.hops,
     };
     tasks.spawn(serve(public, doors, front, stop.clone()));
+    let tls = blueprint.tls.as_ref().map(TlsFiles::tls);
     if let Some(files) = blueprint.tls {
-        tasks.spawn(files.watch(stop.clone()));
+        let (service, metrics) = (service.clone(), metrics.clone());
+        let taken = move |tls: &Tls| {
+            service.never_certify(&tls.spki());
+            if let Some(end) = tls.not_after() {
+                metrics.tls_not_after(end);
+            }
+        };
+        tasks.spawn(files.watch(taken, blueprint.clock.clone(), stop.clone()));
     }
     let for_operators = ops_router(Ops {
         issuance: service.clone(),
         clock: blueprint.clock.clone(),
         metrics,
-        key_ages: blueprint.key_ages,
+        tls,
+        key_states: blueprint.key_states,
         readiness_age: READINESS_AGE,
     });
     tasks.spawn(serve(ops, for_operators, plain, stop.clone()));
@@ -337,6 +356,7 @@ mod tests {
     use crate::issuance::CtMode;
     use crate::keys::DevelopmentCa;
     use crate::possession::{AlgorithmList, WeakKeys};
+    use crate::rates::Rates;
     use crate::store::audit_file::AuditFile;
     use crate::store::memory::MemoryStore;
     use crate::system::{SystemClock, SystemEntropy};
@@ -353,6 +373,7 @@ mod tests {
             public_url: None,
             tls: None,
             hops: Hops::default(),
+            connections_per_address: None,
             drain: Duration::ZERO,
             issuance: issuance::Parts {
                 issuers: Vec::new(),
@@ -367,12 +388,13 @@ mod tests {
                 instance: InstanceId::FIRST,
                 permitted: AlgorithmList::all(),
                 weak_keys: WeakKeys::default(),
+                rates: Rates::off(),
                 retention: None,
                 monotonic: None,
                 probe: issuance::no_probe(),
             },
             issuers: Vec::new(),
-            key_ages: Arc::new(Vec::new),
+            key_states: Arc::new(Vec::new),
             logs: Vec::new(),
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),

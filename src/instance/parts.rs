@@ -22,13 +22,16 @@ use crate::issuance::store::IssuanceStore;
 use crate::issuance::{self, CtMode, TrustedIssuer};
 use crate::keys::file as keyfile;
 use crate::possession::{WEAK_KEYS_BYTES_MAX, WeakKeys, WeakKeysError};
-use crate::server::{Hops, KeyAges, TlsError, TrustFiles};
+use crate::rates::Rates;
+use crate::rates::memory::MemoryCounter;
+use crate::server::{Hops, KeyState, KeyStates, TlsError, TrustFiles};
 use crate::store::audit_file::{self, AuditFile};
 use crate::store::memory::MemoryStore;
 use crate::store::{self, redb};
 use crate::system::{SystemClock, SystemEntropy};
 use crate::time::{Clock, UnixMillis, UnixSeconds};
 use crate::token::discovery::{HttpKeys, IssuerKeysConfig, KeysFrom};
+use crate::token::jwks::Unfit;
 use crate::token::{IssuerPolicy, IssuerUrl, KeySource};
 use crate::trust;
 use crate::x509::pem;
@@ -192,16 +195,40 @@ impl Error {
             Self::Tls { .. } => Some(
                 "server.tls_chain begins with the server's own certificate, server.tls_key is that one's key",
             ),
+            Self::Audit { source, .. } => audit_hint(source),
+            Self::Issuer { .. } => {
+                Some("write the issuer exactly as its tokens' `iss` says it, https://…")
+            }
+            Self::StateDirectory { .. } => {
+                Some("state.dir wants a folder this user can write, or can make")
+            }
             Self::TooLarge { .. }
-            | Self::StateDirectory { .. }
             | Self::Store { .. }
-            | Self::Audit { .. }
             | Self::MemoryLog { .. }
             | Self::Log { .. }
-            | Self::Issuer { .. }
             | Self::Keys(_)
             | Self::Trust(_) => None,
         }
+    }
+}
+
+/// What to try where records do not open.
+pub fn records_hint(error: &store::OpenError) -> Option<&'static str> {
+    match error {
+        store::OpenError::Audit(source) => audit_hint(source),
+        store::OpenError::Store(_) => None,
+    }
+}
+
+fn audit_hint(error: &audit_file::OpenError) -> Option<&'static str> {
+    match error {
+        audit_file::OpenError::InUse { .. } => Some(
+            "a `serve` or `dev` that runs has this state directory: stop it (`fuser -v FILE` names it), or take another",
+        ),
+        audit_file::OpenError::Damaged { .. } => Some(
+            "keep the file as it is; `shortleaf audit verify FILE` names the line, a copy kept elsewhere has what stood there",
+        ),
+        audit_file::OpenError::Io { .. } | audit_file::OpenError::Record(_) => None,
     }
 }
 
@@ -252,7 +279,7 @@ pub fn blueprint(settings: Settings) -> Result<Blueprint, Error> {
     let http_keys = Arc::new(keys(&settings.issuers)?);
     // Start-up does not wait for anybody; the first request usually finds the keys there.
     http_keys.attend();
-    let key_ages = key_ages(&http_keys);
+    let key_states = key_states(&http_keys);
     let issuer_keys: Arc<dyn KeySource> = match settings.fixed_key_tables {
         true => Arc::new(PreparingKeys::new(http_keys)),
         false => http_keys,
@@ -270,10 +297,11 @@ pub fn blueprint(settings: Settings) -> Result<Blueprint, Error> {
         tracing::warn!(%error, "log keys are not prepared; SCTs take longer to verify");
     }
     Ok(Blueprint {
-        key_ages,
+        key_states,
         public_url: Some(settings.server.public_url),
         tls,
         hops: Hops::new(settings.server.trusted_hops, settings.server.proxy_protocol),
+        connections_per_address: settings.server.connections_per_address,
         drain: settings.server.drain,
         issuance: issuance::Parts {
             issuers: trusted(&settings.issuers)?,
@@ -288,6 +316,10 @@ pub fn blueprint(settings: Settings) -> Result<Blueprint, Error> {
             instance: InstanceId::FIRST,
             permitted: settings.ca.algorithms,
             weak_keys,
+            rates: Rates {
+                limits: settings.rate_limits,
+                counter: Arc::new(MemoryCounter::new(move || started.elapsed())),
+            },
             retention: settings.retention,
             monotonic: Some(Arc::new(move || started.elapsed())),
             probe: probe(),
@@ -505,13 +537,21 @@ pub fn keys(issuers: &[IssuerSettings]) -> Result<HttpKeys, Error> {
     HttpKeys::new(configs?).map_err(Error::Keys)
 }
 
-/// The ages of these keys, as the operators' doors ask for them.
-pub fn key_ages(keys: &Arc<HttpKeys>) -> KeyAges {
+/// These keys, as the operators' doors ask for them.
+pub fn key_states(keys: &Arc<HttpKeys>) -> KeyStates {
     let keys = Arc::clone(keys);
+    let count = |skipped: &[Unfit], unfit| skipped.iter().filter(|one| **one == unfit).count();
     Arc::new(move || {
-        let ages = keys.ages().into_iter();
-        ages.map(|(issuer, age)| (issuer.as_str().to_owned(), age))
-            .collect()
+        // Both are sorted by issuer.
+        let states = keys.ages().into_iter().zip(keys.skipped());
+        let states = states.map(|((issuer, age), (_, skipped))| KeyState {
+            issuer: issuer.as_str().to_owned(),
+            age,
+            skipped: Unfit::ALL
+                .map(|unfit| (unfit.word(), count(&skipped, unfit)))
+                .into(),
+        });
+        states.collect()
     })
 }
 

@@ -27,18 +27,23 @@ fn on_a_thread(work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()
 
 /// Issuers' keys, prepared once they have verified often enough to be worth it.
 ///
-/// A place is held for as long as the key is in use anywhere: once its issuer's key set is read
-/// anew, the new set's keys have to earn theirs again.
+/// A place is held for as long as the key is in use anywhere. A key that is still there when its
+/// issuer's key set is read anew stays the one it was, and keeps its place.
 pub(super) struct PreparingKeys<K> {
     keys: Arc<K>,
     places: Mutex<Vec<Weak<VerificationKey>>>,
+    /// Starts the work beside the request.
+    start: fn(Work) -> io::Result<()>,
 }
+
+type Work = Box<dyn FnOnce() + Send>;
 
 impl<K: KeySource> PreparingKeys<K> {
     pub(super) fn new(keys: Arc<K>) -> Self {
         Self {
             keys,
             places: Mutex::default(),
+            start: |work| on_a_thread(work).map(drop),
         }
     }
 
@@ -53,6 +58,14 @@ impl<K: KeySource> PreparingKeys<K> {
         }
         free
     }
+
+    /// The key was not prepared after all: another may have its place, and it may earn one again.
+    fn give_back(&self, key: &Arc<VerificationKey>) {
+        key.postpone();
+        let place = Arc::downgrade(key);
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        places.retain(|other| !other.ptr_eq(&place));
+    }
 }
 
 #[async_trait]
@@ -65,8 +78,9 @@ impl<K: KeySource> KeySource for PreparingKeys<K> {
     ) -> Result<Arc<VerificationKey>, KeyError> {
         let key = self.keys.key(issuer, kid, algorithm).await?;
         if key.is_worth_preparing() && self.take_place(&key) {
-            let key = key.clone();
-            if let Err(error) = on_a_thread(move || key.prepare()) {
+            let to_prepare = key.clone();
+            if let Err(error) = (self.start)(Box::new(move || to_prepare.prepare())) {
+                self.give_back(&key);
                 tracing::warn!(%error, %issuer, "a key is not prepared; tokens take longer to verify");
             }
         }
@@ -140,6 +154,35 @@ mod tests {
         }
         assert!(find(&keys).await.is_prepared());
         assert!(pass().await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_key_that_could_not_be_prepared_gives_its_place_back_and_earns_it_again() {
+        let (signing, keys, key) = issuer().await;
+        let mut keys = PreparingKeys::new(Arc::new(keys));
+        keys.start = |_| Err(io::Error::other("no thread to be had"));
+        let token = signing.token(
+            Algorithm::Es256,
+            r#"{"alg":"ES256","kid":"k1"}"#,
+            &claims().to_string(),
+        );
+        let policy = policy();
+        for _ in 0..=WORTH_PREPARING {
+            let raw = RawToken::parse(&token).unwrap();
+            assert!(verify(raw, &policy, &keys, NOW).await.is_ok());
+        }
+        assert!(keys.places.lock().unwrap().is_empty());
+        assert!(!key.is_worth_preparing() && !key.is_prepared());
+        keys.start = |work| {
+            work();
+            Ok(())
+        };
+        for _ in 0..=WORTH_PREPARING {
+            let raw = RawToken::parse(&token).unwrap();
+            assert!(verify(raw, &policy, &keys, NOW).await.is_ok());
+        }
+        assert!(key.is_prepared());
+        assert_eq!(keys.places.lock().unwrap().len(), 1);
     }
 
     #[tokio::test]

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
@@ -14,9 +14,12 @@ use super::files::read;
 use super::parts::Error;
 use crate::config::TlsSettings;
 use crate::server::Tls;
+use crate::time::{Clock, UnixSeconds};
 
 /// How often the files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How often it is said again that the certificate ends soon or has ended.
+const SAY_AGAIN: Duration = Duration::from_secs(86_400);
 
 /// A pair in use, and where it came from.
 pub struct TlsFiles {
@@ -60,9 +63,27 @@ impl TlsFiles {
         &self.files.key
     }
 
-    /// Takes over what changes, until told to stop. What cannot be used is told once.
-    pub(super) async fn watch(mut self, stop: CancellationToken) {
+    /// Takes over what changes, until told to stop; `taken` learns of the pair there is and of each
+    /// new one. What cannot be used is told once, and every day that the certificate ends soon.
+    pub(super) fn watch(
+        self,
+        taken: impl Fn(&Tls) + Send + 'static,
+        clock: Arc<dyn Clock>,
+        stop: CancellationToken,
+    ) -> impl Future<Output = ()> + Send {
+        // Before the first request.
+        taken(&self.tls);
+        self.watching(taken, clock, stop)
+    }
+
+    async fn watching(
+        mut self,
+        taken: impl Fn(&Tls) + Send + 'static,
+        clock: Arc<dyn Clock>,
+        stop: CancellationToken,
+    ) {
         let mut told = None;
+        let mut said = self.say_when_it_ends(&*clock);
         while stop
             .run_until_cancelled(tokio::time::sleep(LOOK_EVERY))
             .await
@@ -78,10 +99,13 @@ impl TlsFiles {
             };
             self = this;
             match look {
-                Ok(false) => {}
+                Ok(false) if said.elapsed() < SAY_AGAIN => {}
+                Ok(false) => said = self.say_when_it_ends(&*clock),
                 Ok(true) => {
+                    taken(&self.tls);
                     told = None;
                     tracing::info!(chain = ?self.files.chain, "TLS certificate replaced");
+                    said = self.say_when_it_ends(&*clock);
                 }
                 Err(error) => {
                     let words = chain_of(&error);
@@ -92,6 +116,20 @@ impl TlsFiles {
                 }
             }
         }
+    }
+
+    /// Warns of a certificate that ends soon or has ended.
+    fn say_when_it_ends(&self, clock: &dyn Clock) -> Instant {
+        if let Some(notice) = self.notice(clock.now().seconds()) {
+            tracing::warn!("{notice}");
+        }
+        Instant::now()
+    }
+
+    /// That the certificate has ended or will soon, and which file it is in.
+    pub(super) fn notice(&self, now: UnixSeconds) -> Option<String> {
+        let notice = self.tls.notice(now)?;
+        Some(format!("{:?}: {notice}", self.files.chain))
     }
 
     /// Whether another pair was taken.

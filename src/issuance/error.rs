@@ -10,6 +10,7 @@ use super::JUMP_MAX;
 use super::store::StoreError;
 use crate::ct::SubmitError;
 use crate::fault::{Fault, Reason};
+use crate::rates::Over;
 use crate::token::IssuerUrl;
 use crate::{audit, ca, identity, possession, token};
 
@@ -42,6 +43,14 @@ pub enum Error {
         issuer: IssuerUrl,
         /// How many keys it may have certified.
         limit: u32,
+    },
+    /// The issuer, or the identity, asks too often.
+    #[error("{over}")]
+    TooOften {
+        /// Whose token.
+        issuer: IssuerUrl,
+        /// Which of the two, by which limit, and until when.
+        over: Over,
     },
     /// Planning, encoding, linting, sealing or signing.
     #[error(transparent)]
@@ -92,6 +101,7 @@ impl Error {
             Self::Identity(error) => error.reason(),
             Self::Possession(error) => error.reason(),
             Self::Replayed { .. } => Reason::TokenReplayed,
+            Self::TooOften { .. } => Reason::RateLimited,
             Self::Ca(error) => error.reason(),
             Self::NotLogged { failures } => match failures.all_final() {
                 true => Reason::CtLogRejected,
@@ -122,6 +132,10 @@ impl Error {
             Self::Replayed { issuer, limit } => {
                 vec![("issuer", issuer.to_string()), ("limit", limit.to_string())]
             }
+            Self::TooOften { issuer, over } => vec![
+                ("issuer", issuer.to_string()),
+                ("limit", over.dimension.as_str().to_owned()),
+            ],
             Self::Possession(error) => of_key(error),
             Self::Ca(_)
             | Self::NotLogged { .. }
@@ -140,7 +154,8 @@ impl Error {
             Self::Token { .. }
             | Self::Identity(_)
             | Self::Possession(_)
-            | Self::Replayed { .. } => return self.to_string(),
+            | Self::Replayed { .. }
+            | Self::TooOften { .. } => return self.to_string(),
             Self::Ca(error) if fault == Fault::Credentials => return error.to_string(),
             Self::Ca(_) if reason == Reason::CaUnavailable => "the CA cannot sign now",
             Self::Ca(_) => "the certificate could not be made",
@@ -163,6 +178,8 @@ impl Error {
         let asked = match self {
             Self::NotLogged { failures } => failures.shortest_wait(),
             Self::Token { source, .. } => source.retry_after(),
+            // Ours, and exact: coming back sooner would be in vain.
+            Self::TooOften { over, .. } => return Some(over.wait),
             Self::Identity(_)
             | Self::Possession(_)
             | Self::Replayed { .. }

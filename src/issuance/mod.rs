@@ -5,7 +5,7 @@
 //! steps are in `pipeline`, each point of no return with what is durable there and what a crash
 //! costs; `docs/storage.md` has the table.
 //!
-//! It sees the world only through ports. It does not limit rates, decide claim rules or revoke.
+//! It sees the world only through ports. It does not decide claim rules or revoke.
 
 mod clock;
 mod error;
@@ -34,6 +34,7 @@ use crate::entropy::Entropy;
 use crate::hash::sha256;
 use crate::identity::Mapping;
 use crate::possession::{AlgorithmList, KeyPolicy, WeakKeys};
+use crate::rates::Rates;
 use crate::time::{UnixMillis, UnixSeconds};
 use crate::token::{IssuerPolicy, KeySource};
 
@@ -129,6 +130,8 @@ pub struct Parts {
     pub permitted: AlgorithmList,
     /// Which of these are refused all the same, because others know them.
     pub weak_keys: WeakKeys,
+    /// How often an issuer and an identity may ask; what an address may, the doors ask before.
+    pub rates: Rates,
     /// How long records are kept; none = for ever.
     pub retention: Option<Duration>,
     /// A clock that nobody sets, to notice when the wall clock is; none = not watched.
@@ -306,14 +309,20 @@ impl Service {
         result
     }
 
+    /// Never certifies the key of this SubjectPublicKeyInfo from here on: it has an office of ours
+    /// that is not among the parts, such as the TLS listener's.
+    pub fn never_certify(&self, spki: &[u8]) {
+        self.inner.key_policy.add_ours(sha256(&[spki]));
+    }
+
     /// Waits for the issuances that go on without a caller. Call it once no request can come any
     /// more and before the process ends: what is cut off is an orphan, and perhaps logged.
     pub async fn finish(&self) {
         self.inner.flights.landed().await;
     }
 
-    /// Whether each part that issuance needs is fit now: (`key`, `log`, `store`, `issuers`,
-    /// `chain`, `clock`), for `/readyz`. Costs a signature and a commit: the door decides how often.
+    /// Whether each part that issuance needs is fit now: (`key`, `log` unless `[ct] mode = "off"`,
+    /// `store`, `issuers`, `chain`, `clock`), for `/readyz`. Costs a signature and a commit: the door decides how often.
     pub async fn readiness(&self, now: UnixMillis) -> Vec<(&'static str, Result<(), String>)> {
         self.inner.readiness(now).await
     }

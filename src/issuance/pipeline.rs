@@ -12,6 +12,7 @@ use crate::ca::{self, Leaf, Plan, Serial, SignError, Signed, Signer, Tbs};
 use crate::ct::{CertificateLog, Failure, PreEntry, SubmitError, VerifiedSct};
 use crate::identity::{self, Principal};
 use crate::possession::{self, PossessedKey, SubjectKey};
+use crate::rates::{Receipts, is_on_us};
 use crate::time::UnixMillis;
 use crate::token::{self, IssuerPolicy, RawToken, VerifiedToken};
 
@@ -59,8 +60,11 @@ impl Inner {
 
         // 3. Verified claims become one identity.
         let principal = Arc::new(identity::principal(&token, &issuer.mapping)?);
+        // Only now: with a name that is not proven anybody could use up what somebody else may ask.
+        let taken = self.counted(&token).await?;
 
-        // 4. The caller holds the key. Up to here nothing was kept: hanging up costs nothing.
+        // 4. The caller holds the key. Up to here nothing was written down: hanging up costs no more
+        // than a request of the identity's.
         let key = Arc::new(self.possessed(request.proof, &principal)?);
 
         // From here on the work goes on without the caller, and whoever asks for the same token
@@ -123,10 +127,25 @@ impl Inner {
             (parts.probe)(KillPoint::FinalStored);
             this.answer(id, now, this.finished(&leaf, issuer_url))
         });
-        match landed.await? {
-            Landed::Own(issued) => Ok(issued),
-            Landed::Shared(issued) => self.answer(&request.request_id, now, issued.again()),
+        let answer = match landed.await {
+            Ok(Landed::Own(issued)) => Ok(issued),
+            Ok(Landed::Shared(issued)) => self.answer(&request.request_id, now, issued.again()),
+            Err(error) => Err(error),
+        };
+        if !counts(&answer) {
+            self.parts.rates.give_back(taken).await;
         }
+        answer
+    }
+
+    /// One request against what this issuer and this identity may ask.
+    async fn counted(&self, token: &VerifiedToken) -> Result<Receipts, Error> {
+        let (issuer, subject) = (token.issuer(), token.subject());
+        let taken = self.parts.rates.by_identity(issuer.as_str(), subject).await;
+        taken.map_err(|over| Error::TooOften {
+            issuer: issuer.clone(),
+            over,
+        })
     }
 
     /// Steps 5 and 6, as often as it takes to find a serial.
@@ -302,6 +321,15 @@ impl Inner {
             at: now.seconds(),
         };
         until_known(|| self.parts.store.put_final(leaf.clone())).await
+    }
+}
+
+/// Whether the request was one of those its identity may make: not where it failed for our reasons,
+/// and not where it got the certificate of an earlier one.
+fn counts(answer: &Result<Issued, Error>) -> bool {
+    match answer {
+        Ok(issued) => !issued.repeated,
+        Err(error) => !is_on_us(error.reason()),
     }
 }
 

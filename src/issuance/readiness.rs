@@ -19,14 +19,15 @@ impl Inner {
         now: UnixMillis,
     ) -> Vec<(&'static str, Result<(), String>)> {
         let (key, log, store) = tokio::join!(self.key(), self.log(), self.store());
-        vec![
-            ("key", key),
-            ("log", log),
+        let mut parts = vec![("key", key)];
+        parts.extend(log.map(|log| ("log", log)));
+        parts.extend([
             ("store", store),
             ("issuers", self.issuers()),
             ("chain", self.chain(now)),
             ("clock", self.clock.check(now).map_err(|e| e.to_string())),
-        ]
+        ]);
+        parts
     }
 
     async fn key(&self) -> Result<(), String> {
@@ -37,20 +38,21 @@ impl Inner {
         }
     }
 
-    /// One log that answers is enough for the next certificate.
-    async fn log(&self) -> Result<(), String> {
+    /// One log that answers is enough for the next certificate. None if none is asked: nothing can
+    /// be said of what there is not.
+    async fn log(&self) -> Option<Result<(), String>> {
         let CtMode::Required { logs, .. } = &self.parts.ct else {
-            return Ok(());
+            return None;
         };
         let mut why = Vec::new();
         for log in logs {
             match timeout(PATIENCE, log.probe(PATIENCE)).await {
-                Ok(Ok(())) => return Ok(()),
+                Ok(Ok(())) => return Some(Ok(())),
                 Ok(Err(error)) => why.push(error.to_string()),
                 Err(_) => why.push(format!("log {} is silent for {PATIENCE:?}", log.name())),
             }
         }
-        Err(why.join("; "))
+        Some(Err(why.join("; ")))
     }
 
     /// A commit, and with it a sync of the audit log.

@@ -2,11 +2,11 @@
 //!
 //! Two lists of single keys, both by SHA-256 of the SubjectPublicKeyInfo. The operator's: keys
 //! known to others, such as those of Debian's broken generator or the ones that firmware ships
-//! with. And the instance's own: a leaf for the key of a CA or a log would let a signature made in
-//! that office pass for a workload's.
+//! with. And the instance's own: a leaf for the key of a CA, a log or the TLS listener would let a
+//! signature made in that office pass for a workload's.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use super::{AlgorithmList, Insecure, KeyKind, PossessedKey, Scheme, SubjectKey};
 
@@ -20,8 +20,8 @@ pub const WEAK_KEYS_MAX: usize = 500_000;
 pub struct KeyPolicy {
     permitted: AlgorithmList,
     weak: WeakKeys,
-    /// SHA-256 of each SubjectPublicKeyInfo.
-    ours: HashSet<[u8; 32]>,
+    /// SHA-256 of each SubjectPublicKeyInfo. Clones of the policy share them.
+    ours: Arc<RwLock<HashSet<[u8; 32]>>>,
 }
 
 impl KeyPolicy {
@@ -35,14 +35,26 @@ impl KeyPolicy {
         Self {
             permitted,
             weak,
-            ours: ours.into_iter().collect(),
+            ours: Arc::new(RwLock::new(ours.into_iter().collect())),
         }
+    }
+
+    /// From here on this key is the instance's own too, for as long as the instance lives: what was
+    /// once signed with it may still be around.
+    pub fn add_ours(&self, hash: [u8; 32]) {
+        let mut ours = self.ours.write().unwrap_or_else(PoisonError::into_inner);
+        ours.insert(hash);
+    }
+
+    fn is_ours(&self, hash: &[u8; 32]) -> bool {
+        let ours = self.ours.read().unwrap_or_else(PoisonError::into_inner);
+        ours.contains(hash)
     }
 
     /// Refuses the keys on the lists.
     pub(super) fn admit(&self, key: &SubjectKey) -> Result<(), super::KeyError> {
         let hash = PossessedKey::hash_of(key.spki_der());
-        if self.ours.contains(&hash) {
+        if self.is_ours(&hash) {
             return Err(Insecure::Ours)?;
         }
         if self.weak.contains(&hash) {

@@ -10,12 +10,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::crowd::Crowd;
+use super::metrics::{Bodies, Cut};
 use super::{Problem, RequestLimits};
 use crate::fault::Reason;
 
 /// The way in.
 pub(super) struct Admission {
     limits: RequestLimits,
+    bodies: Bodies,
     /// Whose bodies are still coming: who has kept us waiting for longest leaves when others come.
     readers: Arc<Crowd>,
     workers: Arc<Semaphore>,
@@ -26,10 +28,11 @@ pub(super) struct Admission {
 pub(super) struct Admitted(#[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit);
 
 impl Admission {
-    pub(super) fn new(limits: RequestLimits) -> Self {
+    pub(super) fn new(limits: RequestLimits, bodies: Bodies) -> Self {
         Self {
             limits,
-            readers: Crowd::new(limits.reading),
+            bodies,
+            readers: Crowd::new(limits.reading, None),
             workers: Arc::new(Semaphore::new(limits.in_flight)),
             waiting: AtomicUsize::new(0),
         }
@@ -53,12 +56,22 @@ impl Admission {
         if let Poll::Ready(read) = at_once.await {
             return Ok(read);
         }
+        let _waits = self.bodies.waits();
+        let cut = |why| {
+            self.bodies.cut(why);
+            busy()
+        };
         let seat = timeout(self.limits.queue_wait, self.readers.seat());
-        let seat = seat.await.map_err(|_| busy())?;
+        let seat = seat.await.map_err(|_| cut(Cut::NoPlace))?;
         tokio::select! {
             read = body => Ok(read),
-            () = seat.told_to_leave() => Err(busy()),
+            () = seat.told_to_leave() => Err(cut(Cut::MadeRoom)),
         }
+    }
+
+    /// A body did not come in time.
+    pub(super) fn late(&self) {
+        self.bodies.cut(Cut::Timeout);
     }
 
     /// The right to be worked on, at once or after a short wait.

@@ -1,9 +1,12 @@
 //! A bounded crowd: when every seat is taken and another one comes, those who have been of no use
 //! for longest are told to leave. So whoever only sits there takes nobody's place but for a moment.
+//!
+//! And whoever is of use all the time takes no more than a share: of one address only so many stay.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
@@ -20,9 +23,35 @@ const PART_TO_FREE: usize = 64;
 pub(super) struct Crowd {
     start: Instant,
     size: usize,
+    /// How many of one origin stay.
+    share: usize,
     seats: Arc<Semaphore>,
-    members: Mutex<HashMap<u64, Arc<Member>>>,
+    members: Mutex<Members>,
     next: AtomicU64,
+}
+
+#[derive(Default)]
+struct Members {
+    all: HashMap<u64, Arc<Member>>,
+    /// Those whose origin counts, by it.
+    of: HashMap<Origin, Vec<Arc<Member>>>,
+}
+
+/// Whom an address belongs to, as far as it says: one of version 4, a /64 of version 6, of which
+/// every host has many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Origin {
+    V4(u32),
+    V6(u64),
+}
+
+impl Origin {
+    fn of(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Self::V4(address.to_bits()),
+            IpAddr::V6(address) => Self::V6((address.to_bits() >> 64) as u64),
+        }
+    }
 }
 
 struct Member {
@@ -34,19 +63,38 @@ struct Member {
     leave: Notify,
 }
 
+impl Member {
+    /// Whether it is of no use now and was not told to leave yet.
+    fn is_idle(&self) -> bool {
+        self.uses.load(Ordering::Acquire) == 0 && !self.is_leaving()
+    }
+
+    fn is_leaving(&self) -> bool {
+        self.told.load(Ordering::Relaxed)
+    }
+
+    fn tell(&self) {
+        self.told.store(true, Ordering::Relaxed);
+        self.leave.notify_one();
+    }
+}
+
 /// A place in the crowd, until dropped.
 pub(super) struct Seat {
     crowd: Arc<Crowd>,
     number: u64,
     member: Arc<Member>,
+    origin: OnceLock<Origin>,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Crowd {
-    pub(super) fn new(size: usize) -> Arc<Self> {
+    /// Of `size` seats, and no more than `share` for one address if there is one.
+    pub(super) fn new(size: usize, share: Option<usize>) -> Arc<Self> {
         Arc::new(Self {
             start: Instant::now(),
             size,
+            share: share.unwrap_or(usize::MAX),
             seats: Arc::new(Semaphore::new(size)),
             members: Mutex::default(),
             next: AtomicU64::new(0),
@@ -72,12 +120,12 @@ impl Crowd {
             leave: Notify::new(),
         });
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
-        members.insert(number, member.clone());
+        self.members().all.insert(number, member.clone());
         Seat {
             crowd: self.clone(),
             number,
             member,
+            origin: OnceLock::new(),
             _permit: permit,
         }
     }
@@ -87,18 +135,22 @@ impl Crowd {
         let Some(latest) = self.now().checked_sub(millis(GRACE)) else {
             return;
         };
-        let members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+        let members = self.members();
         let mut idle: Vec<_> = members
+            .all
             .values()
-            .filter(|m| m.uses.load(Ordering::Acquire) == 0 && !m.told.load(Ordering::Relaxed))
+            .filter(|member| member.is_idle())
             .map(|member| (member.idle_since.load(Ordering::Relaxed), member))
             .filter(|(since, _)| *since <= latest)
             .collect();
         idle.sort_unstable_by_key(|(since, _)| *since);
         for (_, member) in idle.into_iter().take(self.size / PART_TO_FREE + 1) {
-            member.told.store(true, Ordering::Relaxed);
-            member.leave.notify_one();
+            member.tell();
         }
+    }
+
+    fn members(&self) -> MutexGuard<'_, Members> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn now(&self) -> u64 {
@@ -122,6 +174,37 @@ impl Seat {
         self.member.uses.load(Ordering::Acquire) > 0
     }
 
+    /// Somebody sits down who was not yet there when the seat was taken for them.
+    pub(super) fn arrives(&self) {
+        let now = self.crowd.now();
+        self.member.idle_since.store(now, Ordering::Relaxed);
+    }
+
+    /// Says whose seat it is, once. If that address has its share of seats, one of its own is told
+    /// to leave; whether there is such a one or the share is not yet used up.
+    ///
+    /// Who leaves takes a moment: for that long an address has more than its share.
+    pub(super) fn belongs_to(&self, address: IpAddr) -> bool {
+        let origin = Origin::of(address);
+        let mut members = self.crowd.members();
+        let own = members.of.entry(origin).or_default();
+        let staying = own.iter().filter(|member| !member.is_leaving());
+        if staying.count() >= self.crowd.share {
+            let latest = self.crowd.now().checked_sub(millis(GRACE));
+            let since = |member: &&Arc<Member>| member.idle_since.load(Ordering::Relaxed);
+            let idle = own.iter().filter(|member| member.is_idle());
+            let idle = idle.min_by_key(since);
+            match idle.filter(|member| latest.is_some_and(|latest| since(member) <= latest)) {
+                Some(member) => member.tell(),
+                None => return false,
+            }
+        }
+        if self.origin.set(origin).is_ok() {
+            own.push(self.member.clone());
+        }
+        true
+    }
+
     /// Returns when it has to be made free.
     pub(super) async fn told_to_leave(&self) {
         self.member.leave.notified().await;
@@ -130,8 +213,17 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let mut members = (self.crowd.members.lock()).unwrap_or_else(PoisonError::into_inner);
-        members.remove(&self.number);
+        let mut members = self.crowd.members();
+        members.all.remove(&self.number);
+        let Some(origin) = self.origin.get() else {
+            return;
+        };
+        if let Some(own) = members.of.get_mut(origin) {
+            own.retain(|member| !Arc::ptr_eq(member, &self.member));
+            if own.is_empty() {
+                members.of.remove(origin);
+            }
+        }
     }
 }
 
@@ -160,7 +252,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_has_been_idle_for_longest_leaves_and_who_is_of_use_stays() {
-        let crowd = Crowd::new(3);
+        let crowd = Crowd::new(3, None);
         let used = Arc::new(crowd.seat().await);
         let using = used.in_use();
         let first = crowd.seat().await;
@@ -172,7 +264,11 @@ mod tests {
         crowd.make_room();
         assert!(is_told(&first).await);
         assert!(!is_told(&second).await && !is_told(&used).await);
-        // The first is told already: the next one is the second.
+        // The first is told already: the next one is the second, but not if it has just come.
+        second.arrives();
+        crowd.make_room();
+        assert!(!is_told(&second).await);
+        advance(GRACE).await;
         crowd.make_room();
         assert!(is_told(&second).await && !is_told(&used).await);
         drop(using);
@@ -185,7 +281,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_full_crowd_makes_room_by_itself() {
-        let crowd = Crowd::new(1);
+        let crowd = Crowd::new(1, None);
         let idle = crowd.seat().await;
         let leaves = async {
             idle.told_to_leave().await;
@@ -195,6 +291,39 @@ mod tests {
         let (_seat, ()) = tokio::join!(crowd.seat(), leaves);
         assert!(start.elapsed() >= GRACE && start.elapsed() < GRACE * 2);
         let members = crowd.members.lock().unwrap();
-        assert_eq!(members.len(), 1);
+        assert_eq!(members.all.len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_address_with_its_share_gives_up_its_own_idle_seat_or_gets_no_more() {
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        for (own, other) in [
+            ("192.0.2.1", "192.0.2.2"),
+            ("2001:db8::1", "2001:db8:0:1::1"),
+        ] {
+            let (own, other) = (address(own), address(other));
+            let crowd = Crowd::new(8, Some(2));
+            let seats = [crowd.seat().await, crowd.seat().await].map(Arc::new);
+            assert!(seats.iter().all(|seat| seat.belongs_to(own)));
+            let using = seats[0].in_use();
+            let newcomer = crowd.seat().await;
+            assert!(!newcomer.belongs_to(own), "nobody has been idle for long");
+            assert!(crowd.seat().await.belongs_to(other), "another address");
+            advance(GRACE).await;
+            newcomer.arrives();
+            assert!(newcomer.belongs_to(own));
+            assert!(is_told(&seats[1]).await && !is_told(&seats[0]).await);
+            // Who leaves no longer counts; who came stays, having only just come.
+            assert!(!crowd.seat().await.belongs_to(own));
+            drop((using, seats, newcomer));
+            assert!(crowd.members().of.is_empty());
+        }
+        let crowd = Crowd::new(8, Some(1));
+        let (first, second) = (crowd.seat().await, crowd.seat().await);
+        assert!(first.belongs_to(address("2001:db8::1")));
+        assert!(!second.belongs_to(address("2001:db8::2")), "the same /64");
+        let (first, second) = (crowd.seat().await, crowd.seat().await);
+        assert!(first.belongs_to(address("192.0.2.1")));
+        assert!(!second.belongs_to(address("::ffff:192.0.2.1")), "the same");
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody as _};
 use axum::extract::{Request, State};
-use axum::http::header::CONTENT_ENCODING;
+use axum::http::header::{CONTENT_ENCODING, EXPECT};
 use axum::http::{HeaderMap, Response, Uri};
 use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
@@ -22,19 +22,21 @@ use tower_http::catch_panic::CatchPanicLayer;
 use super::admission::{Admission, Admitted};
 use super::hops::Client;
 use super::layers::{self, RequestId};
+use super::rates::Addresses;
 use super::request::{self, Asked, Reader};
 use super::response::{self, OidcIssuer, WrittenChain};
 use super::{Issuance, Metrics, Problem};
 use crate::entropy::Entropy;
 use crate::fault::Reason;
 use crate::issuance::{self, Issued};
+use crate::rates::Rates;
 use crate::telemetry;
 use crate::time::Clock;
 
 /// What one request may cost.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestLimits {
-    /// Largest body, in bytes. What is over it is not read.
+    /// Largest body, in bytes. What is over it is never looked at.
     pub body_bytes: usize,
     /// How long the body may take to arrive.
     pub body: Duration,
@@ -98,6 +100,8 @@ pub struct PublicParts {
     pub trust: TrustFiles,
     /// What one request may cost.
     pub limits: RequestLimits,
+    /// How often an address may ask.
+    pub rates: Rates,
 }
 
 /// The public doors' state.
@@ -108,6 +112,7 @@ pub struct Public {
     pub(super) metrics: Arc<Metrics>,
     pub(super) limits: RequestLimits,
     admission: Admission,
+    addresses: Addresses,
     active: WrittenChain,
     trust_bundle: Bytes,
     root_cert: Bytes,
@@ -131,9 +136,10 @@ impl Public {
             issuance: parts.issuance,
             clock: parts.clock,
             entropy: parts.entropy,
+            admission: Admission::new(parts.limits, parts.metrics.bodies()),
             metrics: parts.metrics,
             limits: parts.limits,
-            admission: Admission::new(parts.limits),
+            addresses: Addresses::new(parts.rates),
         }
     }
 }
@@ -224,8 +230,16 @@ impl Public {
             request_id: RequestId::of(&parts.extensions),
             client: parts.extensions.get().map(|Client(address)| *address),
         };
-        let decision = match self.read(read, &parts.headers, body).await {
-            Ok((Asked { token, proof }, admitted)) => {
+        let heard = async {
+            self.admission.is_open()?;
+            let taken = self.addresses.counted(caller.client).await?;
+            match self.read(read, &parts.headers, body).await {
+                Ok(asked) => Ok((asked, taken)),
+                Err(problem) => Err(self.addresses.settled(taken, problem).await),
+            }
+        };
+        let decision = match heard.await {
+            Ok(((Asked { token, proof }, admitted), taken)) => {
                 let request = issuance::Request {
                     token,
                     proof,
@@ -237,7 +251,10 @@ impl Public {
                 let task = tokio::spawn(async move {
                     let _admitted = admitted;
                     let now = public.clock.now();
-                    let decision = public.issuance.issue(request, now).await;
+                    let decision = match public.issuance.issue(request, now).await {
+                        Ok(issued) => Ok(issued),
+                        Err(problem) => Err(public.addresses.settled(taken, problem).await),
+                    };
                     public.decided(&by, &decision);
                     decision
                 });
@@ -259,13 +276,19 @@ impl Public {
         headers: &HeaderMap,
         body: Body,
     ) -> Result<(Asked, Admitted), Problem> {
-        self.admission.is_open()?;
         let limit = self.limits.body_bytes;
-        let too_large =
-            || Problem::new(Reason::RequestTooLarge).detail(format!("the limit is {limit} bytes"));
+        let too_large = |rest: Body| {
+            // Who waits to be asked for the body is not asked for it.
+            if !headers.contains_key(EXPECT) {
+                tokio::spawn(timeout(self.limits.body, discard(rest)));
+            }
+            Problem::new(Reason::RequestTooLarge)
+                .detail(format!("the limit is {limit} bytes"))
+                .with("limit", limit.to_string())
+        };
         // Content-Length alone can be enough to know.
         if body.size_hint().lower() > limit as u64 {
-            return Err(too_large());
+            return Err(too_large(body));
         }
         // Nothing is unpacked for anybody.
         let mut codings = headers.get_all(CONTENT_ENCODING).iter();
@@ -274,10 +297,14 @@ impl Public {
                 .detail("the body is compressed; send it as it is"));
         }
         let broken = |why| Problem::new(Reason::RequestMalformed).detail(why);
-        let arriving = timeout(self.limits.body, Limited::new(body, limit).collect());
+        let mut body = body;
+        let arriving = timeout(self.limits.body, Limited::new(&mut body, limit).collect());
         match self.admission.read(arriving).await? {
-            Err(_) => Err(broken("the body did not arrive in time")),
-            Ok(Err(e)) if e.is::<LengthLimitError>() => Err(too_large()),
+            Err(_) => {
+                self.admission.late();
+                Err(broken("the body did not arrive in time"))
+            }
+            Ok(Err(e)) if e.is::<LengthLimitError>() => Err(too_large(body)),
             Ok(Err(_)) => Err(broken("the body did not arrive whole")),
             Ok(Ok(body)) => {
                 let admitted = self.admission.admit().await?;
@@ -294,6 +321,9 @@ impl Public {
             }
             Err(problem) => {
                 self.metrics.refused(problem.issuer(), problem.reason());
+                if problem.reason() == Reason::RateLimited {
+                    self.metrics.rate_limited(problem.member("limit"));
+                }
                 telemetry::refused(
                     caller.request_id.as_str(),
                     caller.client,
@@ -303,6 +333,23 @@ impl Public {
                 );
             }
         }
+    }
+}
+
+/// How much of a body that is too large is taken and thrown away, in bytes.
+const MAX_DISCARDED_BYTES: u64 = 8 * 1024 * 1024;
+
+/// Takes the rest of a body while its refusal is on the way. A connection closed with bytes unread is
+/// reset, and a client that sends everything before it reads would not learn why.
+async fn discard(mut body: Body) {
+    if body.size_hint().lower() > MAX_DISCARDED_BYTES {
+        return;
+    }
+    let mut taken = 0;
+    while let Some(Ok(frame)) = body.frame().await
+        && taken <= MAX_DISCARDED_BYTES
+    {
+        taken += frame.data_ref().map_or(0, |data| data.len() as u64);
     }
 }
 

@@ -73,7 +73,8 @@ impl Hops {
         Client(client)
     }
 
-    fn trusts(&self, address: IpAddr) -> bool {
+    /// Whether this is one of them.
+    pub(super) fn trusts(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         let within = |(network, bits): &(IpAddr, u8)| match (network, address) {
             (IpAddr::V4(network), IpAddr::V4(address)) => {

@@ -31,7 +31,7 @@ pub(super) struct RequestId(Arc<str>);
 
 impl RequestId {
     /// The caller's, if it is fit to be logged; else a fresh one of 128 random bits.
-    fn of_caller_or_new(headers: &HeaderMap, entropy: &dyn Entropy) -> Self {
+    pub(super) fn of_caller_or_new(headers: &HeaderMap, entropy: &dyn Entropy) -> Self {
         let fit = |id: &&str| {
             (1..=MAX_REQUEST_ID_BYTES).contains(&id.len())
                 && id.bytes().all(|octet| octet.is_ascii_graphic())
@@ -57,8 +57,10 @@ impl RequestId {
         &self.0
     }
 
-    fn header(&self) -> HeaderValue {
-        HeaderValue::from_str(&self.0).expect("visible ASCII is a header value")
+    /// Puts it on an answer.
+    pub(super) fn mark(&self, headers: &mut HeaderMap) {
+        let value = HeaderValue::from_str(&self.0).expect("visible ASCII is a header value");
+        headers.insert(X_REQUEST_ID, value);
     }
 }
 
@@ -86,7 +88,7 @@ pub(super) async fn around(
     };
 
     let headers = response.headers_mut();
-    headers.insert(X_REQUEST_ID, id.header());
+    id.mark(headers);
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     let door = door.as_ref().map_or(Metrics::NO_DOOR, MatchedPath::as_str);
     public

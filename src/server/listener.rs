@@ -9,8 +9,8 @@ use std::convert::Infallible;
 use std::io;
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,7 +18,6 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::header::{CONNECTION, TRANSFER_ENCODING};
 use axum::http::{HeaderValue, Request, Response};
-use axum::response::IntoResponse;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -31,11 +30,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
 
+use super::Tls;
 use super::crowd::{Crowd, InUse, Seat};
+use super::edge::{Closed, Edge, Open, Unopened};
 use super::hops::{Hops, ProxyError, proxied};
-use super::wire::{self, Heads};
-use super::{Problem, Tls};
-use crate::fault::Reason;
+use super::wire::{self, Heads, Shape};
 
 /// What one peer may make us hold.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +42,10 @@ pub struct ConnectionLimits {
     /// Connections open at once. Further ones wait in the kernel's queue until one closes, or one
     /// that has no request in flight has made room.
     pub connections: usize,
+    /// Of these, the ones of one address (a /64 of version 6). Over it, one of its own that has no
+    /// request in flight makes room, or the newest is closed. None for no such limit. Trusted hops
+    /// are exempt: whom they speak for they have to limit themselves.
+    pub per_address: Option<usize>,
     /// How long a TLS handshake may take.
     pub handshake: Duration,
     /// How long a request's headers may take, counted also while HTTP/1.1 waits for the next request.
@@ -61,6 +64,7 @@ impl Default for ConnectionLimits {
     fn default() -> Self {
         Self {
             connections: 2048,
+            per_address: None,
             handshake: Duration::from_secs(10),
             header: Duration::from_secs(10),
             idle: Duration::from_secs(30),
@@ -101,12 +105,19 @@ pub struct Front {
     pub tls: Option<Arc<Tls>>,
     /// Who is believed about whom a connection is for.
     pub hops: Hops,
+    /// Where what comes of connections is counted.
+    pub edge: Edge,
 }
 
 /// Answers on `listener` until `stop`, then closes it, finishes what is in flight and returns.
 pub async fn serve(listener: TcpListener, router: Router, front: Front, stop: CancellationToken) {
-    let Front { limits, tls, hops } = front;
-    let crowd = Crowd::new(limits.connections);
+    let Front {
+        limits,
+        tls,
+        hops,
+        edge,
+    } = front;
+    let crowd = Crowd::new(limits.connections, limits.per_address);
     let connections = TaskTracker::new();
     let accepted = async || {
         // A seat first: whom we cannot serve stays in the kernel's queue.
@@ -123,6 +134,12 @@ pub async fn serve(listener: TcpListener, router: Router, front: Front, stop: Ca
         }
     };
     while let Some((mut stream, peer, seat)) = stop.run_until_cancelled(accepted()).await {
+        let open = edge.open();
+        seat.arrives();
+        if !hops.trusts(peer) && !seat.belongs_to(peer) {
+            edge.closed(Closed::AddressFull);
+            continue;
+        }
         // Small answers: waiting to fill a segment only costs time. A failure costs only that.
         let _ = stream.set_nodelay(true);
         let stop = stop.clone();
@@ -132,6 +149,8 @@ pub async fn serve(listener: TcpListener, router: Router, front: Front, stop: Ca
             seat,
             hops: hops.clone(),
             from: peer,
+            edge: edge.clone(),
+            open,
         };
         // Asked anew for each connection: the certificate may have been replaced.
         let acceptor = tls.as_ref().map(|tls| tls.acceptor());
@@ -141,6 +160,9 @@ pub async fn serve(listener: TcpListener, router: Router, front: Front, stop: Ca
             acceptor => connections.spawn(async move {
                 let opening = async {
                     if speaks_proxy && let Some(named) = proxied(&mut stream).await? {
+                        if !meeting.hops.trusts(named) && !meeting.seat.belongs_to(named) {
+                            return Err(Unusable::AddressFull);
+                        }
                         meeting.from = named;
                     }
                     Ok(match acceptor {
@@ -149,16 +171,19 @@ pub async fn serve(listener: TcpListener, router: Router, front: Front, stop: Ca
                     })
                 };
                 // Nothing was asked yet: neither stopping nor another peer need wait for it.
-                let opened: Result<Result<_, Unopened>, _> = tokio::select! {
+                let opened: Result<Result<_, Unusable>, _> = tokio::select! {
                     opened = timeout(limits.handshake, opening) => opened,
                     () = stop.cancelled() => return,
-                    () = meeting.seat.told_to_leave() => return,
+                    () = meeting.seat.told_to_leave() => {
+                        return meeting.edge.closed(Closed::MadeRoom);
+                    }
                 };
                 match opened {
                     Ok(Ok(Opened::Tls(stream))) => connection(stream, meeting, stop).await,
                     Ok(Ok(Opened::Plain(stream))) => connection(stream, meeting, stop).await,
-                    Ok(Err(error)) => tracing::debug!(%error, "no connection"),
-                    Err(_) => tracing::debug!("no connection in time"),
+                    Ok(Err(Unusable::AddressFull)) => meeting.edge.closed(Closed::AddressFull),
+                    Ok(Err(error)) => meeting.edge.unopened(error.kind(), &error),
+                    Err(late) => meeting.edge.unopened(Unopened::Timeout, &late),
                 }
             }),
         };
@@ -177,6 +202,8 @@ struct Meeting {
     hops: Hops,
     /// Where it comes from: the peer, or whom a trusted one named.
     from: IpAddr,
+    edge: Edge,
+    open: Open,
 }
 
 /// A connection whose requests can be read.
@@ -186,11 +213,23 @@ enum Opened {
 }
 
 #[derive(Debug, thiserror::Error)]
-enum Unopened {
+enum Unusable {
     #[error(transparent)]
     Proxy(#[from] ProxyError),
     #[error("no TLS: {0}")]
     Tls(#[from] io::Error),
+    #[error("the address has its share of connections")]
+    AddressFull,
+}
+
+impl Unusable {
+    fn kind(&self) -> Unopened {
+        match self {
+            Self::Proxy(_) => Unopened::ProxyHeader,
+            Self::Tls(error) => Unopened::of_tls(error),
+            Self::AddressFull => Unopened::Other,
+        }
+    }
 }
 
 /// One connection from its first byte to its last.
@@ -204,6 +243,8 @@ where
         seat,
         hops,
         from,
+        edge,
+        open: _open,
     } = meeting;
     let start = Instant::now();
     let seen = Arc::new(Seen::default());
@@ -214,11 +255,12 @@ where
         seen: seen.clone(),
     };
     let service = {
-        let (seat, seen) = (seat.clone(), seen.clone());
+        let (seat, seen, edge) = (seat.clone(), seen.clone(), edge.clone());
         service_fn(move |mut request: Request<Incoming>| {
             let client = hops.client(from, request.headers());
             request.extensions_mut().insert(client);
-            answer(request, router.clone(), seat.in_use(), seen.clone())
+            let (in_use, seen, edge) = (seat.in_use(), seen.clone(), edge.clone());
+            answer(request, router.clone(), in_use, seen, edge)
         })
     };
     let builder = protocols(&limits);
@@ -228,14 +270,19 @@ where
     let mut deadline = start + limits.idle.min(limits.max_age);
     loop {
         tokio::select! {
-            // How it ended is the peer's business: errors here are resets and nonsense.
-            _ = http.as_mut() => return,
+            ended = http.as_mut() => {
+                let in_a_head = seen.in_a_head.load(Ordering::Relaxed);
+                let why = ended.err().and_then(|error| Closed::of_http(&*error, in_a_head));
+                // Told to leave, it was counted then.
+                return why.filter(|_| open).into_iter().for_each(|why| edge.closed(why));
+            }
             () = stop.cancelled(), if open || deadline > Instant::now() + limits.drain => {
                 open = false;
                 deadline = Instant::now() + limits.drain;
                 http.as_mut().graceful_shutdown();
             }
             () = seat.told_to_leave(), if open => {
+                edge.closed(Closed::MadeRoom);
                 open = false;
                 // A request may have come in the moment it was told.
                 let finish = if seat.is_in_use() { limits.finish } else { TO_MAKE_ROOM };
@@ -245,11 +292,13 @@ where
             () = sleep_until(deadline) => {
                 // It was asked to finish and did not: it does not read, or it ignores GOAWAY.
                 if !open {
-                    return;
+                    return edge.closed(Closed::Unfinished);
                 }
                 let last = start + Duration::from_millis(seen.moved.load(Ordering::Relaxed));
-                deadline = (last + limits.idle).min(start + limits.max_age);
+                let (idle, age) = (last + limits.idle, start + limits.max_age);
+                deadline = idle.min(age);
                 if deadline <= Instant::now() {
+                    edge.closed(if idle < age { Closed::Idle } else { Closed::Age });
                     open = false;
                     deadline = Instant::now() + limits.finish;
                     http.as_mut().graceful_shutdown();
@@ -289,16 +338,13 @@ async fn answer(
     mut router: Router,
     _in_use: InUse,
     seen: Arc<Seen>,
+    edge: Edge,
 ) -> Result<Response<Body>, Infallible> {
-    let fault = match seen.ambiguous.load(Ordering::Relaxed) {
-        true => Some("it can be read in more than one way"),
-        false => wire::fault(request.version(), request.headers()),
-    };
+    let ambiguous = seen.ambiguous.get().copied();
+    let fault = ambiguous.or_else(|| wire::fault(request.version(), request.headers()));
     let is_last = fault.is_some() || request.headers().contains_key(TRANSFER_ENCODING);
     let mut response = match fault {
-        Some(fault) => Problem::new(Reason::RequestMalformed)
-            .detail(fault)
-            .into_response(),
+        Some(shape) => edge.refuse(shape, request.headers()),
         None => router.call(request).await?,
     };
     if is_last {
@@ -314,8 +360,10 @@ async fn answer(
 struct Seen {
     /// When a byte last moved, in milliseconds since the connection's start.
     moved: AtomicU64,
-    /// Whether a request can be read in two ways.
-    ambiguous: AtomicBool,
+    /// That a request can be read in two ways, and how.
+    ambiguous: OnceLock<Shape>,
+    /// Whether a head has begun and is not yet whole.
+    in_a_head: AtomicBool,
 }
 
 /// A stream that remembers when it last moved a byte, and looks at the heads of requests.
@@ -352,10 +400,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let poll = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if !self.heads.take(&buf.filled()[before..]) {
-            // Before the request is made of it: the service comes later.
-            self.seen.ambiguous.store(true, Ordering::Relaxed);
+        if let Some(shape) = self.heads.take(&buf.filled()[before..]) {
+            // Before the request is made of it: the service comes later. The first one stays.
+            let _ = self.seen.ambiguous.set(shape);
         }
+        let in_a_head = self.heads.in_a_head();
+        self.seen.in_a_head.store(in_a_head, Ordering::Relaxed);
         self.note(buf.filled().len() - before, poll)
     }
 }

@@ -10,22 +10,29 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use metrics::{
-    Gauge, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+    Counter, Gauge, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
 use metrics_exporter_prometheus::{
     Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
 
+use super::KeyState;
 use crate::fault::Reason;
+use crate::rates::Dimension;
 use crate::time::UnixSeconds;
 
 const ISSUED: &str = "shortleaf_certs_issued_total";
 const REFUSED: &str = "shortleaf_certs_refused_total";
+const RATE_LIMITED: &str = "shortleaf_rate_limited_total";
 const SUBMISSIONS: &str = "shortleaf_ct_submissions_total";
 const REQUEST_SECONDS: &str = "shortleaf_request_seconds";
 const IN_FLIGHT: &str = "shortleaf_requests_in_flight";
+const BODIES_WAITING: &str = "shortleaf_bodies_waiting";
+const BODIES_CUT: &str = "shortleaf_bodies_cut_total";
 const BUILD_INFO: &str = "shortleaf_build_info";
 const CA_NOT_AFTER: &str = "shortleaf_ca_not_after_seconds";
+const TLS_NOT_AFTER: &str = "shortleaf_tls_certificate_not_after_seconds";
+const JWKS_SKIPPED: &str = "shortleaf_jwks_keys_skipped";
 const JWKS_AGE: &str = "shortleaf_jwks_age_seconds";
 
 /// Upper bounds in seconds: a certificate takes milliseconds, sigstore-js gives up after five seconds.
@@ -88,6 +95,14 @@ impl Metrics {
         });
     }
 
+    /// One of these was over a limit: `address`, `issuer` or `identity`.
+    pub(super) fn rate_limited(&self, limit: Option<&str>) {
+        let of = |dimension: &Dimension| limit == Some(dimension.as_str());
+        if let Some(dimension) = Dimension::ALL.into_iter().find(of) {
+            self.record(|| counter!(RATE_LIMITED, "limit" => dimension.as_str()).increment(1));
+        }
+    }
+
     /// A log answered a submission. `log` is a configured name, `outcome` one of a fixed list.
     pub fn submitted(&self, log: &str, outcome: &'static str) {
         let log = log.to_owned();
@@ -118,13 +133,36 @@ impl Metrics {
         }
     }
 
+    /// When the listener's certificate ends; without TLS there is no such series.
+    pub fn tls_not_after(&self, end: UnixSeconds) {
+        self.record(|| gauge!(TLS_NOT_AFTER).set(end.0 as f64));
+    }
+
+    /// Where bodies are counted that do not come with their headers.
+    pub(super) fn bodies(&self) -> Bodies {
+        self.record(|| Bodies {
+            waiting: gauge!(BODIES_WAITING),
+            cut: Cut::ALL.map(|why| counter!(BODIES_CUT, "reason" => why.word())),
+        })
+    }
+
     /// How old each configured issuer's keys are. Keys that are not there are infinitely old, so
     /// that an alarm on old ones rings for them too.
-    pub(super) fn keys(&self, ages: Vec<(String, Option<Duration>)>) {
+    /// And how many of each cannot be used, 0 as well: what is repaired has to show.
+    pub(super) fn keys(&self, states: Vec<KeyState>) {
         self.record(|| {
-            for (issuer, age) in ages {
+            for KeyState {
+                issuer,
+                age,
+                skipped,
+            } in states
+            {
                 let seconds = age.map_or(f64::INFINITY, |age| age.as_secs_f64());
-                gauge!(JWKS_AGE, "issuer" => issuer).set(seconds);
+                gauge!(JWKS_AGE, "issuer" => issuer.clone()).set(seconds);
+                for (reason, keys) in skipped {
+                    let issuer = issuer.clone();
+                    gauge!(JWKS_SKIPPED, "issuer" => issuer, "reason" => reason).set(keys as f64);
+                }
             }
         });
     }
@@ -139,8 +177,8 @@ impl Metrics {
         configured.unwrap_or("unknown").to_owned()
     }
 
-    fn record(&self, observation: impl FnOnce()) {
-        metrics::with_local_recorder(&self.recorder, observation);
+    pub(super) fn record<T>(&self, observation: impl FnOnce() -> T) -> T {
+        metrics::with_local_recorder(&self.recorder, observation)
     }
 }
 
@@ -165,11 +203,65 @@ impl Drop for InFlight {
     }
 }
 
+/// Bodies on their way.
+pub(super) struct Bodies {
+    waiting: Gauge,
+    cut: [Counter; 3],
+}
+
+/// Why a body was not waited for any longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// It took longer than a body may.
+    Timeout,
+    /// Others came, and it had been the slowest.
+    MadeRoom,
+    /// All places were taken by bodies that had only just begun.
+    NoPlace,
+}
+
+impl Cut {
+    const ALL: [Self; 3] = [Self::Timeout, Self::MadeRoom, Self::NoPlace];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::MadeRoom => "made_room",
+            Self::NoPlace => "no_place",
+        }
+    }
+}
+
+impl Bodies {
+    /// One more is on its way, until the guard goes.
+    pub(super) fn waits(&self) -> Waits {
+        self.waiting.increment(1);
+        Waits(self.waiting.clone())
+    }
+
+    pub(super) fn cut(&self, why: Cut) {
+        self.cut[why as usize].increment(1);
+    }
+}
+
+/// A body on its way.
+pub(super) struct Waits(Gauge);
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        self.0.decrement(1);
+    }
+}
+
 fn describe() {
     describe_counter!(ISSUED, "Certificates answered, by issuer");
     describe_counter!(
         REFUSED,
         "Requests for a certificate refused, by issuer and reason"
+    );
+    describe_counter!(
+        RATE_LIMITED,
+        "Requests over a rate limit, by what was limited: address, issuer or identity"
     );
     describe_counter!(
         SUBMISSIONS,
@@ -180,10 +272,23 @@ fn describe() {
         "From a request's headers to its answer's, by door and status"
     );
     describe_gauge!(IN_FLIGHT, "Requests being answered now");
+    describe_gauge!(
+        BODIES_WAITING,
+        "Bodies that did not come with their headers and are still coming"
+    );
+    describe_counter!(BODIES_CUT, "Bodies not waited for any longer, by reason");
     describe_gauge!(BUILD_INFO, "Always 1; the version is a label");
     describe_gauge!(
         CA_NOT_AFTER,
         "When the issuing CA certificate expires, in seconds since 1970"
+    );
+    describe_gauge!(
+        TLS_NOT_AFTER,
+        "When the public listener's certificate expires, in seconds since 1970"
+    );
+    describe_gauge!(
+        JWKS_SKIPPED,
+        "Keys of an issuer's set that cannot be used, by issuer and reason"
     );
     describe_gauge!(
         JWKS_AGE,

@@ -7,22 +7,25 @@
 mod admission;
 mod crowd;
 mod doors;
+mod edge;
 mod hops;
 mod layers;
 mod listener;
 mod metrics;
 mod ops;
 pub mod problem;
+mod rates;
 mod request;
 mod response;
 mod tls;
 mod wire;
 
 pub use doors::{Public, PublicParts, RequestLimits, TrustFiles, public_router};
+pub use edge::Edge;
 pub use hops::Hops;
 pub use listener::{ConnectionLimits, Front, serve};
 pub use metrics::Metrics;
-pub use ops::{KeyAges, Ops, ops_router};
+pub use ops::{KeyState, KeyStates, Ops, ops_router};
 pub use problem::Problem;
 pub use response::{IssuerName, OidcIssuer};
 pub use tls::{Tls, TlsError};

@@ -15,11 +15,25 @@ use axum::routing::get;
 use tokio::time::Instant;
 
 use super::doors::{unknown_method, unknown_route};
-use super::{Fitness, Issuance, Metrics};
+use super::{Fitness, Issuance, Metrics, Tls};
 use crate::time::Clock;
 
-/// How long ago each configured issuer's keys were read; `None` where none could be used now.
-pub type KeyAges = Arc<dyn Fn() -> Vec<(String, Option<Duration>)> + Send + Sync>;
+/// One configured issuer's keys, as operators see them.
+#[derive(Clone, Debug)]
+pub struct KeyState {
+    /// Its URL.
+    pub issuer: String,
+    /// How long ago they were read; `None` where none could be used now.
+    pub age: Option<Duration>,
+    /// How many keys of its set cannot be used, for each reason there is.
+    pub skipped: Vec<(&'static str, usize)>,
+}
+
+/// Asks for the keys of all configured issuers.
+pub type KeyStates = Arc<dyn Fn() -> Vec<KeyState> + Send + Sync>;
+
+/// The part of readiness that stands for several.
+const ISSUERS: &str = "issuers";
 
 /// The operator's doors.
 pub struct Ops {
@@ -29,8 +43,10 @@ pub struct Ops {
     pub clock: Arc<dyn Clock>,
     /// What `/metrics` shows.
     pub metrics: Arc<Metrics>,
+    /// Whose certificate's end is told.
+    pub tls: Option<Arc<Tls>>,
     /// Asked by every probe: it costs next to nothing.
-    pub key_ages: KeyAges,
+    pub key_states: KeyStates,
     /// How long an answer about readiness stands: asking costs a signature and a commit.
     pub readiness_age: Duration,
 }
@@ -60,19 +76,32 @@ async fn readyz(
     let verbose = query.is_some_and(|query| query.split('&').any(is_verbose));
     let ready = parts.iter().all(|(_, fit)| fit.is_ok());
     let mut text = String::new();
+    let keys = (probed.ops.key_states)();
     for (part, fit) in parts.iter() {
         // Writing to a String does not fail.
         let _ = match fit {
+            // Fit as long as not all are known to be away, which is less than "ok".
+            Ok(()) if verbose && *part == ISSUERS && !keys.is_empty() => {
+                let usable = keys.iter().filter(|keys| keys.age.is_some()).count();
+                writeln!(
+                    text,
+                    "[+]{part}: {usable} of {} with usable keys",
+                    keys.len()
+                )
+            }
             Ok(()) if verbose => writeln!(text, "[+]{part} ok"),
             Ok(()) => Ok(()),
             Err(why) => writeln!(text, "[-]{part} failed: {why}"),
         };
     }
     // One provider's trouble is its users' only: the instance stays ready, and says whose.
-    for (issuer, age) in (probed.ops.key_ages)() {
-        if age.is_none() {
-            let _ = writeln!(text, "[!]issuer {issuer}: no usable keys");
-        }
+    for keyless in keys.iter().filter(|keys| keys.age.is_none()) {
+        let _ = writeln!(text, "[!]issuer {}: no usable keys", keyless.issuer);
+    }
+    // Clients judge it, and a new one may be on its way: no reason to send them elsewhere.
+    let now = probed.ops.clock.now().seconds();
+    if let Some(notice) = probed.ops.tls.as_ref().and_then(|tls| tls.notice(now)) {
+        let _ = writeln!(text, "[!]{notice}");
     }
     if ready {
         text.push_str("ready\n");
@@ -92,7 +121,7 @@ fn is_verbose(parameter: &str) -> bool {
 
 async fn metrics(State(probed): State<Arc<Probed>>) -> ([(HeaderName, &'static str); 1], String) {
     let content_type = [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
-    probed.ops.metrics.keys((probed.ops.key_ages)());
+    probed.ops.metrics.keys((probed.ops.key_states)());
     (content_type, probed.ops.metrics.render())
 }
 

@@ -17,7 +17,7 @@ use axum::response::IntoResponse;
 use serde::Serialize;
 
 use crate::fault::{Fault, Reason};
-use crate::{issuance, possession};
+use crate::{issuance, possession, rates};
 
 /// Longest addition to a public message, in bytes: a caller's own bytes are quoted in it.
 const MAX_DETAIL_BYTES: usize = 1024;
@@ -216,8 +216,13 @@ impl Problem {
 
     /// The configured issuer the token was held against, if it got that far.
     pub fn issuer(&self) -> Option<&str> {
-        let (_, issuer) = self.metadata.iter().find(|(name, _)| *name == "issuer")?;
-        Some(issuer)
+        self.member("issuer")
+    }
+
+    /// A member of `ErrorInfo.metadata`.
+    pub(super) fn member(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.metadata.iter().find(|(n, _)| *n == name)?;
+        Some(value)
     }
 
     /// What led to it, outermost first; for our own log only.
@@ -266,6 +271,15 @@ impl From<issuance::Error> for Problem {
         }
         problem.metadata = error.metadata();
         problem.retry_after(error.retry_after()).caused_by(error)
+    }
+}
+
+impl From<rates::Over> for Problem {
+    fn from(over: rates::Over) -> Self {
+        Self::new(Reason::RateLimited)
+            .detail(over.to_string())
+            .with("limit", over.dimension.as_str())
+            .retry_after(Some(over.wait))
     }
 }
 

@@ -13,6 +13,57 @@ const LINE_START: usize = 64;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n";
 
+/// What makes a message one that can be read in two ways, or leaves open whom it is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// A line of the head ends in a line feed alone.
+    BareLineFeed,
+    /// A length beside an encoding.
+    LengthAndEncoding,
+    /// More than one length.
+    TwoLengths,
+    /// A length that is no number, or too long a one.
+    BadLength,
+    /// An encoding other than `chunked`, or two.
+    Encoding,
+    /// No host, or two.
+    Host,
+}
+
+impl Shape {
+    pub(super) const ALL: [Self; 6] = [
+        Self::BareLineFeed,
+        Self::LengthAndEncoding,
+        Self::TwoLengths,
+        Self::BadLength,
+        Self::Encoding,
+        Self::Host,
+    ];
+
+    /// For operators.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::BareLineFeed => "bare_line_feed",
+            Self::LengthAndEncoding => "length_and_encoding",
+            Self::TwoLengths => "two_lengths",
+            Self::BadLength => "bad_length",
+            Self::Encoding => "encoding",
+            Self::Host => "host",
+        }
+    }
+
+    /// For callers.
+    pub(super) fn told(self) -> &'static str {
+        match self {
+            Self::BareLineFeed | Self::LengthAndEncoding | Self::TwoLengths | Self::BadLength => {
+                "it can be read in more than one way"
+            }
+            Self::Encoding => "chunked, once, is the only transfer encoding taken",
+            Self::Host => "the request does not name one host",
+        }
+    }
+}
+
 /// Reads the heads of an HTTP/1 connection's requests as they come in.
 pub(super) struct Heads {
     reading: Reading,
@@ -34,7 +85,7 @@ enum Reading {
     /// HTTP/2, or after a body in chunks: its request is the connection's last.
     Nothing,
     /// Something in it can be read in two ways.
-    Ambiguous,
+    Ambiguous(Shape),
 }
 
 impl Heads {
@@ -50,8 +101,13 @@ impl Heads {
         }
     }
 
-    /// Takes what was read; whether everything so far can be read in one way only.
-    pub(super) fn take(&mut self, mut octets: &[u8]) -> bool {
+    /// Whether a head has begun and is not yet whole.
+    pub(super) fn in_a_head(&self) -> bool {
+        self.reading == Reading::Head && (self.lines > 0 || self.line_len > 0)
+    }
+
+    /// Takes what was read; the first shape so far that can be read in two ways.
+    pub(super) fn take(&mut self, mut octets: &[u8]) -> Option<Shape> {
         while !octets.is_empty() {
             match self.reading {
                 Reading::Head => {
@@ -73,11 +129,14 @@ impl Heads {
                         left => Reading::Body(left),
                     };
                 }
-                Reading::Nothing => return true,
-                Reading::Ambiguous => return false,
+                Reading::Nothing => return None,
+                Reading::Ambiguous(shape) => return Some(shape),
             }
         }
-        self.reading != Reading::Ambiguous
+        match self.reading {
+            Reading::Ambiguous(shape) => Some(shape),
+            Reading::Head | Reading::Body(_) | Reading::Nothing => None,
+        }
     }
 
     fn keep(&mut self, part: &[u8]) {
@@ -100,9 +159,10 @@ impl Heads {
         let is_bare = self.last != b'\r';
         let is_empty = self.line_len == 2;
         let is_whole = self.line_len <= LINE_START;
-        let mut ambiguous = is_bare;
+        let mut ambiguous = is_bare.then_some(Shape::BareLineFeed);
         if is_empty && self.lines > 0 {
-            ambiguous |= self.encoded && self.length.is_some();
+            let both = self.encoded && self.length.is_some();
+            ambiguous = ambiguous.or(both.then_some(Shape::LengthAndEncoding));
             self.reading = match (self.encoded, self.length) {
                 (true, _) => Reading::Nothing,
                 (false, Some(length)) if length > 0 => Reading::Body(length),
@@ -116,7 +176,12 @@ impl Heads {
             if self.lines > 0 {
                 if let Some(value) = value_of(line, b"content-length:") {
                     let length = if is_whole { number(value) } else { None };
-                    ambiguous |= length.is_none() || self.length.is_some();
+                    let fault = match (length, self.length) {
+                        (None, _) => Some(Shape::BadLength),
+                        (Some(_), Some(_)) => Some(Shape::TwoLengths),
+                        (Some(_), None) => None,
+                    };
+                    ambiguous = ambiguous.or(fault);
                     self.length = length;
                 } else if value_of(line, b"transfer-encoding:").is_some() {
                     self.encoded = true;
@@ -125,8 +190,8 @@ impl Heads {
             self.lines += 1;
         }
         (self.line_len, self.last) = (0, 0);
-        if ambiguous {
-            self.reading = Reading::Ambiguous;
+        if let Some(shape) = ambiguous {
+            self.reading = Reading::Ambiguous(shape);
         }
     }
 }
@@ -144,20 +209,20 @@ fn number(value: &[u8]) -> Option<u64> {
 }
 
 /// What the headers say of a message, where it is not what it should be.
-pub(super) fn fault(version: Version, headers: &HeaderMap) -> Option<&'static str> {
+pub(super) fn fault(version: Version, headers: &HeaderMap) -> Option<Shape> {
     if version != Version::HTTP_11 {
         return None;
     }
     // RFC 9112 §3.2: a request without a Host, or with two, is to be refused.
     let mut hosts = headers.get_all(HOST).iter();
     if hosts.next().is_none() || hosts.next().is_some() {
-        return Some("the request does not name one host");
+        return Some(Shape::Host);
     }
     let mut encodings = headers.get_all(TRANSFER_ENCODING).iter();
     match (encodings.next(), encodings.next()) {
         (None, _) => None,
         (Some(one), None) if one.as_bytes().eq_ignore_ascii_case(b"chunked") => None,
-        (Some(_), _) => Some("chunked, once, is the only transfer encoding taken"),
+        (Some(_), _) => Some(Shape::Encoding),
     }
 }
 
@@ -168,52 +233,93 @@ mod tests {
     const GET: &str = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
 
     /// The verdict must not depend on how the octets are cut.
-    fn clear(text: &str) -> bool {
+    fn shape(text: &str) -> Option<Shape> {
         let whole = Heads::new().take(text.as_bytes());
         for size in [1, 2, 3, 7] {
             let mut heads = Heads::new();
-            let cut = (text.as_bytes().chunks(size)).fold(true, |_, part| heads.take(part));
+            let cut = (text.as_bytes().chunks(size)).fold(None, |_, part| heads.take(part));
             assert_eq!(cut, whole, "{size}: {text:?}");
         }
         whole
+    }
+
+    fn clear(text: &str) -> bool {
+        shape(text).is_none()
     }
 
     #[test]
     fn what_can_be_read_in_two_ways_is_noticed_wherever_it_stands() {
         let post = |headers: &str| format!("POST / HTTP/1.1\r\nhost: x\r\n{headers}\r\n");
         let table = [
-            ("content-length: 2\n", "content-length: 2\r\n"),
+            (
+                "content-length: 2\n",
+                "content-length: 2\r\n",
+                Shape::BareLineFeed,
+            ),
             (
                 "x: y\ncontent-length: 2\r\n",
                 "x: y\r\ncontent-length: 2\r\n",
+                Shape::BareLineFeed,
             ),
             (
                 "content-length: 2\r\nTransfer-Encoding: chunked\r\n",
                 "content-length: 2\r\nTransfer-Encodin: chunked\r\n",
+                Shape::LengthAndEncoding,
             ),
             (
                 "transfer-encoding: chunked\r\nContent-Length: 2\r\n",
                 "transfer-encoding: chunked\r\n",
+                Shape::LengthAndEncoding,
             ),
             (
                 "content-length: 2\r\ncontent-length: 2\r\n",
                 "content-length: 2\r\n",
+                Shape::TwoLengths,
             ),
-            ("content-length: +2\r\n", "content-length: 2\r\n"),
-            ("content-length: 2, 2\r\n", "content-length: \t2\r\n"),
-            ("content-length:\r\n", "content-length: 0\r\n"),
+            (
+                "content-length: +2\r\n",
+                "content-length: 2\r\n",
+                Shape::BadLength,
+            ),
+            (
+                "content-length: 2, 2\r\n",
+                "content-length: \t2\r\n",
+                Shape::BadLength,
+            ),
+            (
+                "content-length:\r\n",
+                "content-length: 0\r\n",
+                Shape::BadLength,
+            ),
         ];
-        for (bad, good) in table {
+        for (bad, good, why) in table {
             let body = if good.contains("0\r") { "" } else { "{}" };
             assert!(clear(&(post(good) + body)), "{good:?}");
-            assert!(!clear(&(post(bad) + body)), "{bad:?}");
+            assert_eq!(shape(&(post(bad) + body)), Some(why), "{bad:?}");
             // As the second request of a connection, after one with a body and one without.
             let before = post("content-length: 5\r\n") + "a\nb\nc" + GET;
             assert!(clear(&(before.clone() + &post(good) + body)), "{good:?}");
-            assert!(!clear(&(before + &post(bad) + body)), "{bad:?}");
+            assert_eq!(shape(&(before + &post(bad) + body)), Some(why), "{bad:?}");
         }
         let padded = format!("content-length: {}2\r\n", " ".repeat(LINE_START));
         assert!(!clear(&post(&padded)));
+    }
+
+    #[test]
+    fn a_head_has_begun_between_its_first_octet_and_its_last() {
+        let mut heads = Heads::new();
+        assert!(!heads.in_a_head());
+        for (part, begun) in [
+            ("G", true),
+            ("ET / HTTP/1.1\r\n", true),
+            ("host: x\r\n\r\n", false),
+            ("POST / HTTP/1.1\r\ncontent-length: 2\r\n\r\n{", false),
+            ("}", false),
+            ("PO", true),
+        ] {
+            assert_eq!(heads.take(part.as_bytes()), None);
+            assert_eq!(heads.in_a_head(), begun, "{part:?}");
+        }
     }
 
     #[test]

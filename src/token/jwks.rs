@@ -92,6 +92,36 @@ pub enum Unfit {
     SharedKeyId,
 }
 
+impl Unfit {
+    /// All there are.
+    pub const ALL: [Self; 9] = [
+        Self::Malformed,
+        Self::Secret,
+        Self::OtherUse,
+        Self::OtherKind,
+        Self::Mismatch,
+        Self::UnsafeRsa,
+        Self::FactorableRsa,
+        Self::InvalidPoint,
+        Self::SharedKeyId,
+    ];
+
+    /// For metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::Secret => "secret",
+            Self::OtherUse => "other_use",
+            Self::OtherKind => "other_kind",
+            Self::Mismatch => "mismatch",
+            Self::UnsafeRsa => "unsafe_rsa",
+            Self::FactorableRsa => "factorable_rsa",
+            Self::InvalidPoint => "invalid_point",
+            Self::SharedKeyId => "shared_key_id",
+        }
+    }
+}
+
 /// Why a set has no key for a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotFound {
@@ -194,6 +224,25 @@ impl KeySet {
     /// Whether no token can be checked with it.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Takes from an earlier reading of the same issuer's set what it knows about keys that are in
+    /// both: how often they verified, and what was prepared for them.
+    pub fn carry_over(&mut self, before: &Self) {
+        let known = |key: &Arc<VerificationKey>| {
+            let mut earlier = before.by_kid.values().chain(&before.only);
+            earlier.find(|earlier| earlier.is(key)).cloned()
+        };
+        for key in self.by_kid.values_mut().chain(&mut self.only) {
+            if let Some(earlier) = known(key) {
+                *key = earlier;
+            }
+        }
+    }
+
+    /// Why keys were left out, once for each.
+    pub fn unfit(&self) -> Vec<Unfit> {
+        self.skipped.iter().map(|(_, unfit)| *unfit).collect()
     }
 
     /// The keys left out, by their `kid` where they have one, and why: something to alarm on.

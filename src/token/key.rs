@@ -62,6 +62,22 @@ impl VerificationKey {
         }
     }
 
+    /// Whether the other one is the same key, fit for the same algorithms. Only of P-256 keys anybody
+    /// asks: there is nothing to remember about others.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        let (Material::P256 { point, .. }, Material::P256 { point: others, .. }) =
+            (&self.material, &other.material)
+        else {
+            return false;
+        };
+        point == others && self.algorithm == other.algorithm
+    }
+
+    /// It has to earn its table anew: this was no time to prepare it.
+    pub fn postpone(&self) {
+        self.held.store(0, Ordering::Relaxed);
+    }
+
     /// Whether [`Self::prepare`] would pay: a P-256 key that has verified often.
     pub fn is_worth_preparing(&self) -> bool {
         let can_be = matches!(self.material, Material::P256 { .. });

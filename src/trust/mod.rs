@@ -18,7 +18,7 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
 use self::wire::{
-    CertificateAuthority, ClientTrustConfig, SigningConfig, TransparencyLog, TrustedRoot,
+    CertificateAuthority, ClientTrustConfig, Message, SigningConfig, TransparencyLog, TrustedRoot,
 };
 use crate::ct::{KeyError, LogId, LogKey};
 use crate::time::UnixSeconds;
@@ -93,7 +93,8 @@ pub fn parse_trusted_root(content: &[u8]) -> Result<TrustMaterial, Error> {
             max: MAX_TRUSTED_ROOT,
         });
     }
-    let read: TrustedRoot = serde_json::from_slice(content).map_err(Error::Json)?;
+    let Message(read): Message<TrustedRoot> =
+        serde_json::from_slice(content).map_err(Error::Json)?;
     if !read.media_type.starts_with(TRUSTED_ROOT) {
         return Err(Error::MediaType {
             got: read.media_type,
@@ -101,7 +102,9 @@ pub fn parse_trusted_root(content: &[u8]) -> Result<TrustMaterial, Error> {
         });
     }
     let authorities = read.certificate_authorities.iter();
-    let authorities: Vec<_> = authorities.map(authority).collect::<Result<_, _>>()?;
+    let authorities: Vec<_> = authorities
+        .map(|one| authority(one))
+        .collect::<Result<_, _>>()?;
     if authorities.is_empty() {
         return Err(Error::NoAuthority);
     }
@@ -394,6 +397,36 @@ mod tests {
         parse_trusted_root(good.replacen(from, to, 1).as_bytes())
             .unwrap_err()
             .to_string()
+    }
+
+    /// What serde derives for a struct also reads the list of its members' values.
+    #[test]
+    fn a_list_in_the_place_of_an_object_is_refused() {
+        let good = golden_root();
+        let read: serde_json::Value = serde_json::from_str(&good).unwrap();
+        let objects = [
+            "",
+            "/certificateAuthorities/0",
+            "/certificateAuthorities/0/subject",
+            "/certificateAuthorities/0/certChain",
+            "/certificateAuthorities/0/certChain/certificates/0",
+            "/certificateAuthorities/0/validFor",
+            "/ctlogs/0",
+            "/ctlogs/0/publicKey",
+            "/ctlogs/0/publicKey/validFor",
+            "/ctlogs/0/logId",
+        ];
+        for at in objects {
+            let mut read = read.clone();
+            let object = read.pointer_mut(at).unwrap();
+            let order = |text: &str| good.find(&format!("\"{text}\"")).unwrap();
+            let mut members: Vec<_> = object.as_object().unwrap().clone().into_iter().collect();
+            members.sort_by_key(|(name, _)| order(name));
+            *object = members.into_iter().map(|(_, value)| value).collect();
+            let error = parse_trusted_root(read.to_string().as_bytes()).unwrap_err();
+            assert_eq!(error.to_string(), "not a trusted root", "{at}");
+        }
+        assert!(parse_trusted_root(read.to_string().as_bytes()).is_ok());
     }
 
     #[test]

@@ -1,8 +1,14 @@
 //! The trust files, member for member, in the order they are written.
 
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Deref;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 
 use super::{AuthorityEntry, Error, LogEntry, TrustInputs, Window, certificate};
@@ -13,13 +19,47 @@ pub(super) const TRUSTED_ROOT: &str = "application/vnd.dev.sigstore.trustedroot+
 const SIGNING_CONFIG: &str = "application/vnd.dev.sigstore.signingconfig.v0.2+json";
 const CLIENT_TRUST_CONFIG: &str = "application/vnd.dev.sigstore.clienttrustconfig.v0.1+json";
 
+/// A message read from a JSON object alone. What serde derives takes a list of the members' values
+/// for the object as well, which no other reader of these files does.
+#[derive(Default, Serialize)]
+#[serde(transparent)]
+pub(super) struct Message<T>(pub(super) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Message<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Members<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
+            type Value = T;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(members))
+            }
+        }
+
+        from.deserialize_map(Members(PhantomData)).map(Self)
+    }
+}
+
+impl<T> Deref for Message<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct TrustedRoot {
     pub(super) media_type: String,
-    pub(super) certificate_authorities: Vec<CertificateAuthority>,
+    pub(super) certificate_authorities: Vec<Message<CertificateAuthority>>,
     #[serde(default)]
-    pub(super) ctlogs: Vec<TransparencyLog>,
+    pub(super) ctlogs: Vec<Message<TransparencyLog>>,
     #[serde(default, skip_deserializing)]
     pub(super) tlogs: Vec<()>,
     #[serde(default, skip_deserializing)]
@@ -30,11 +70,11 @@ pub(super) struct TrustedRoot {
 #[serde(rename_all = "camelCase")]
 pub(super) struct CertificateAuthority {
     #[serde(default)]
-    pub(super) subject: Subject,
+    pub(super) subject: Message<Subject>,
     #[serde(default)]
     pub(super) uri: String,
-    pub(super) cert_chain: CertificateChain,
-    pub(super) valid_for: ValidFor,
+    pub(super) cert_chain: Message<CertificateChain>,
+    pub(super) valid_for: Message<ValidFor>,
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -46,7 +86,7 @@ pub(super) struct Subject {
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct CertificateChain {
-    pub(super) certificates: Vec<RawCertificate>,
+    pub(super) certificates: Vec<Message<RawCertificate>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -67,8 +107,8 @@ pub(super) struct ValidFor {
 pub(super) struct TransparencyLog {
     pub(super) base_url: String,
     pub(super) hash_algorithm: String,
-    pub(super) public_key: PublicKey,
-    pub(super) log_id: KeyId,
+    pub(super) public_key: Message<PublicKey>,
+    pub(super) log_id: Message<KeyId>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -76,7 +116,7 @@ pub(super) struct TransparencyLog {
 pub(super) struct PublicKey {
     pub(super) raw_bytes: String,
     pub(super) key_details: String,
-    pub(super) valid_for: ValidFor,
+    pub(super) valid_for: Message<ValidFor>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -121,8 +161,10 @@ impl TrustedRoot {
         let logs = inputs.logs.iter().map(TransparencyLog::of);
         Ok(Self {
             media_type: TRUSTED_ROOT.into(),
-            certificate_authorities: authorities.collect::<Result<_, _>>()?,
-            ctlogs: logs.collect::<Result<_, _>>()?,
+            certificate_authorities: authorities
+                .map(|one| one.map(Message))
+                .collect::<Result<_, _>>()?,
+            ctlogs: logs.map(|one| one.map(Message)).collect::<Result<_, _>>()?,
             tlogs: vec![],
             timestamp_authorities: vec![],
         })
@@ -151,16 +193,18 @@ impl CertificateAuthority {
             uri: uri(),
             position,
         })?;
-        let certificates = entry.chain.iter().map(|der| RawCertificate {
-            raw_bytes: BASE64.encode(der),
+        let certificates = entry.chain.iter().map(|der| {
+            Message(RawCertificate {
+                raw_bytes: BASE64.encode(der),
+            })
         });
         Ok(Self {
-            subject: Subject::of(read.subject()),
+            subject: Message(Subject::of(read.subject())),
             uri: uri(),
-            cert_chain: CertificateChain {
+            cert_chain: Message(CertificateChain {
                 certificates: certificates.collect(),
-            },
-            valid_for: ValidFor::new(entry.valid_from, entry.valid_to),
+            }),
+            valid_for: Message(ValidFor::new(entry.valid_from, entry.valid_to)),
         })
     }
 }
@@ -186,15 +230,15 @@ impl TransparencyLog {
         Ok(Self {
             base_url: log(),
             hash_algorithm: "SHA2_256".into(),
-            public_key: PublicKey {
+            public_key: Message(PublicKey {
                 raw_bytes: BASE64.encode(&entry.spki),
                 key_details: key_details(key.kind(), &entry.base_url)?.into(),
                 // sigstore-go refuses a log without a start.
-                valid_for: ValidFor::new(entry.valid_from, None),
-            },
-            log_id: KeyId {
+                valid_for: Message(ValidFor::new(entry.valid_from, None)),
+            }),
+            log_id: Message(KeyId {
                 key_id: BASE64.encode(key.id().0),
-            },
+            }),
         })
     }
 }

@@ -5,6 +5,7 @@
 //! is refused is refused without a word to anybody else, and its twin is served.
 
 mod crowds;
+mod floods;
 mod frames;
 mod messages;
 mod slow;
@@ -57,6 +58,7 @@ pub(crate) fn run(rows: &[String]) -> Vec<Report> {
         if is_wanted("H14") {
             reports.push(judge(&kit.site, "H14", doors(&kit)).await);
         }
+        row!("H15", floods::one_client);
         reports
     })
 }

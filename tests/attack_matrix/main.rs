@@ -89,7 +89,6 @@ enum Capability {
     CertificateTransparency,
     Revocation,
     Grpc,
-    RateLimits,
 }
 
 impl Capability {
@@ -100,7 +99,6 @@ impl Capability {
             Self::CertificateTransparency => "log",
             Self::Revocation => "revocation",
             Self::Grpc => "server/grpc",
-            Self::RateLimits => "server/rates",
         }
     }
 
@@ -131,7 +129,6 @@ const WAITING: &[Waiting] = &[
     waits("H12", "admin routes", Capability::Revocation),
     waits("H13", "admin routes", Capability::Revocation),
     waits("H14", "the third door", Capability::Grpc),
-    waits("H15", "", Capability::RateLimits),
     waits("C5", "static-ct logs", Capability::CertificateTransparency),
     waits("C8", "the breaker", Capability::CertificateTransparency),
     waits("C9", "the hedge", Capability::CertificateTransparency),

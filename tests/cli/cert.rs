@@ -398,7 +398,8 @@ fn a_log_that_is_away_is_a_reason_to_try_again_later() {
 #[test]
 fn strict_sells_one_certificate_a_token_and_the_same_key_gets_it_again() {
     let dev = Dev::start(&["--strict"]);
-    let token = dev.token(&["--audience", dev.variable("FULCIO_URL")]);
+    // As the README has it: no audience is asked for.
+    let token = dev.token(&[]);
     dev.cert(&[
         "--token",
         &token,
@@ -420,13 +421,131 @@ fn strict_sells_one_certificate_a_token_and_the_same_key_gets_it_again() {
         .error();
     assert_eq!(error["code"], "TOKEN_REPLAYED");
 
-    let shared = dev.token(&[]);
+    let shared = dev.token(&["--audience", "sigstore"]);
     let error = dev
         .cert(&["--json", "--token", &shared, "--new-key", "other.pem"])
         .run()
         .exits(4)
         .error();
     assert_eq!(error["code"], "TOKEN_AUDIENCE_MISMATCH");
+}
+
+#[test]
+fn a_certificate_that_could_not_be_written_is_not_asked_for() {
+    let place = Place::new();
+    let server = TokenService::start(vec![(400, "{}".to_owned())]);
+    let url = server.url().replace("/token?api-version=2.0", "");
+    place.write("token", NO_TOKEN);
+    place.write("old.pem", "old");
+    let cert = |out: &str| {
+        let key = [
+            "cert",
+            "--server",
+            &url,
+            "--token",
+            "token",
+            "--new-key",
+            "key.pem",
+        ];
+        place.run(&[&key[..], &["--out", out]].concat())
+    };
+    // A folder that is not there, one that takes nothing, a folder in the file's place.
+    for out in ["no/such/folder/cert.pem", "/proc/cert.pem", "tmp"] {
+        cert(out).exits(2).says(&format!("cannot write {out}"));
+        assert!(!place.path("key.pem").exists());
+    }
+    assert_eq!(server.asked().len(), 0, "no token was spent");
+    for out in ["new.pem", "old.pem"] {
+        cert(out).exits(2);
+    }
+    assert_eq!(server.asked().len(), 2);
+    assert_eq!(place.read("old.pem"), "old", "tried and not touched");
+    assert!(!place.path("new.pem").exists());
+}
+
+#[test]
+fn a_key_that_cannot_be_used_is_told_what_it_is() {
+    let place = Place::new();
+    let Some(openssl) = parts::require_or_skip("openssl") else {
+        return;
+    };
+    let run = |words: &[&str]| {
+        parts::run("openssl", place.command(&openssl).args(words), PATIENCE).stdout
+    };
+    let curve = ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"];
+    run(&[&["genpkey", "-out", "good.pem"][..], &curve].concat());
+    let pass = "pass:correct-horse-battery";
+    run(&[
+        "pkcs8",
+        "-topk8",
+        "-in",
+        "good.pem",
+        "-passout",
+        pass,
+        "-out",
+        "closed.pem",
+    ]);
+    run(&[
+        "ec",
+        "-in",
+        "good.pem",
+        "-aes128",
+        "-passout",
+        pass,
+        "-out",
+        "old-closed.pem",
+    ]);
+    run(&[
+        "ecparam",
+        "-name",
+        "prime256v1",
+        "-genkey",
+        "-out",
+        "two.pem",
+    ]);
+    run(&["pkey", "-in", "good.pem", "-pubout", "-out", "public.pem"]);
+    let good = place.read("good.pem");
+    place.write("damaged.pem", &good.replacen("MIGH", "MIGX", 1));
+    place.write("text.pem", "garbage");
+    let cert = |key: &str| {
+        let server = ["cert", "--server", "http://127.0.0.1:1", "--token", "-"];
+        place
+            .call(&[&server[..], &["--key", key]].concat())
+            .stdin(NO_TOKEN)
+            .run()
+    };
+    for (key, told, advised) in [
+        (
+            "closed.pem",
+            "it is encrypted",
+            "openssl pkey -in closed.pem",
+        ),
+        (
+            "old-closed.pem",
+            "it is encrypted",
+            "openssl pkey -in old-closed.pem",
+        ),
+        (
+            "two.pem",
+            "another block stands before the key",
+            "openssl pkey -in two.pem",
+        ),
+        ("public.pem", "it is a public key", "--csr"),
+        (
+            "damaged.pem",
+            "it is damaged",
+            "openssl pkey -in damaged.pem",
+        ),
+        ("text.pem", "it holds no private key", "--new-key"),
+    ] {
+        let told = format!("FAIL 2  cannot use the key in {key}: {told}");
+        cert(key)
+            .exits(2)
+            .says(&told)
+            .says(&format!("try: {advised}").replace("try: --csr", "--csr"));
+    }
+    // Nobody listens there.
+    cert("good.pem").exits(5);
 }
 
 #[test]
@@ -504,6 +623,12 @@ fn inspect_names_every_extension() {
         leaf.contains("log ") && leaf.contains(" at 20"),
         "its SCT\n{leaf}"
     );
+
+    let piped = dev.place.call(&["inspect", "-"]);
+    let piped = piped.stdin(&dev.place.read("cert.pem")).run().exits(0);
+    assert_eq!(piped.stdout, shown);
+    let empty = dev.place.call(&["inspect", "-"]).run();
+    empty.exits(13);
 
     let json = dev
         .place

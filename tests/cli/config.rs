@@ -172,14 +172,20 @@ fn a_key_whose_passphrase_is_not_at_hand_is_left_closed_and_said_so() {
         .read("shortleaf.toml")
         .replace("passphrase_file", "# passphrase_file");
     place.write("shortleaf.toml", &without);
+    let elsewhere = ["config", "check", "--no-passphrase"];
+    place.run(&elsewhere).exits(0).says("is encrypted");
+    // As it stands, `serve` would stop.
+    let ended = place.run(&["config", "check"]).exits(3);
+    ended.says("try: set ca.passphrase_file, or SHORTLEAF_CA_PASSPHRASE");
     place
-        .run(&["config", "check"])
-        .exits(0)
-        .says("is encrypted");
+        .call(&["config", "check"])
+        .env("SHORTLEAF_CA_PASSPHRASE", PASSPHRASE)
+        .run()
+        .exits(0);
     // What can be seen without it is looked at all the same.
     place.write("ca/chain.pem", &place.read("ca/root.pem").repeat(2));
     place
-        .run(&["config", "check"])
+        .run(&elsewhere)
         .exits(3)
         .says("do not make an issuing CA");
     let wrong = place
@@ -198,6 +204,24 @@ fn a_secret_that_every_user_can_read_is_a_warning() {
     std::fs::set_permissions(place.path("ca/issuing.key.pem"), open).unwrap();
     let ended = place.run(&["config", "check"]).exits(0);
     assert!(ended.stderr.contains("issuing.key.pem"), "{ended}");
+}
+
+#[test]
+fn a_state_directory_that_takes_no_files_is_a_problem() {
+    let place = whole();
+    place.write("file", "");
+    let check = |dir: &str| place.run(&["config", "check", "--set", &format!("state.dir={dir}")]);
+    // Nothing can be made there, and not even by root.
+    for dir in ["/proc/state", "/proc", "file", "file/state"] {
+        check(dir)
+            .exits(3)
+            .says(&format!("FAIL 3  cannot use the state directory {dir:?}: "))
+            .says("try: state.dir wants a folder");
+    }
+    for dir in ["tmp/new/state", "tmp"] {
+        check(dir).exits(0);
+    }
+    assert_eq!(place.left_behind().len(), 0, "it was tried without a trace");
 }
 
 #[test]
@@ -239,6 +263,33 @@ fn every_value_is_shown_with_its_source() {
     ] {
         assert!(shown.lines().any(|line| line == row), "{row}\n{shown}");
     }
+}
+
+#[test]
+fn what_is_not_set_and_what_a_table_leaves_to_its_defaults_is_shown_too() {
+    let place = Place::new();
+    place.write("shortleaf.toml", LEAST);
+    let shown = place
+        .run(&["config", "show", "--effective"])
+        .exits(0)
+        .stdout;
+    for row in [
+        "state.retention = (not set)   # default",
+        "ca.passphrase = (not set)   # default",
+        "ct.log[0].name = \"log\"   # file shortleaf.toml",
+        "ct.log[0].host = (not set)   # default",
+        "issuer[0].url = \"https://issuer.example\"   # file shortleaf.toml",
+        "issuer[0].max_token_age = \"10m\"   # default",
+        "issuer[0].max_token_lifetime = \"24h\"   # default",
+        "issuer[0].certificates_per_token = 1   # default",
+        "issuer[0].jwks_hosts = []   # default",
+        "issuer[0].insecure_loopback_http = false   # default",
+    ] {
+        assert!(shown.lines().any(|line| line == row), "{row}\n{shown}");
+    }
+    // Without --effective the file's seven lines.
+    let set = place.run(&["config", "show"]).exits(0).stdout;
+    assert_eq!(set.lines().count(), 7, "{set}");
 }
 
 #[test]
@@ -351,6 +402,50 @@ fn a_slip_exits_3_and_names_the_nearest() {
         file("");
         place.run(&["config", "check", "--no-files"]).exits(0);
     }
+}
+
+#[test]
+fn an_error_begins_with_the_place_of_the_value() {
+    let place = Place::new();
+    place.write(
+        "x.toml",
+        &format!("[server]\ndrain = \"soon\"\n{LEAST}").replace("email", "e-mail"),
+    );
+    let check = |more: &[&str]| {
+        let words = ["config", "check", "--no-files", "--config", "x.toml"];
+        place.call(&[&words[..], more].concat())
+    };
+    let good = ["--set", "server.drain=1s"];
+    for (call, told) in [
+        (check(&[]), "x.toml, line 2: `server.drain` is \"soon\""),
+        (
+            check(&["--set", "server.drain=late"]),
+            "--set server.drain: `server.drain` is \"late\"",
+        ),
+        (
+            check(&[]).env("SHORTLEAF_SERVER_DRAIN", "late"),
+            "SHORTLEAF_SERVER_DRAIN: `server.drain` is \"late\"",
+        ),
+        (
+            check(&good),
+            "x.toml, line 10: `issuer[0].type` is \"e-mail\"",
+        ),
+    ] {
+        call.run().exits(3).says(&format!("FAIL 3  {told}"));
+    }
+    place.write("x.toml", LEAST);
+    check(&[]).run().exits(0);
+}
+
+#[test]
+fn without_a_file_it_says_first_that_there_is_none() {
+    let place = Place::new();
+    place
+        .run(&["config", "check"])
+        .exits(3)
+        .says("FAIL 3  no configuration file: looked for shortleaf.toml, ")
+        .says("/etc/shortleaf/config.toml; without one `ct.log` is missing")
+        .says("--config FILE");
 }
 
 #[test]

@@ -196,5 +196,29 @@ fn a_token_says_what_it_was_asked_to_say() {
     assert_eq!(over["repository"], "acme/app");
 
     let words = ["dev", "token", "--issuer-url", issuer, "--claims", "{sub"];
-    dev.place.run(&words).exits(2).says("JSON object of claims");
+    dev.place
+        .run(&words)
+        .exits(2)
+        .says("JSON object of claims")
+        .says("try: a JSON object, or a file");
+    // Neither JSON nor a file.
+    let words = ["dev", "token", "--issuer-url", issuer, "--claims", "sub=me"];
+    let ended = dev.place.run(&words).exits(2);
+    ended.says("try: a JSON object, or a file");
+}
+
+#[test]
+fn what_another_process_has_is_wrong_usage_and_says_what_to_do() {
+    let dev = Dev::start(&["--state", "records"]);
+    let address = dev.variable("FULCIO_URL").trim_start_matches("http://");
+    dev.place
+        .run(&["dev", "--listen", address])
+        .exits(2)
+        .says(&format!("cannot listen on {address}"))
+        .says("--listen 127.0.0.1:0 takes a port that is free");
+    dev.place
+        .run(&["dev", "--state", "records"])
+        .exits(2)
+        .says("is in use by another process")
+        .says("try: a `serve` or `dev` that runs has this state directory");
 }

@@ -12,6 +12,7 @@ mod dev;
 mod github;
 #[path = "../world/issuer.rs"]
 mod issuer;
+mod listener;
 #[path = "../world/log.rs"]
 mod log;
 #[path = "../world/parts.rs"]

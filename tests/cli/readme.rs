@@ -7,6 +7,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
+use crate::ca::init;
 use crate::demo::masked;
 use crate::parts::{self, Running};
 use crate::program::{Beside, PATIENCE, Place, SHORTLEAF, no_secret};
@@ -79,6 +80,10 @@ fn every_command_of_the_readme_works_as_printed() {
         );
         place.write(&format!("config/{name}"), &text);
     }
+    // What the operator of the log that config/shortleaf.toml names would have given out.
+    let another = Place::new();
+    init(&another, &[]);
+    place.write("example-log.pub.pem", &another.read("ca/log.pub.pem"));
     fs::create_dir(place.path("bin")).unwrap();
     symlink(SHORTLEAF, place.path("bin/shortleaf")).unwrap();
 

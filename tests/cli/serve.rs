@@ -15,11 +15,11 @@ use crate::log::Log;
 use crate::parts::{self, free_port};
 use crate::program::{Beside, PASSPHRASE, Place};
 
-const MEMORY_LOG: &str = "[[ct.log]]\nkind = \"memory\"\nname = \"here\"\n";
-const ISSUER: &str = "[[issuer]]\nurl = \"https://issuer.example\"\ntype = \"email\"\naudiences = [\"https://ca.example\"]\njwks_file = \"jwks.json\"\n";
+pub(crate) const MEMORY_LOG: &str = "[[ct.log]]\nkind = \"memory\"\nname = \"here\"\n";
+pub(crate) const ISSUER: &str = "[[issuer]]\nurl = \"https://issuer.example\"\ntype = \"email\"\naudiences = [\"https://ca.example\"]\njwks_file = \"jwks.json\"\n";
 
 /// The file `shortleaf.toml`: ports that are free, the CA of `ca init`, and the rest as given.
-fn configure(place: &Place, rest: &str) {
+pub(crate) fn configure(place: &Place, rest: &str) {
     // From a file: nothing here goes looking for it on the network.
     let issuer = Issuer::new("https://issuer.example");
     place.write("jwks.json", &issuer.jwks());
@@ -151,7 +151,7 @@ fn with_its_switch_it_warns_answers_and_ends_cleanly() {
         "[+]key ok",
         "[+]log ok",
         "[+]store ok",
-        "[+]issuers ok",
+        "[+]issuers: 1 of 1 with usable keys",
         "[+]chain ok",
     ] {
         assert!(ready.contains(part), "{part}\n{ready}");
@@ -219,70 +219,6 @@ fn an_issuer_that_is_away_shows_to_operators_and_keeps_nobody_from_being_ready()
     ] {
         assert!(metrics.lines().any(|l| l == line), "{line}\n{metrics}");
     }
-    serve.stop("TERM");
-}
-
-/// A certificate for 127.0.0.1 that is its own root, and its key, both in PEM.
-fn tls_pair() -> (String, String) {
-    let key = rcgen::KeyPair::generate().unwrap();
-    let params = rcgen::CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
-    let certificate = params.self_signed(&key).unwrap();
-    (certificate.pem(), key.serialize_pem())
-}
-
-/// The status of an answer over TLS, believed for this certificate alone.
-fn over_tls(url: &str, chain: &str) -> Option<u16> {
-    let root = reqwest::Certificate::from_pem(chain.as_bytes()).unwrap();
-    let client = reqwest::Client::builder().tls_certs_only([root]).build();
-    let answer = client.unwrap().get(format!("{url}/healthz")).send();
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    Some(runtime.block_on(answer).ok()?.status().as_u16())
-}
-
-#[test]
-fn it_serves_over_tls_and_takes_a_new_certificate_while_it_does() {
-    let place = Place::new();
-    init(&place, &[]);
-    configure(
-        &place,
-        &format!("[ct]\ninsecure_memory_log = true\n{MEMORY_LOG}{ISSUER}"),
-    );
-    let with_tls = place.read("shortleaf.toml").replace(
-        "[server]\n",
-        "[server]\ntls_chain = \"tls.pem\"\ntls_key = \"tls.key\"\n",
-    );
-    place.write("shortleaf.toml", &with_tls);
-    let ((chain, key), (new_chain, new_key)) = (tls_pair(), tls_pair());
-    place.write("tls.pem", &chain);
-    for (key, told) in [
-        ("x", "the key file holds no unencrypted private key in PEM"),
-        (&*new_key, "chain and key cannot be used together"),
-    ] {
-        place.write("tls.key", key);
-        place.run(&["config", "check"]).exits(3).says(told);
-        place.run(&["serve"]).exits(3).says(told);
-    }
-    place.write("tls.key", &key);
-    place
-        .run(&["config", "check"])
-        .exits(0)
-        .says("\"tls.key\": every user of this machine");
-
-    let mut serve = place.start(&["serve"]);
-    let url = serve.ready();
-    assert!(url.starts_with("https://127.0.0.1:"), "{url}");
-    assert!(serve.operators().starts_with("http://"));
-    assert_eq!(over_tls(&url, &chain), Some(200));
-    assert_eq!(over_tls(&url, &new_chain), None);
-
-    // Until the key fits as well, the old pair stays.
-    place.write("tls.pem", &new_chain);
-    serve.told("the TLS certificate in use stays");
-    assert_eq!(over_tls(&url, &chain), Some(200));
-    place.write("tls.key", &new_key);
-    serve.told("TLS certificate replaced");
-    assert_eq!(over_tls(&url, &new_chain), Some(200));
-    assert_eq!(over_tls(&url, &chain), None);
     serve.stop("TERM");
 }
 

@@ -31,7 +31,7 @@ fn the_exit_codes_of_the_documentation_are_those_the_program_prints() {
     let rows = documented("| exit | word |");
     let expected: String = rows
         .iter()
-        .map(|row| format!("{:<3}  {}\n", row[0], row[2]))
+        .map(|row| format!("{:<3}  {:<17}  {}\n", row[0], row[1], row[2]))
         .collect();
     assert_eq!(printed, expected);
     let words: Vec<&str> = rows.iter().map(|row| row[1].as_str()).collect();
@@ -74,11 +74,14 @@ fn every_variable_is_listed_and_no_secret_is_shown() {
         let variable = shortleaf::config::schema::variable(setting.key);
         assert!(shown.contains(&variable), "{variable}");
     }
+    // However wide the first column is.
+    let words: Vec<&str> = shown.split_ascii_whitespace().collect();
+    let shown = words.join(" ");
     for row in [
-        "SHORTLEAF_CA_PASSPHRASE                setting ca.passphrase = (hidden)",
-        "SHORTLEAF_SERVER_LISTEN                setting server.listen = \"127.0.0.1:1\"",
-        "SIGSTORE_ID_TOKEN  ",
-        "ACTIONS_ID_TOKEN_REQUEST_URL  ",
+        "SHORTLEAF_CA_PASSPHRASE setting ca.passphrase = (hidden)",
+        "SHORTLEAF_SERVER_LISTEN setting server.listen = \"127.0.0.1:1\"",
+        "SIGSTORE_ID_TOKEN ",
+        "ACTIONS_ID_TOKEN_REQUEST_URL ",
     ] {
         assert!(shown.contains(row), "{row}\n{shown}");
     }
@@ -103,7 +106,7 @@ fn every_file_is_listed() {
 #[test]
 fn the_tables_are_json_too() {
     let rows = Place::new().run(&["--json", "help", "exit-codes"]).json();
-    assert_eq!(rows["rows"][0], serde_json::json!(["0", "ok"]));
+    assert_eq!(rows["rows"][0], serde_json::json!(["0", "OK", "ok"]));
 }
 
 #[test]
@@ -174,6 +177,21 @@ fn colour_is_for_those_who_ask_for_it() {
 }
 
 #[test]
+fn a_broken_chain_and_a_disk_that_gives_nothing_are_told_apart() {
+    let place = Place::new();
+    place.write("text", "no audit line\n");
+    let code = |words: &[&str], exit| place.run(words).exits(exit).error()["code"].clone();
+    assert_eq!(
+        code(&["--json", "audit", "verify", "text"], 1),
+        "AUDIT_BROKEN"
+    );
+    // A folder opens, and cannot be read.
+    assert_eq!(code(&["--json", "audit", "verify", "tmp"], 2), "USAGE");
+    place.write("empty", "");
+    place.run(&["audit", "verify", "empty"]).exits(0);
+}
+
+#[test]
 fn every_refusal_ends_with_what_to_try() {
     let place = Place::new();
     place.write("text", "no certificate\n");
@@ -183,6 +201,7 @@ fn every_refusal_ends_with_what_to_try() {
         (&["inspect", "text"], 13),
         (&["audit", "verify", "nothing-here"], 2),
         (&["audit", "verify", "text"], 1),
+        (&["audit", "verify", "tmp"], 2),
         (&["config", "check"], 3),
         (&["config", "check", "--config", "nothing-here"], 3),
         (&["config", "check", "--set", "server.listen"], 2),
@@ -226,6 +245,9 @@ fn every_refusal_ends_with_what_to_try() {
             ],
             2,
         ),
+        (&["dev", "--state", "text/state"], 2),
+        (&["dev", "--out", "text/out"], 2),
+        (&["dev", "--issuer", "email=https://user@x.example"], 2),
     ] {
         let ended = place.run(words).exits(exit);
         let last = ended.stderr.lines().last().unwrap_or_default();

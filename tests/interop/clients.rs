@@ -156,7 +156,7 @@ fn the_crate_sigstore_fulcio_gets_a_certificate() {
     }
 }
 
-fn script(path: &str) -> PathBuf {
+pub(crate) fn script(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/interop")
         .join(path)

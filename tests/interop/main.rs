@@ -22,3 +22,4 @@ mod parts;
 mod serve;
 #[path = "../world/subject.rs"]
 mod subject;
+mod tls;

@@ -24,9 +24,31 @@ pub(crate) struct Serve {
 
 impl Serve {
     /// Starts it in `folder`; `email` vouches for addresses, `github` for workflows.
-    pub(crate) fn start(ca: &Ca, folder: &Path, [email, github]: [&str; 2], log: &Log<'_>) -> Self {
+    pub(crate) fn start(ca: &Ca, folder: &Path, issuers: [&str; 2], log: &Log<'_>) -> Self {
+        Self::start_over("http", "", ca, folder, issuers, log)
+    }
+
+    /// The same over TLS, from a chain and its key.
+    pub(crate) fn start_tls(
+        [chain, key]: [&Path; 2],
+        ca: &Ca,
+        folder: &Path,
+        issuers: [&str; 2],
+    ) -> Self {
+        let pair = format!("tls_chain = {chain:?}\ntls_key = {key:?}\n");
+        Self::start_over("https", &pair, ca, folder, issuers, &Log::Memory)
+    }
+
+    fn start_over(
+        scheme: &str,
+        server: &str,
+        ca: &Ca,
+        folder: &Path,
+        [email, github]: [&str; 2],
+        log: &Log<'_>,
+    ) -> Self {
         let port = parts::free_port();
-        let url = format!("http://127.0.0.1:{port}");
+        let url = format!("{scheme}://127.0.0.1:{port}");
         let log = match log {
             Log::Memory => "insecure_memory_log = true\n\
                             [[ct.log]]\nkind = \"memory\"\nname = \"memory\"\n"
@@ -46,7 +68,7 @@ impl Serve {
             &config,
             format!(
                 "[server]\nlisten = \"127.0.0.1:{port}\"\nops_listen = \"127.0.0.1:{}\"\n\
-                 public_url = {url:?}\n\
+                 public_url = {url:?}\n{server}\
                  [state]\ndir = {:?}\n\
                  [ca]\nchain = {:?}\nkey = {:?}\n\
                  [ct]\n{log}{}{}",
@@ -66,7 +88,7 @@ impl Serve {
                 .arg("--config")
                 .arg(&config),
         );
-        running.wait_for_url(&format!("{url}/healthz"), Duration::from_secs(20));
+        running.wait_for_line("READY ", Duration::from_secs(20));
         Self {
             _running: running,
             url,

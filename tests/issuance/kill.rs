@@ -24,6 +24,7 @@ use shortleaf::issuance::{
 };
 use shortleaf::keys::{EphemeralSigner, PrivateKey, init};
 use shortleaf::possession::{AlgorithmList, WeakKeys};
+use shortleaf::rates::Rates;
 use shortleaf::store::{self, redb::RedbStore};
 use shortleaf::system::SystemEntropy;
 use shortleaf::time::UnixSeconds;
@@ -222,6 +223,7 @@ impl Process {
             instance: InstanceId::FIRST,
             permitted: AlgorithmList::all(),
             weak_keys: WeakKeys::default(),
+            rates: Rates::off(),
             retention: None,
             monotonic: None,
             probe: kill_at_spec

@@ -480,6 +480,12 @@ async fn readiness_names_the_part_that_is_away() {
     assert_eq!(names, ["key", "log", "store", "issuers", "chain", "clock"]);
     assert!(fit.iter().all(|(_, fit)| fit.is_ok()), "{fit:?}");
 
+    let mut logless = World::new();
+    logless.parts.ct = CtMode::Off;
+    let fit = logless.service().readiness(now()).await;
+    let names: Vec<_> = fit.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, ["key", "store", "issuers", "chain", "clock"]);
+
     world.signer.away.store(true, Ordering::SeqCst);
     let late = now().plus(100 * 365 * 86_400_000);
     let unfit: Vec<_> = world

@@ -20,6 +20,7 @@ use shortleaf::issuance::{
 };
 use shortleaf::keys::DevelopmentCa;
 use shortleaf::possession::{AlgorithmList, WeakKeys};
+use shortleaf::rates::Rates;
 use shortleaf::store::memory::MemoryStore;
 use shortleaf::system::SystemEntropy;
 use shortleaf::time::{UnixMillis, UnixSeconds};
@@ -71,6 +72,7 @@ impl World {
             instance: InstanceId::FIRST,
             permitted: AlgorithmList::all(),
             weak_keys: WeakKeys::default(),
+            rates: Rates::off(),
             retention: None,
             monotonic: None,
             probe: no_probe(),

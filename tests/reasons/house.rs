@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 use shortleaf::issuance::Parts;
+use shortleaf::rates::Rates;
 use shortleaf::server::{
     Front, Metrics, Public, PublicParts, RequestLimits, TrustFiles, public_router, serve,
 };
@@ -27,6 +28,7 @@ use crate::world::{Seeded, World};
 pub(crate) struct House {
     pub(crate) world: World,
     pub(crate) faults: Arc<Faults>,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) at: SocketAddr,
     pub(crate) subject: Subject,
     page: Page,
@@ -43,33 +45,43 @@ impl House {
 
     /// With other parts; `change` sees them before they are made to fail on request.
     pub(crate) async fn with(change: impl FnOnce(&mut Parts)) -> Self {
+        Self::behind(Front::default(), change).await
+    }
+
+    /// The same, meeting its peers so.
+    pub(crate) async fn behind(front: Front, change: impl FnOnce(&mut Parts)) -> Self {
         let page = Page::default();
         let writer = page.clone();
         let log = subscriber(Format::Json, "trace", move || writer.clone()).unwrap();
         let guard = tracing::subscriber::set_default(log);
 
         let faults = Arc::new(Faults::default());
+        let mut rates = Rates::off();
         let world = World::with(|parts| {
             change(parts);
+            rates = parts.rates.clone();
             faults.surround(parts);
         });
+        let metrics = Arc::new(Metrics::new([], UnixSeconds(i64::MAX)));
         let router = public_router(Public::new(PublicParts {
             issuance: Arc::new(world.service().clone()),
             clock: world.clock(),
             entropy: Arc::new(Seeded::default()),
-            metrics: Arc::new(Metrics::new([], UnixSeconds(i64::MAX))),
+            metrics: Arc::clone(&metrics),
             chains: Vec::new(),
             issuers: Vec::new(),
             trust: TrustFiles::default(),
             limits: RequestLimits::default(),
+            rates,
         }));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        tokio::spawn(serve(listener, router, Front::default(), stop.clone()));
+        tokio::spawn(serve(listener, router, front, stop.clone()));
         Self {
             world,
             faults,
+            metrics,
             at,
             subject: Subject::generate(Kind::P256),
             page,

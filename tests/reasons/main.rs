@@ -10,6 +10,7 @@ mod ask;
 mod away;
 mod faults;
 mod house;
+mod rates;
 mod retries;
 mod table;
 mod tls;

@@ -3,10 +3,13 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use std::time::Duration;
+
 use serde_json::{Map, Value, json};
 use shortleaf::der;
 use shortleaf::fault::Reason;
 use shortleaf::possession::AlgorithmList;
+use shortleaf::rates::Limit;
 
 use crate::ask::{Ask, Door, Proof};
 use crate::faults::{Call, Fault, INSIDE};
@@ -15,10 +18,9 @@ use crate::world::issuer::Identity;
 use crate::world::subject::{Kind, Subject};
 
 /// Reasons that no single request is given: not yet, or not alone.
-const WAITING: [(Reason, &str); 4] = [
+const WAITING: [(Reason, &str); 3] = [
     (Reason::RuleRefused, "claim rules"),
     (Reason::IssuanceBlocked, "revocation statements"),
-    (Reason::RateLimited, "rate limits"),
     (Reason::Overloaded, "a crowd: tests/server/crowds.rs"),
 ];
 
@@ -200,6 +202,14 @@ fn rows() -> Vec<Row> {
             |house| vec![house.good().proven_by(Proof::Csr(pem("CERTIFICATE REQUEST", &csr_with_sha224())))],
             |house| house.good().proven_by(Proof::Csr(pem("CERTIFICATE REQUEST", &csr())))),
 
+        // Too much, too fast.
+        Row { status: 429, code: 8, retry_after: Some("10"), ..bad(Reason::RateLimited, "Too many requests: this identity is over its limit of 1 per 10s in bursts of 3: come back in 10 s", &[("issuer", GITHUB), ("limit", "identity")],
+            |house| (0..4).map(|_| house.good()).collect(),
+            |house| {
+                house.world.advance(10);
+                house.good()
+            }) },
+
         // What we rely on.
         away(Reason::CtLogUnavailable, "5", "Error entering certificate in CTL: no log answered with a usable SCT in time",
             format!("none of 1 logs took the precertificate: log world gave no usable SCT: {INSIDE}"),
@@ -293,7 +303,7 @@ async fn each_reason_is_the_same_at_both_doors_and_its_twin_gets_a_certificate()
     }
 }
 
-/// P-384 is off the list, so that there is something to refuse.
+/// P-384 is off the list and no identity may ask four times, so that there is something to refuse.
 fn narrow_list(parts: &mut shortleaf::issuance::Parts) {
     let names = [
         "ecdsa-sha2-256-nistp256",
@@ -301,6 +311,7 @@ fn narrow_list(parts: &mut shortleaf::issuance::Parts) {
         "rsa-sign-pkcs1-2048-sha256",
     ];
     parts.permitted = AlgorithmList::from_names(names).unwrap();
+    parts.rates.limits.per_identity = Limit::new(1, Duration::from_secs(10), 3).ok();
 }
 
 /// Asks as the row says, and holds the last answer and the log against it.

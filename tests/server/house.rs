@@ -10,9 +10,10 @@ use async_trait::async_trait;
 use shortleaf::ca::Serial;
 use shortleaf::entropy::Entropy;
 use shortleaf::issuance::{Issued, Proof, Request};
+use shortleaf::rates::Rates;
 use shortleaf::server::{
-    ConnectionLimits, Fitness, Front, Issuance, IssuerName, Metrics, OidcIssuer, Ops, Problem,
-    Public, PublicParts, RequestLimits, TrustFiles, ops_router, public_router, serve,
+    ConnectionLimits, Edge, Fitness, Front, Issuance, IssuerName, KeyState, Metrics, OidcIssuer,
+    Ops, Problem, Public, PublicParts, RequestLimits, TrustFiles, ops_router, public_router, serve,
 };
 use shortleaf::time::{Clock, UnixMillis, UnixSeconds};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -69,7 +70,7 @@ pub(crate) struct Script {
     pub(crate) times: Mutex<Vec<UnixMillis>>,
     pub(crate) fitness: Mutex<Vec<Fitness>>,
     pub(crate) probes: Mutex<u32>,
-    pub(crate) key_ages: Mutex<Vec<(String, Option<Duration>)>>,
+    pub(crate) key_states: Mutex<Vec<KeyState>>,
     /// When set, each request takes a permit before it is answered.
     pub(crate) gate: Mutex<Option<Arc<Semaphore>>>,
     pub(crate) panics: Mutex<bool>,
@@ -194,20 +195,28 @@ impl House {
                 client_trust_config: r#"{"file":"client trust config"}"#.into(),
             },
             limits,
+            rates: Rates::off(),
         }));
         let ops = ops_router(Ops {
             issuance: script.clone(),
             clock: Arc::new(Fixed),
             metrics: metrics.clone(),
-            key_ages: {
+            tls: front.tls.clone(),
+            key_states: {
                 let script = script.clone();
-                Arc::new(move || script.key_ages.lock().unwrap().clone())
+                Arc::new(move || script.key_states.lock().unwrap().clone())
             },
             readiness_age: Duration::from_secs(1),
         });
         let stop = CancellationToken::new();
-        let (at, serving) = listen(public, front.clone(), &stop).await;
-        let (ops, _) = listen(ops, front, &stop).await;
+        // The operators' listener is plain, and knows of no hops.
+        let plain = Front {
+            limits: front.limits,
+            ..Default::default()
+        };
+        let (ops, _) = listen(ops, plain, &stop).await;
+        let edge = Edge::new(&metrics, Arc::new(Fixed));
+        let (at, serving) = listen(public, Front { edge, ..front }, &stop).await;
         Self {
             at,
             ops,
@@ -241,6 +250,30 @@ impl House {
 
     pub(crate) async fn send(&self, request: &str) -> Answer {
         exchange(self.at, request).await
+    }
+
+    /// The number behind this name and these labels among the metrics.
+    pub(crate) fn number(&self, series: &str) -> f64 {
+        let text = self.metrics.render();
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {series} in\n{text}"))
+            .parse()
+            .unwrap()
+    }
+
+    /// Waits until that number is this one.
+    pub(crate) async fn until(&self, series: &str, number: f64) {
+        let start = tokio::time::Instant::now();
+        while self.number(series) != number {
+            let told = self.number(series);
+            assert!(
+                start.elapsed() < Duration::from_secs(10),
+                "{series} {told}, not {number}"
+            );
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// What the service was asked, all in all.

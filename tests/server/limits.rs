@@ -93,6 +93,34 @@ async fn a_body_announced_too_large_is_refused_before_it_is_sent() {
     );
 }
 
+/// A body that no socket buffer holds, from a client that reads when all is sent: it must be able to
+/// send it, or it never learns why.
+#[tokio::test]
+async fn who_sends_everything_before_reading_is_told_why_it_was_too_much() {
+    let house = House::open().await;
+    let bytes = 7 << 20;
+    let sized = format!("content-length: {bytes}\r\n\r\n{}", "y".repeat(bytes));
+    let chunked = format!(
+        "transfer-encoding: chunked\r\n\r\n{bytes:x}\r\n{}\r\n0\r\n\r\n",
+        "y".repeat(bytes)
+    );
+    for body in [sized, chunked] {
+        let request = format!("POST /api/v2/signingCert HTTP/1.1\r\nhost: x\r\n{BEARER}{body}");
+        let mut stream = TcpStream::connect(house.at).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        // What the house makes of its connections is its own; that the answer arrives is the claim.
+        let mut answer = vec![0; 4096];
+        let read = stream.read(&mut answer).await.unwrap();
+        let answer = String::from_utf8_lossy(&answer[..read]).into_owned();
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+        assert!(
+            answer.contains(r#""metadata":{"limit":"65536"}"#),
+            "{answer}"
+        );
+    }
+    assert_eq!(house.asked(), []);
+}
+
 #[tokio::test]
 async fn the_rest_of_an_endless_body_is_not_read() {
     let house = House::open().await;

@@ -8,6 +8,7 @@
 
 mod answers;
 mod crowds;
+mod edge;
 mod hops;
 mod house;
 mod limits;
@@ -15,4 +16,6 @@ mod log;
 mod ops;
 mod refusals;
 mod requests;
+mod scan;
+mod shares;
 mod tls;

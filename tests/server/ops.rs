@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use shortleaf::fault::Reason;
-use shortleaf::server::Problem;
+use shortleaf::server::{ConnectionLimits, KeyState, Problem};
 use tokio::time::sleep;
 
 use crate::house::{Answer, House, ISSUER, exchange};
+use crate::tls::{self, Pair};
 
 const BEARER: &str = "authorization: Bearer a.b.c\r\n";
 
@@ -69,13 +70,22 @@ async fn readyz_is_503_and_names_the_part_that_is_not() {
 #[tokio::test]
 async fn an_issuer_without_keys_is_named_and_leaves_the_instance_ready() {
     let house = House::open().await;
-    let ages = |away| {
-        vec![
-            (ISSUER.to_owned(), Some(Duration::from_millis(1_500))),
-            ("https://away.example".to_owned(), away),
-        ]
+    let state = |issuer: &str, age| KeyState {
+        issuer: issuer.to_owned(),
+        age,
+        skipped: vec![("secret", usize::from(age.is_none())), ("mismatch", 0)],
     };
-    *house.script.key_ages.lock().unwrap() = ages(None);
+    let states = |away| {
+        let known = Some(Duration::from_millis(1_500));
+        vec![state(ISSUER, known), state("https://away.example", away)]
+    };
+    house
+        .script
+        .fitness
+        .lock()
+        .unwrap()
+        .push(("issuers", Ok(())));
+    *house.script.key_states.lock().unwrap() = states(None);
     let answer = get(&house, "/readyz").await;
     let named = "[!]issuer https://away.example: no usable keys\nready\n";
     assert_eq!((answer.status, answer.body.as_str()), (200, named));
@@ -84,10 +94,47 @@ async fn an_issuer_without_keys_is_named_and_leaves_the_instance_ready() {
     let known = format!(r#"shortleaf_jwks_age_seconds{{issuer="{ISSUER}"}} 1.5"#);
     has_line(&text, &known);
     has_line(&text, &format!("{away} inf"));
+    let skipped = |issuer: &str, reason: &str| {
+        format!("shortleaf_jwks_keys_skipped{{issuer={issuer:?},reason={reason:?}}}")
+    };
+    let secret = skipped("https://away.example", "secret");
+    has_line(&text, &format!("{secret} 1"));
+    has_line(&text, &format!("{} 0", skipped(ISSUER, "secret")));
+    has_line(&text, &format!("{} 0", skipped(ISSUER, "mismatch")));
+    let verbose = get(&house, "/readyz?verbose").await.body;
+    assert!(
+        verbose.starts_with("[+]issuers: 1 of 2 with usable keys\n"),
+        "{verbose}"
+    );
 
-    *house.script.key_ages.lock().unwrap() = ages(Some(Duration::ZERO));
+    *house.script.key_states.lock().unwrap() = states(Some(Duration::ZERO));
     assert_eq!(get(&house, "/readyz").await.body, "ready\n");
-    has_line(&metrics(&house).await, &format!("{away} 0"));
+    let text = metrics(&house).await;
+    has_line(&text, &format!("{away} 0"));
+    has_line(&text, &format!("{secret} 0"));
+    let verbose = get(&house, "/readyz?verbose").await.body;
+    assert_eq!(verbose, "[+]issuers: 2 of 2 with usable keys\nready\n");
+}
+
+#[tokio::test]
+async fn a_tls_certificate_near_its_end_is_named_and_leaves_the_instance_ready() {
+    for (end, said) in [
+        (
+            (2026, 11, 20),
+            "[!]the TLS certificate expired at 2026-11-20T00:00:00Z\n",
+        ),
+        (
+            (2026, 11, 25),
+            "[!]the TLS certificate expires at 2026-11-25T00:00:00Z\n",
+        ),
+        ((2027, 1, 1), ""),
+    ] {
+        let tls = Pair::until(end).tls();
+        let house = tls::house(&tls, ConnectionLimits::default()).await;
+        let answer = get(&house, "/readyz").await;
+        let expected = format!("{said}ready\n");
+        assert_eq!((answer.status, answer.body), (200, expected));
+    }
 }
 
 #[tokio::test]

@@ -1,11 +1,10 @@
-//! TLS on the public listener: real handshakes, by rustls and by openssl where it is installed.
+//! TLS on the public listener: real handshakes by rustls. What other programs see is in `scan`.
 
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256};
+use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, SignatureAlgorithm};
 use rustls_pki_types::ServerName;
 use shortleaf::server::{ConnectionLimits, Front, RequestLimits, Tls};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -14,27 +13,49 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::crypto::aws_lc_rs::{default_provider, kx_group};
+use tokio_rustls::rustls::crypto::{CryptoProvider, SupportedKxGroup};
 use tokio_rustls::rustls::{
-    ClientConfig, NamedGroup, ProtocolVersion, RootCertStore, SupportedProtocolVersion, version,
+    ClientConfig, HandshakeKind, NamedGroup, ProtocolVersion, RootCertStore,
+    SupportedProtocolVersion, version,
 };
 
 use crate::house::House;
 
-const NAME: &str = "ca.example";
+pub(crate) const NAME: &str = "ca.example";
 const REQUEST: &str = "GET /healthz HTTP/1.1\r\nhost: ca.example\r\nconnection: close\r\n\r\n";
 const SHORT: Duration = Duration::from_millis(300);
 
 /// A certificate that is its own root, and its key.
-struct Pair {
-    chain: String,
-    key: String,
+pub(crate) struct Pair {
+    pub(crate) chain: String,
+    pub(crate) key: String,
     roots: RootCertStore,
 }
 
 impl Pair {
-    fn new() -> Self {
-        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
-        let params = CertificateParams::new([NAME.to_owned()]).unwrap();
+    pub(crate) fn new() -> Self {
+        Self::of(&PKCS_ECDSA_P256_SHA256)
+    }
+
+    /// With a key of this kind.
+    pub(crate) fn of(kind: &'static SignatureAlgorithm) -> Self {
+        Self::made(kind, |_| ())
+    }
+
+    /// That ends when this day begins.
+    pub(crate) fn until((year, month, day): (i32, u8, u8)) -> Self {
+        Self::made(&PKCS_ECDSA_P256_SHA256, |params| {
+            params.not_after = rcgen::date_time_ymd(year, month, day);
+        })
+    }
+
+    fn made(
+        kind: &'static SignatureAlgorithm,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Self {
+        let key = KeyPair::generate_for(kind).unwrap();
+        let mut params = CertificateParams::new([NAME.to_owned()]).unwrap();
+        change(&mut params);
         let certificate = params.self_signed(&key).unwrap();
         let mut roots = RootCertStore::empty();
         roots.add(certificate.der().clone()).unwrap();
@@ -45,12 +66,12 @@ impl Pair {
         }
     }
 
-    fn tls(&self) -> Arc<Tls> {
+    pub(crate) fn tls(&self) -> Arc<Tls> {
         Arc::new(Tls::from_pem(self.chain.as_bytes(), self.key.as_bytes()).unwrap())
     }
 }
 
-async fn house(tls: &Arc<Tls>, limits: ConnectionLimits) -> House {
+pub(crate) async fn house(tls: &Arc<Tls>, limits: ConnectionLimits) -> House {
     let front = Front {
         limits,
         tls: Some(tls.clone()),
@@ -60,13 +81,27 @@ async fn house(tls: &Arc<Tls>, limits: ConnectionLimits) -> House {
 }
 
 /// A client that believes this pair, in these versions, with these protocols.
-fn client(
+pub(crate) fn client(
     pair: &Pair,
     versions: &[&'static SupportedProtocolVersion],
     protocols: &[&str],
 ) -> TlsConnector {
-    let mut provider = default_provider();
-    provider.kx_groups.insert(0, kx_group::X25519MLKEM768);
+    let mut groups = default_provider().kx_groups;
+    groups.insert(0, kx_group::X25519MLKEM768);
+    client_with(pair, versions, protocols, groups)
+}
+
+/// The same, with these key exchanges in its own order.
+fn client_with(
+    pair: &Pair,
+    versions: &[&'static SupportedProtocolVersion],
+    protocols: &[&str],
+    kx_groups: Vec<&'static dyn SupportedKxGroup>,
+) -> TlsConnector {
+    let provider = CryptoProvider {
+        kx_groups,
+        ..default_provider()
+    };
     let mut config = ClientConfig::builder_with_provider(Arc::new(provider))
         .with_protocol_versions(versions)
         .unwrap()
@@ -83,7 +118,7 @@ async fn shake(house: &House, client: &TlsConnector) -> std::io::Result<TlsStrea
 }
 
 /// The status line of an answer over a connection of its own.
-async fn ask(house: &House, client: &TlsConnector) -> std::io::Result<String> {
+pub(crate) async fn ask(house: &House, client: &TlsConnector) -> std::io::Result<String> {
     let mut stream = shake(house, client).await?;
     stream.write_all(REQUEST.as_bytes()).await?;
     let mut answer = String::new();
@@ -114,6 +149,37 @@ async fn both_versions_are_spoken_and_the_hybrid_key_exchange_is_taken() {
         let taken = connection.negotiated_key_exchange_group();
         assert_eq!(taken.map(|group| group.name()), Some(group));
         assert_eq!(ask(&house, &client).await.unwrap(), "HTTP/1.1 200 OK");
+    }
+}
+
+#[tokio::test]
+async fn the_hybrid_key_exchange_is_taken_from_whoever_knows_it_and_asked_of_nobody_else() {
+    let pair = Pair::new();
+    let house = house(&pair.tls(), ConnectionLimits::default()).await;
+    let (hybrid, x25519) = (kx_group::X25519MLKEM768, kx_group::X25519);
+    let again = HandshakeKind::FullWithHelloRetryRequest;
+    for (version, groups, taken, kind) in [
+        (
+            &version::TLS13,
+            vec![hybrid, x25519],
+            hybrid,
+            HandshakeKind::Full,
+        ),
+        (&version::TLS13, vec![x25519, hybrid], hybrid, again),
+        (&version::TLS13, vec![x25519], x25519, HandshakeKind::Full),
+        (
+            &version::TLS12,
+            vec![x25519, hybrid],
+            x25519,
+            HandshakeKind::Full,
+        ),
+    ] {
+        let client = client_with(&pair, &[version], &[], groups);
+        let stream = shake(&house, &client).await.unwrap();
+        let (_, connection) = stream.get_ref();
+        let group = connection.negotiated_key_exchange_group().unwrap();
+        assert_eq!(group.name(), taken.name());
+        assert_eq!(connection.handshake_kind(), Some(kind));
     }
 }
 
@@ -233,55 +299,4 @@ async fn a_certificate_replaced_under_load_costs_nobody_a_connection() {
     };
     tokio::join!(load(), load(), load(), replace);
     assert!(answered.load(Ordering::Relaxed) > 20);
-}
-
-/// What `openssl s_client` says of a connection, or nothing where there is no openssl.
-fn s_client(house: &House, switches: &[&str]) -> Option<(bool, String)> {
-    let command = Command::new("openssl")
-        .args(["s_client", "-connect", &house.at.to_string()])
-        .args(["-servername", NAME])
-        .args(switches)
-        .stdin(Stdio::null())
-        .output();
-    let output = command.ok()?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned()
-        + &String::from_utf8_lossy(&output.stderr);
-    Some((output.status.success(), text))
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn openssl_gets_the_versions_suites_and_protocols_meant_and_no_others() {
-    let pair = Pair::new();
-    let house = house(&pair.tls(), ConnectionLimits::default()).await;
-    let weak = "ALL:@SECLEVEL=0";
-    // (switches, whether a connection comes about, a word of the answer)
-    let table: [(&[&str], bool, &str); 10] = [
-        (&["-tls1_3"], true, "TLSv1.3"),
-        (&["-tls1_2"], true, "TLSv1.2"),
-        (&["-tls1_1", "-cipher", weak], false, "alert"),
-        (&["-tls1", "-cipher", weak], false, "alert"),
-        (&["-alpn", "h2,http/1.1"], true, "ALPN protocol: h2"),
-        (&["-alpn", "http/1.1"], true, "ALPN protocol: http/1.1"),
-        (&["-alpn", "nothing"], false, "no application protocol"),
-        // No forward secrecy; no authenticated encryption; no resumption.
-        (
-            &["-tls1_2", "-cipher", "AES128-GCM-SHA256"],
-            false,
-            "handshake failure",
-        ),
-        (
-            &["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA"],
-            false,
-            "handshake failure",
-        ),
-        (&["-tls1_2"], true, "Session-ID: \n"),
-    ];
-    for (switches, connects, word) in table {
-        let Some((connected, text)) = s_client(&house, switches) else {
-            eprintln!("openssl is not installed");
-            return;
-        };
-        assert_eq!(connected, connects, "{switches:?}\n{text}");
-        assert!(text.contains(word), "{switches:?}: no {word:?} in\n{text}");
-    }
 }

@@ -28,6 +28,8 @@ use shortleaf::issuance::{
 use shortleaf::keys::file;
 use shortleaf::merkle;
 use shortleaf::possession::{AlgorithmList, WeakKeys};
+use shortleaf::rates::memory::MemoryCounter;
+use shortleaf::rates::{Limits, Rates};
 use shortleaf::store::memory::MemoryStore;
 use shortleaf::time::{Clock, UnixMillis, UnixSeconds};
 use shortleaf::token::jwks::{KeySet, NotFound};
@@ -69,6 +71,7 @@ impl World {
 
     /// The usual one with other parts: `change` sees them before the service is put together.
     pub(crate) fn with(change: impl FnOnce(&mut Parts)) -> Self {
+        let clock = Arc::new(WorldClock(AtomicU64::new(UnixMillis::from(BEGINNING).0)));
         let issuers =
             Identity::PATHS.map(|path| Issuer::new(&format!("https://issuer.example{path}")));
         let keys = issuers.iter().map(|issuer| {
@@ -126,13 +129,17 @@ impl World {
             instance: InstanceId::FIRST,
             permitted: AlgorithmList::all(),
             weak_keys: WeakKeys::default(),
+            rates: Rates {
+                limits: Limits::OFF,
+                counter: Arc::new(MemoryCounter::new(elapsed(&clock))),
+            },
             retention: None,
             monotonic: None,
             probe: no_probe(),
         };
         change(&mut parts);
         Self {
-            clock: Arc::new(WorldClock(AtomicU64::new(UnixMillis::from(BEGINNING).0))),
+            clock,
             issuers,
             signer,
             log,
@@ -334,6 +341,12 @@ impl Entropy for Seeded {
 }
 
 struct WorldClock(AtomicU64);
+
+/// The same as a clock that nobody sets.
+fn elapsed(clock: &Arc<WorldClock>) -> impl Fn() -> Duration + use<> {
+    let clock = Arc::clone(clock);
+    move || Duration::from_millis(clock.now().0)
+}
 
 impl Clock for WorldClock {
     fn now(&self) -> UnixMillis {

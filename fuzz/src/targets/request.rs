@@ -21,6 +21,7 @@ use shortleaf::identity::Mapping;
 use shortleaf::issuance::{CtMode, Parts, Service, TrustedIssuer, no_probe};
 use shortleaf::keys::DevelopmentCa;
 use shortleaf::possession::{AlgorithmList, WeakKeys};
+use shortleaf::rates::Rates;
 use shortleaf::server::{Metrics, Public, PublicParts, RequestLimits, TrustFiles, public_router};
 use shortleaf::store::memory::MemoryStore;
 use shortleaf::system::SystemEntropy;
@@ -194,6 +195,7 @@ fn doors(pair: &EcdsaKeyPair) -> Router {
         instance: InstanceId::FIRST,
         permitted: AlgorithmList::all(),
         weak_keys: WeakKeys::default(),
+        rates: Rates::off(),
         retention: None,
         monotonic: None,
         probe: no_probe(),
@@ -211,6 +213,7 @@ fn doors(pair: &EcdsaKeyPair) -> Router {
             client_trust_config: String::new(),
         },
         limits: RequestLimits::default(),
+        rates: Rates::off(),
     }))
 }
 

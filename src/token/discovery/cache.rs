@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use super::fetch::{FetchError, Fetched, Fetcher};
 use super::{causes, key_error, report_skipped};
-use crate::token::jwks::{KeySet, NotFound};
+use crate::token::jwks::{KeySet, NotFound, Unfit};
 use crate::token::{Algorithm, IssuerUrl, KeyError, VerificationKey};
 
 /// The times and numbers that govern fetching.
@@ -161,6 +161,13 @@ impl Kept {
         self.living(&self.snapshot()).map(|k| k.read_at.elapsed())
     }
 
+    /// What the last set that was read left out.
+    pub(super) fn skipped(&self) -> Vec<Unfit> {
+        let state = self.snapshot();
+        let known = state.known.as_deref();
+        known.map_or_else(Vec::new, |known| known.fetched.keys.unfit())
+    }
+
     /// Whether keys are there, or nothing is known against their coming. After a failed fetch
     /// another is begun, at the usual pace: nobody may be left to send a token that would.
     pub(super) fn available(self: &Arc<Self>) -> bool {
@@ -241,12 +248,15 @@ impl Kept {
     }
 
     /// `started_at`, because what the answer says may be that old.
-    fn took(&self, state: &mut State, fetched: Fetched, started_at: Instant) {
+    fn took(&self, state: &mut State, mut fetched: Fetched, started_at: Instant) {
         let issuer = self.fetcher.issuer();
         let before = state.known.as_deref().map(|known| &known.fetched.keys);
         // Told when it changes, not every ten minutes for ever.
         if before.map(KeySet::skipped).unwrap_or_default() != fetched.keys.skipped() {
             report_skipped(issuer, &fetched.keys);
+        }
+        if let Some(before) = before {
+            fetched.keys.carry_over(before);
         }
         if self.breaker_is_open(state) {
             tracing::info!(%issuer, "the issuer's keys can be fetched again");

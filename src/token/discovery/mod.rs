@@ -249,6 +249,18 @@ impl HttpKeys {
         }
     }
 
+    /// Why keys of each issuer's set could not be used, once for each key, sorted by issuer.
+    pub fn skipped(&self) -> Vec<(IssuerUrl, Vec<Unfit>)> {
+        let skipped = |source: &Source| match source {
+            Source::File(keys) => keys.now().unfit(),
+            Source::Kept(kept) => kept.skipped(),
+        };
+        let all = self.issuers.iter().map(|(i, s)| (i.clone(), skipped(s)));
+        let mut all: Vec<_> = all.collect();
+        all.sort_by(|(a, _), (b, _)| a.cmp(b));
+        all
+    }
+
     /// How long ago each issuer's keys were last read, sorted by issuer: `None` if there are no
     /// keys that could be used now. Static keys are always new.
     pub fn ages(&self) -> Vec<(IssuerUrl, Option<Duration>)> {

@@ -41,7 +41,8 @@ impl StaticKeys {
         match self.file.look() {
             Look::Same => {}
             Look::Changed(bytes) => match parse(issuer, &bytes) {
-                Ok(keys) => {
+                Ok(mut keys) => {
+                    keys.carry_over(&self.now());
                     *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
                     tracing::info!(%issuer, ?path, "took over a new static key set");
                 }

@@ -412,11 +412,25 @@ async fn keys_in_use_are_read_again_before_they_die() {
         keys.key(&provider.issuer(), Some("k1"), Algorithm::Es256)
             .await
     };
-    assert!(ask().await.is_ok());
-    while provider.asked(KEYS) < 2 {
-        assert!(ask().await.is_ok());
+    ask().await.unwrap().prepare();
+    // The third is asked for when the second is in use.
+    while provider.asked(KEYS) < 3 {
+        assert!(ask().await.unwrap().is_prepared(), "the same key");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+#[tokio::test]
+async fn keys_that_cannot_be_used_are_counted_for_whoever_watches() {
+    let mut published = jwk("k2");
+    published["d"] = json!("AA");
+    let provider = Provider::start(json!([jwk("k1"), published])).await;
+    let keys = provider.keys(PACE);
+    let issuer = provider.issuer();
+    assert_eq!(keys.skipped(), [(issuer.clone(), Vec::new())]);
+    let asked = keys.key(&issuer, Some("k1"), Algorithm::Es256).await;
+    assert!(asked.is_ok());
+    assert_eq!(keys.skipped(), [(issuer, vec![Unfit::Secret])]);
 }
 
 #[tokio::test]

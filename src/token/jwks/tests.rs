@@ -298,3 +298,46 @@ fn what_is_not_a_set_is_an_error() {
     let error = KeySet::parse(br#"{"keys":[],"keys":[]}"#).unwrap_err();
     assert!(matches!(error, JwksError::NotJson(_)));
 }
+
+#[test]
+fn a_key_that_is_still_there_keeps_what_was_prepared_for_it() {
+    let (kept, gone) = (
+        good(Algorithm::Es256),
+        SigningKey::for_algorithm(Algorithm::Es256),
+    );
+    let find = |set: &KeySet, kid| set.find(kid, Algorithm::Es256).unwrap();
+    let before = set(json!([kept, gone.jwk("k2")]));
+    find(&before, Some("k1")).prepare();
+    find(&before, Some("k2")).prepare();
+
+    // Alone now, so that a token without a key id means it too; and another key of the other's name.
+    let mut alone = set(json!([kept]));
+    alone.carry_over(&before);
+    assert!(find(&alone, Some("k1")).is_prepared() && find(&alone, None).is_prepared());
+    let other = SigningKey::for_algorithm(Algorithm::Es256).jwk("k2");
+    let mut changed = set(json!([kept, other]));
+    changed.carry_over(&before);
+    assert!(Arc::ptr_eq(
+        &find(&changed, Some("k1")),
+        &find(&before, Some("k1"))
+    ));
+    assert!(!find(&changed, Some("k2")).is_prepared());
+    // The same point, but the set says more about it than before.
+    let mut narrower = set(json!([with(kept.clone(), "alg", json!("ES256"))]));
+    let unsaid = with(kept, "alg", json!(null));
+    let unsaid = set(json!([without(unsaid, "alg")]));
+    find(&unsaid, Some("k1")).prepare();
+    narrower.carry_over(&unsaid);
+    assert!(!find(&narrower, Some("k1")).is_prepared());
+}
+
+fn without(mut jwk: serde_json::Value, member: &str) -> serde_json::Value {
+    jwk.as_object_mut().unwrap().remove(member);
+    jwk
+}
+
+#[test]
+fn each_reason_to_leave_a_key_out_has_a_word_of_its_own() {
+    let words: HashSet<_> = Unfit::ALL.map(Unfit::word).into();
+    assert_eq!(words.len(), Unfit::ALL.len());
+}

@@ -68,8 +68,13 @@ async fn a_static_key_set_is_taken_over_when_it_changes_and_kept_when_the_new_on
         keys.reread();
         assert!(ask(&keys, "k1").await.is_ok(), "{broken:?}");
     }
-    fs::write(file.path(), json!({ "keys": [jwk("k2")] }).to_string()).unwrap();
+    let (stays, next) = (jwk("k2"), jwk("k3"));
+    fs::write(file.path(), json!({ "keys": [stays] }).to_string()).unwrap();
     keys.reread();
+    ask(&keys, "k2").await.unwrap().prepare();
+    fs::write(file.path(), json!({ "keys": [stays, next] }).to_string()).unwrap();
+    keys.reread();
+    assert!(ask(&keys, "k2").await.unwrap().is_prepared());
     assert!(ask(&keys, "k2").await.is_ok());
     assert!(is_unknown(&ask(&keys, "k1").await));
     let path = file.path().to_owned();
