@@ -42,7 +42,7 @@ pub(super) enum Reading {
 pub enum Audience {
     /// What the caller asks for: this CA's own address is best.
     Free,
-    /// This, unless the caller asks for something else.
+    /// This, unless the caller asks for something else; `{account}` is the issuer's account.
     Usual(&'static str),
     /// This and nothing else: the same token is taken wherever that audience is.
     Fixed(&'static str),

@@ -102,7 +102,7 @@ pub(super) const CIRCLECI: Facts = Facts {
         san: CIRCLECI_SIGNER,
         ..Definition::EMPTY
     }),
-    audience: Audience::Usual("the organization's UUID"),
+    audience: Audience::Usual(ACCOUNT),
     limits: Limits {
         // The longest a job may run.
         max_token_age_s: 5 * HOUR,

@@ -164,6 +164,20 @@ impl Preset {
         self.facts().audience
     }
 
+    /// The `aud` of its tokens where nobody asked for another: for an entry that names none. Nothing
+    /// where the caller always asks, or where the issuer's URL does not say whose it is.
+    pub fn default_audience(self, issuer: &str) -> Result<Option<String>, PresetError> {
+        let (_, place) = self.place(issuer)?;
+        Ok(match self.facts().audience {
+            Audience::Free => None,
+            Audience::Fixed(audience) => Some(audience.to_owned()),
+            Audience::Usual(audience) => {
+                let known = place.account.is_some() || !audience.contains(ACCOUNT);
+                known.then(|| place.fill(audience))
+            }
+        })
+    }
+
     /// How long and how often one of its tokens is taken, unless configuration says otherwise.
     pub fn limits(self) -> Limits {
         self.facts().limits

@@ -44,7 +44,7 @@ pub(super) const BITBUCKET: Facts = Facts {
         san: BITBUCKET_REPOSITORY,
         ..Definition::EMPTY
     }),
-    audience: Audience::Usual("ari:cloud:bitbucket::workspace/WORKSPACE-UUID"),
+    audience: Audience::Usual("ari:cloud:bitbucket::workspace/{account}"),
     limits: Limits {
         // A step's max-time is 120 minutes unless it says otherwise.
         max_token_age_s: 2 * HOUR,
@@ -67,8 +67,9 @@ pub(super) const BITBUCKET: Facts = Facts {
 
 const BITBUCKET_REPOSITORY: &str = "{instance}/{{ .workspaceUuid }}/{{ .repositoryUuid }}";
 
+/// By its id a workspace is an account that the usual audience can be made of, by its name not.
 fn bitbucket(site: &Site<'_>) -> Option<Place> {
-    let fits = match &site.path[..] {
+    let workspace = match &site.path[..] {
         [
             "2.0",
             "workspaces",
@@ -76,11 +77,14 @@ fn bitbucket(site: &Site<'_>) -> Option<Place> {
             "pipelines-config",
             "identity",
             "oidc",
-        ] => is_slug(workspace),
-        _ => false,
+        ] if site.is("api.bitbucket.org") => *workspace,
+        _ => return None,
     };
-    let fits = fits && site.is("api.bitbucket.org");
-    fits.then(|| Place::at("https://bitbucket.org")).flatten()
+    match (is_uuid(workspace), is_slug(workspace)) {
+        (true, _) => Place::of("https://bitbucket.org", workspace),
+        (false, true) => Place::at("https://bitbucket.org"),
+        (false, false) => None,
+    }
 }
 
 /// The pipeline is the signer, by the ids of organization and project and its own number.
