@@ -4,6 +4,8 @@
 //! which a token of its is not what it seems. Adding one is writing such a table; those in
 //! [`super::builtin`] go through the same constructor as an operator's own.
 
+use std::borrow::Cow;
+
 use super::Problem;
 use super::template::{Absent, Failure, Template, TemplateError};
 use super::values::{Values, check_text};
@@ -148,15 +150,17 @@ impl Provider {
         self.check_required(&values)?;
         self.check_values(&values)?;
         let san = rendered(&self.san, &values, Absent::IsAnError, Purpose::San)?;
-        let mut extensions = Vec::new();
+        // Three more come from the token itself.
+        let mut extensions = Vec::with_capacity(self.extensions.len() + 3);
         for (arc, template) in &self.extensions {
             let purpose = Purpose::Extension(*arc);
             let value = rendered(template, &values, Absent::IsEmpty, purpose)?;
             if !value.is_empty() {
+                let value = value.into_owned();
                 extensions.push(Extension { arc: *arc, value });
             }
         }
-        Ok((san, extensions))
+        Ok((san.into_owned(), extensions))
     }
 
     fn check_required(&self, values: &Values<'_>) -> Result<(), Refusal> {
@@ -219,12 +223,12 @@ impl Provider {
     }
 }
 
-fn rendered(
-    template: &Template,
-    values: &Values<'_>,
+fn rendered<'a>(
+    template: &'a Template,
+    values: &Values<'a>,
     absent: Absent,
     purpose: Purpose,
-) -> Result<String, Refusal> {
+) -> Result<Cow<'a, str>, Refusal> {
     let refusal = |failure| Refusal { purpose, failure };
     let text = template.render(values, absent).map_err(refusal)?;
     // Each claim was short; several together can still be too long.

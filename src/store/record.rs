@@ -33,7 +33,7 @@ pub(super) fn encode_intent(intent: &Intent) -> Vec<u8> {
     out.text(&intent.subject);
     out.text(&intent.san);
     out.count(intent.extensions.len());
-    for (arc, value) in &intent.extensions {
+    for (arc, value) in intent.extensions.iter() {
         out.0.push(*arc);
         out.text(value);
     }
@@ -51,7 +51,7 @@ pub(super) fn decode_intent(bytes: &[u8]) -> Result<Intent, StoreError> {
             profile: ProfileHash(from.fixed()?),
             at: from.seconds()?,
             not_after: from.seconds()?,
-            unsigned: from.bytes()?.to_vec(),
+            unsigned: from.bytes()?.into(),
             request_id: from.text()?,
             kid: match from.fixed()? {
                 [0] => None,
@@ -83,7 +83,7 @@ pub(super) fn decode_submission(bytes: &[u8]) -> Result<Submission, StoreError> 
     read(bytes, "submission", |from| {
         Some(Submission {
             serial: from.serial()?,
-            precert_der: from.bytes()?.to_vec(),
+            precert_der: from.bytes()?.into(),
             scts: (0..from.count()?)
                 .map(|_| from.bytes().map(<[u8]>::to_vec))
                 .collect::<Option<_>>()?,
@@ -104,7 +104,7 @@ pub(super) fn decode_final(bytes: &[u8]) -> Result<Final, StoreError> {
         Some(Final {
             serial: from.serial()?,
             at: from.seconds()?,
-            leaf_der: from.bytes()?.to_vec(),
+            leaf_der: from.bytes()?.into(),
         })
     })
 }
@@ -202,7 +202,7 @@ mod tests {
     fn intent() -> Intent {
         Intent {
             serial: serial(),
-            unsigned: vec![0x30, 0x82, 1, 2],
+            unsigned: [0x30, 0x82, 1, 2].into(),
             token_hash: [1; 32],
             token_id: TokenId::from_octets([2; 32]),
             spki_hash: [3; 32],
@@ -213,7 +213,7 @@ mod tests {
             issuer: "https://issuer.example".into(),
             subject: "repo:a/b".into(),
             san: "uri:https://a.example/ü".into(),
-            extensions: vec![(8, "https://issuer.example".into()), (24, String::new())],
+            extensions: [(8, "https://issuer.example".into()), (24, String::new())].into(),
             at: UnixSeconds(1_795_262_400),
             not_after: UnixSeconds(1_795_262_999),
         }
@@ -224,13 +224,13 @@ mod tests {
         assert_eq!(decode_intent(&encode_intent(&intent())).unwrap(), intent());
         let bare = Intent {
             kid: None,
-            extensions: vec![],
+            extensions: [].into(),
             ..intent()
         };
         assert_eq!(decode_intent(&encode_intent(&bare)).unwrap(), bare);
         let submission = Submission {
             serial: serial(),
-            precert_der: vec![1; 900],
+            precert_der: [1; 900].into(),
             scts: vec![vec![2; 119], vec![]],
         };
         assert_eq!(
@@ -239,7 +239,7 @@ mod tests {
         );
         let leaf = Final {
             serial: serial(),
-            leaf_der: vec![9; 1000],
+            leaf_der: [9; 1000].into(),
             at: UnixSeconds(-1),
         };
         assert_eq!(decode_final(&encode_final(&leaf)).unwrap(), leaf);

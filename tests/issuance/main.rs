@@ -13,6 +13,8 @@ mod issuer;
 mod kill;
 mod log_server;
 mod samples;
+#[path = "../world/secrets.rs"]
+mod secrets;
 mod service;
 mod store_audit;
 mod store_contract;
@@ -20,4 +22,5 @@ mod store_faults;
 mod store_journal;
 #[path = "../world/subject.rs"]
 mod subject;
+mod trail;
 mod world;

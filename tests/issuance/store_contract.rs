@@ -195,7 +195,7 @@ async fn the_same_final_twice_is_fine_another_one_conflicts(harness: &mut impl H
     store.put_final(leaf(1)).await.unwrap();
     store.put_final(leaf(1)).await.unwrap();
     let another = Final {
-        leaf_der: vec![0x77; 900],
+        leaf_der: [0x77; 900].into(),
         ..leaf(1)
     };
     let refused = store.put_final(another).await;
@@ -375,7 +375,7 @@ async fn every_field_of_the_selector_selects(harness: &mut impl Harness) {
         kid: Some("kid-77".into()),
         issuing_ca: IssuingCaId(hash(77)),
         profile: ProfileHash(hash(77)),
-        extensions: vec![(8, "https://other.example".into()), (12, "x".into())],
+        extensions: [(8, "https://other.example".into()), (12, "x".into())].into(),
         ..intent(2, 2, 2)
     };
     store.put_intent(intent(1, 1, 1), uses(1)).await.unwrap();
@@ -416,7 +416,7 @@ async fn every_field_of_the_selector_selects(harness: &mut impl Harness) {
             ..any()
         },
         Selector {
-            extensions: wanted.extensions.clone(),
+            extensions: wanted.extensions.to_vec(),
             ..any()
         },
     ];

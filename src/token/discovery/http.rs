@@ -24,6 +24,7 @@ use super::resolve::{Checked, Resolve};
 use super::{ConfigError, FETCH_BUDGET, FetchError, IssuerKeysConfig, causes};
 use crate::token::IssuerUrl;
 use crate::token::error::excerpt;
+use crate::trace;
 
 /// Largest file of certificate authorities read, in bytes.
 const MAX_CA_BYTES: u64 = 1024 * 1024;
@@ -158,7 +159,13 @@ impl Documents for Http {
     async fn get(&self, url: &Url, limit: usize) -> Result<Vec<u8>, FetchError> {
         self.names.check_literal(url)?;
         let transport = |error| transport(url, error);
-        let answer = self.client().get(url.clone()).send().await;
+        let mut request = self.client().get(url.clone());
+        // Whoever caused the fetch is not known yet: the trace goes out, the caller's words about
+        // it stay here.
+        if let Some(here) = trace::current() {
+            request = request.header("traceparent", here.outgoing().parent);
+        }
+        let answer = request.send().await;
         let mut answer = answer.map_err(transport)?;
         if answer.status() != StatusCode::OK {
             return Err(FetchError::Status {
