@@ -1,24 +1,48 @@
 //! Every file under `config/` can be used as it stands.
 
 use shortleaf::config::{Inputs, load, schema};
+use shortleaf::identity::presets::Preset;
+use shortleaf::rules::RuleSet;
 
 #[test]
-fn every_file_under_config_is_a_configuration() {
+fn every_file_under_config_can_be_used() {
     let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
-    let mut seen = 0;
+    let mut seen = std::collections::BTreeSet::new();
     for entry in std::fs::read_dir(dir).expect("config/ is part of the repository") {
         let path = entry.expect("readable").path();
-        if path.extension().is_some_and(|e| e == "toml") {
-            if let Err(error) = load(&Inputs {
-                file: Some(path.clone()),
-                ..Inputs::default()
-            }) {
-                panic!("{}: {error}", path.display());
-            }
-            seen += 1;
+        let name = path.file_name().and_then(|name| name.to_str());
+        let name = name.expect("a name in ASCII").to_owned();
+        match name.as_str() {
+            "rules.toml" => are_rules_without_a_finding(&path),
+            _ => is_a_configuration(&path),
         }
+        seen.insert(name);
     }
-    assert!(seen > 0, "no configuration under config/");
+    let shipped = ["first-run.toml", "rules.toml", "shortleaf.toml"];
+    assert!(
+        shipped.iter().all(|name| seen.contains(*name)),
+        "only {seen:?} under config/"
+    );
+}
+
+fn is_a_configuration(path: &std::path::Path) {
+    let inputs = Inputs {
+        file: Some(path.to_owned()),
+        ..Inputs::default()
+    };
+    if let Err(error) = load(&inputs) {
+        panic!("{}: {error}", path.display());
+    }
+}
+
+/// The rules that everybody copies: ids, kinds of refs and the like are in them.
+fn are_rules_without_a_finding(path: &std::path::Path) {
+    let text = std::fs::read_to_string(path).expect("readable");
+    let rules = RuleSet::parse(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    assert!(!rules.is_empty());
+    let github = "https://token.actions.githubusercontent.com";
+    let ids = |issuer: &str| (issuer == github).then(|| Some(Preset::Github.ids()));
+    assert_eq!(rules.findings(&ids), []);
 }
 
 #[test]

@@ -49,7 +49,7 @@ impl Row {
     /// The intent, without any part behind it.
     pub(super) fn new(intent: &Intent) -> Self {
         let unsigned = &*intent.unsigned;
-        let mut out = Writer::new(Vec::with_capacity(unsigned.len() + 800));
+        let mut out = Writer::new(Vec::with_capacity(unsigned.len() + ROOM_FOR_PARTS));
         out.fixed(&[VERSION]);
         out.fixed(intent.serial.octets());
         out.seconds(intent.at);

@@ -368,14 +368,13 @@ impl Judge<'_> {
             let want = format!("write one of {}{}", words.join(", "), did_you_mean(nearest));
             self.wrong(written, "type", want)
         })?;
-        match (kind, name) {
+        let is_family = matches!(name, IssuerName::Family(_));
+        if kind == IssuerType::Spiffe && is_family {
             // Many issuers for one trust domain.
-            (IssuerType::Spiffe, IssuerName::Family(_)) => {
-                let want = "a trust domain has one issuer, not a family".to_owned();
-                Err(self.wrong(written, "type", want))
-            }
-            _ => Ok(kind),
+            let want = "a trust domain has one issuer, not a family".to_owned();
+            return Err(self.wrong(written, "type", want));
         }
+        Ok(kind)
     }
 
     fn mapping(

@@ -1,6 +1,6 @@
 //! Providers we know: an issuer's entry of one word instead of templates, claims and limits.
 //!
-//! A preset is [`Facts`]: which issuers it is for, how their claims become an identity, how long
+//! A preset is `Facts`: which issuers it is for, how their claims become an identity, how long
 //! and how often a token is taken, what rules should ask for, and what of all this nobody has said
 //! in public. Its tables go through the same constructor as everyone's. What comes from the
 //! issuer's URL is written into the templates before they are parsed, so a claim that happens to
