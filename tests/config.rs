@@ -394,7 +394,7 @@ fn each_refused_value_has_a_twin_that_is_accepted() {
             issuer(base),
         ),
         (
-            "issuer[0].type",
+            "issuer[0].preset",
             issuer(&base.replace("type = \"email\"\n", "")),
             issuer(base),
         ),
@@ -500,6 +500,82 @@ fn each_refused_value_has_a_twin_that_is_accepted() {
             full("[rate_limits]\nipv6_prefix = 32"),
         ),
         (
+            "identity.fulcio_max_token_age",
+            full("[identity]\nfulcio_max_token_age = \"25h\""),
+            full("[identity]\nfulcio_max_token_age = \"24h\""),
+        ),
+        (
+            "identity.fulcio_certificates_per_token",
+            full("[identity]\nfulcio_certificates_per_token = 0"),
+            full("[identity]\nfulcio_certificates_per_token = 1"),
+        ),
+        (
+            "issuer[0].preset",
+            issuer(
+                "audiences = [\"a\"]\npreset = \"githb\"\nurl = \"https://token.actions.githubusercontent.com\"",
+            ),
+            issuer("audiences = [\"a\"]\npreset = \"github\""),
+        ),
+        (
+            "issuer[0].preset",
+            issuer("audiences = [\"a\"]\npreset = \"buildkite\"\nurl = \"https://a.example\""),
+            issuer("audiences = [\"a\"]\npreset = \"gitlab\"\nurl = \"https://gitlab.com\""),
+        ),
+        (
+            "issuer[0].type",
+            issuer("audiences = [\"a\"]\npreset = \"github\"\ntype = \"email\""),
+            issuer("audiences = [\"a\"]\ntype = \"email\"\nurl = \"https://a.example\""),
+        ),
+        (
+            "issuer[0].url",
+            issuer("audiences = [\"a\"]\npreset = \"gitlab\""),
+            issuer("audiences = [\"a\"]\npreset = \"buildkite\""),
+        ),
+        (
+            "issuer[0].subject_domain",
+            issuer("audiences = [\"a\"]\ntype = \"uri\"\nurl = \"https://a.example.com\""),
+            issuer(
+                "audiences = [\"a\"]\ntype = \"uri\"\nurl = \"https://a.example.com\"\nsubject_domain = \"https://example.com\"",
+            ),
+        ),
+        (
+            "issuer[0].subject_domain",
+            issuer(
+                "audiences = [\"a\"]\ntype = \"username\"\nurl = \"https://a.example.com\"\nsubject_domain = \"example.org\"",
+            ),
+            issuer(
+                "audiences = [\"a\"]\ntype = \"username\"\nurl = \"https://a.example.com\"\nsubject_domain = \"example.com\"",
+            ),
+        ),
+        (
+            "issuer[0].spiffe_trust_domain",
+            issuer(
+                "audiences = [\"a\"]\ntype = \"spiffe\"\nurl = \"https://a.example.com\"\nspiffe_trust_domain = \"A\"",
+            ),
+            issuer(
+                "audiences = [\"a\"]\ntype = \"spiffe\"\nurl = \"https://a.example.com\"\nspiffe_trust_domain = \"a\"",
+            ),
+        ),
+        (
+            "issuer[0].type",
+            issuer("audiences = [\"a\"]\ntype = \"ci-provider\"\nurl = \"https://a.example.com\""),
+            issuer("audiences = [\"a\"]\ntype = \"kubernetes\"\nurl = \"https://*.a.example.com\""),
+        ),
+        (
+            "issuer[0].url",
+            issuer("audiences = [\"a\"]\ntype = \"kubernetes\"\nurl = \"https://*.com\""),
+            issuer("audiences = [\"a\"]\ntype = \"kubernetes\"\nurl = \"https://x-*.a.com\""),
+        ),
+        (
+            "issuer[0].allow_private_network",
+            issuer(
+                "audiences = [\"a\"]\ntype = \"kubernetes\"\nurl = \"https://*.a.com\"\nallow_private_network = true",
+            ),
+            issuer(
+                "audiences = [\"a\"]\ntype = \"kubernetes\"\nurl = \"https://x.a.com\"\nallow_private_network = true",
+            ),
+        ),
+        (
             "log.format",
             full("[log]\nformat = \"xml\""),
             full("[log]\nformat = \"text\""),
@@ -523,7 +599,7 @@ fn insecure_choices_warn_in_words() {
         ISSUER.replace("audiences", "accept_shared_audience = true\naudiences")
     ))
     .expect("admitted");
-    assert_eq!(settings.warnings.len(), 3, "{:?}", settings.warnings);
+    assert_eq!(settings.warnings.len(), 4, "{:?}", settings.warnings);
 }
 
 #[test]

@@ -21,7 +21,7 @@ mod workloads;
 use std::sync::Arc;
 
 use super::fulcio::IssuerName;
-use super::{ClaimPath, Definition, IdClaims, Mapping, Provider, TrustDomain};
+use super::{ClaimPath, Definition, IdClaims, IssuerType, Mapping, Provider, TrustDomain};
 use crate::spelling;
 use crate::token::{IssuerPattern, IssuerUrl};
 
@@ -181,6 +181,17 @@ impl Preset {
     /// How long and how often one of its tokens is taken, unless configuration says otherwise.
     pub fn limits(self) -> Limits {
         self.facts().limits
+    }
+
+    /// The kind of issuer it is, as `GET /api/v2/configuration` tells it.
+    pub fn kind(self) -> IssuerType {
+        match &self.facts().reading {
+            Reading::Email => IssuerType::Email,
+            Reading::Spiffe => IssuerType::Spiffe,
+            Reading::Kubernetes => IssuerType::Kubernetes,
+            Reading::Chainguard => IssuerType::ChainguardIdentity,
+            Reading::Table(_) => IssuerType::CiProvider,
+        }
     }
 
     /// The claims that rules should ask for.
