@@ -600,7 +600,7 @@ fn insecure_choices_warn_in_words() {
         ISSUER.replace("audiences", "accept_shared_audience = true\naudiences")
     ))
     .expect("admitted");
-    assert_eq!(settings.warnings.len(), 4, "{:?}", settings.warnings);
+    assert_eq!(settings.warnings.len(), 3, "{:?}", settings.warnings);
 }
 
 #[test]

@@ -27,7 +27,7 @@ impl Settings {
         let retention = judge_retention(raw.state.retention)?;
         let ca = judge_ca(raw.ca)?;
         let ct = judge_ct(raw.ct, &mut warnings)?;
-        let identity = issuers::judge_identity(raw.identity, &mut warnings)?;
+        let identity = issuers::judge_identity(raw.identity)?;
         let issuers = issuers::judge(raw.issuer, &identity, &mut warnings)?;
         let rate_limits = rates::judge(raw.rate_limits)?;
         let log_format = match raw.log.format.as_str() {

@@ -268,6 +268,11 @@ pub fn blueprint(settings: Settings) -> Result<Blueprint, Error> {
     for warning in &believed.warnings {
         tracing::warn!("{warning}");
     }
+    if believed.rules.is_none() {
+        tracing::warn!(
+            "no identity.rules: everybody that an issuer vouches for gets a certificate"
+        );
+    }
     let weak_keys = weak_keys(settings.ca.weak_keys.as_deref())?;
     let tls = settings.server.tls.map(TlsFiles::open).transpose()?;
     for path in tls
