@@ -43,13 +43,13 @@ struct Members {
 /// Whom an address belongs to, as far as it says: one of version 4, a /64 of version 6, of which
 /// every host has many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Origin {
+pub(super) enum Origin {
     V4(u32),
     V6(u64),
 }
 
 impl Origin {
-    fn of(address: IpAddr) -> Self {
+    pub(super) fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(address) => Self::V4(address.to_bits()),
             IpAddr::V6(address) => Self::V6((address.to_bits() >> 64) as u64),
@@ -57,7 +57,7 @@ impl Origin {
     }
 
     /// A /48 of version 6, which one site may well have (RFC 6177 §2), and one address of version 4.
-    fn network(self) -> Self {
+    pub(super) fn network(self) -> Self {
         match self {
             Self::V4(_) => self,
             Self::V6(subnet) => Self::V6(subnet >> 16),

@@ -234,7 +234,7 @@ impl Public {
         let heard = async {
             self.admission.is_open()?;
             let taken = self.addresses.counted(caller.client).await?;
-            match self.read(read, &parts.headers, body).await {
+            match self.read(read, caller.client, &parts.headers, body).await {
                 Ok(asked) => Ok((asked, taken)),
                 Err(problem) => Err(self.addresses.settled(taken, problem).await),
             }
@@ -274,6 +274,7 @@ impl Public {
     async fn read(
         &self,
         read: Reader,
+        client: Option<IpAddr>,
         headers: &HeaderMap,
         body: Body,
     ) -> Result<(Asked, Admitted), Problem> {
@@ -300,7 +301,7 @@ impl Public {
         let broken = |why| Problem::new(Reason::RequestMalformed).detail(why);
         let mut body = body;
         let arriving = timeout(self.limits.body, Limited::new(&mut body, limit).collect());
-        match self.admission.read(arriving).await? {
+        match self.admission.read(client, arriving).await? {
             Err(_) => {
                 self.admission.late();
                 Err(broken("the body did not arrive in time"))
