@@ -25,9 +25,10 @@ use super::layers::{self, RequestId};
 use super::rates::Addresses;
 use super::request::{self, Asked, Reader};
 use super::response::{self, OidcIssuer, WrittenChain};
+use super::sparing::Sparing;
 use super::{Issuance, Metrics, Problem};
 use crate::entropy::Entropy;
-use crate::fault::Reason;
+use crate::fault::{Fault, Reason};
 use crate::issuance::{self, Issued};
 use crate::rates::Rates;
 use crate::telemetry::{self, Refusal};
@@ -114,6 +115,8 @@ pub struct Public {
     pub(super) limits: RequestLimits,
     admission: Admission,
     addresses: Addresses,
+    /// Of the log, for those who ask too often.
+    lines: Sparing,
     active: WrittenChain,
     trust_bundle: Bytes,
     root_cert: Bytes,
@@ -141,6 +144,7 @@ impl Public {
             metrics: parts.metrics,
             limits: parts.limits,
             addresses: Addresses::new(parts.rates),
+            lines: Sparing::new(),
         }
     }
 }
@@ -224,7 +228,7 @@ struct Caller {
 }
 
 impl Public {
-    /// From request to decision. Each decision is told and counted once, here.
+    /// From request to decision. Each decision is told (of a flood some) and counted once, here.
     async fn sign(self: Arc<Self>, read: Reader, request: Request) -> Result<Issued, Problem> {
         let (parts, body) = request.into_parts();
         let caller = Caller {
@@ -326,7 +330,17 @@ impl Public {
                 if problem.reason() == Reason::RateLimited {
                     self.metrics.rate_limited(problem.member("limit"));
                 }
+                let line = match problem.reason().fault() {
+                    Fault::Throttle => self.lines.line(),
+                    Fault::Caller
+                    | Fault::Credentials
+                    | Fault::Policy
+                    | Fault::Dependency
+                    | Fault::Ours => Some(0),
+                };
+                let Some(left_out) = line else { return };
                 let refusal = Refusal {
+                    left_out,
                     reason: problem.reason(),
                     issuer: problem.issuer(),
                     identity: problem.identity(),
