@@ -156,7 +156,7 @@ async fn issue(store: &RedbStore, audit: &AuditFile) {
     let request_id = format!("{:016x}", u64::from_be_bytes(key[..8].try_into().unwrap()));
     let intent = Intent {
         serial,
-        unsigned: certificate(&precert_tbs, &[]),
+        unsigned: certificate(&precert_tbs, &[]).into(),
         token_hash: draw(),
         token_id: token,
         spki_hash: key,
@@ -167,6 +167,7 @@ async fn issue(store: &RedbStore, audit: &AuditFile) {
         issuer: EXTENSIONS[0].1.into(),
         subject: "repo:acme/app:ref:refs/heads/main".into(),
         san: format!("uri:{WORKFLOW}"),
+        rule: None,
         extensions: EXTENSIONS.map(|(arc, value)| (arc, value.into())).into(),
         at: now.seconds(),
         not_after: now.seconds().plus(599),
@@ -200,7 +201,7 @@ async fn issue(store: &RedbStore, audit: &AuditFile) {
     SystemEntropy.fill(&mut sct[33..]);
     let submission = Submission {
         serial,
-        precert_der: certificate(&precert_tbs, &signature),
+        precert_der: certificate(&precert_tbs, &signature).into(),
         scts: vec![sct.clone()],
     };
     work();
@@ -214,7 +215,7 @@ async fn issue(store: &RedbStore, audit: &AuditFile) {
     line("leaf_signed", "signature", &signature).unwrap();
     let leaf = Final {
         serial,
-        leaf_der: certificate(&leaf_tbs, &signature),
+        leaf_der: certificate(&leaf_tbs, &signature).into(),
         at: now.seconds(),
     };
     store.put_final(leaf).await.unwrap();

@@ -14,8 +14,10 @@ mod domain;
 mod email;
 mod error;
 pub mod fulcio;
+mod ids;
 mod issuer_type;
 mod path;
+pub mod presets;
 mod provider;
 mod spiffe;
 mod subject;
@@ -30,6 +32,7 @@ use crate::token::VerifiedToken;
 pub use domain::{DomainError, NameDomain, UriDomain};
 pub use email::MAX_ADDRESS_BYTES;
 pub use error::{Error, Problem, Purpose};
+pub use ids::IdClaims;
 pub use issuer_type::IssuerType;
 pub use path::{ClaimPath, ClaimPathError, MAX_PATH_BYTES};
 pub use provider::{Definition, MAX_RENDERED_BYTES, Provider, ProviderError};
@@ -71,6 +74,30 @@ pub enum Mapping {
     ChainguardIdentity,
     /// The issuer is a CI provider.
     CiProvider(Arc<Provider>),
+}
+
+impl Mapping {
+    /// The mapping of a type that needs nothing beside its name; `None` for `uri`, `username`,
+    /// `spiffe` and `ci-provider`.
+    pub fn plain(kind: IssuerType) -> Option<Self> {
+        let provider = |provider| Some(Self::CiProvider(Arc::new(provider)));
+        match kind {
+            IssuerType::Email => Some(Self::Email {
+                skip_verification: false,
+                issuer: None,
+            }),
+            IssuerType::Kubernetes => Some(Self::Kubernetes),
+            IssuerType::ChainguardIdentity => Some(Self::ChainguardIdentity),
+            IssuerType::GithubWorkflow => provider(builtin::github()),
+            IssuerType::GitlabPipeline => provider(builtin::gitlab()),
+            IssuerType::BuildkiteJob => provider(builtin::buildkite()),
+            IssuerType::CodefreshWorkflow => provider(builtin::codefresh()),
+            IssuerType::Uri
+            | IssuerType::Username
+            | IssuerType::Spiffe
+            | IssuerType::CiProvider => None,
+        }
+    }
 }
 
 /// The one name a leaf carries.

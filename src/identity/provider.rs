@@ -26,10 +26,25 @@ pub struct Definition<'a> {
     pub one_of: &'a [(&'a str, &'a [&'a str])],
     /// Values that stand for nothing, as a runner numbered 0 does.
     pub not: &'a [(&'a str, &'a str)],
+    /// Claims that are addresses of the issuer's own, and how one of these begins.
+    pub begins: &'a [(&'a str, &'a str)],
     /// Template by last arc of the extension: 2–6 and 9–23.
     pub extensions: &'a [(u8, &'a str)],
     /// Template of the SAN, a URL.
     pub san: &'a str,
+}
+
+impl Definition<'_> {
+    /// Nothing yet, to be added to in a constant.
+    pub const EMPTY: Definition<'static> = Definition {
+        defaults: &[],
+        required: &[],
+        one_of: &[],
+        not: &[],
+        begins: &[],
+        extensions: &[],
+        san: "",
+    };
 }
 
 /// Why a definition is not a provider.
@@ -71,6 +86,7 @@ pub struct Provider {
     required: Vec<String>,
     one_of: Vec<(String, Vec<String>)>,
     not: Vec<(String, String)>,
+    begins: Vec<(String, String)>,
     /// In the order of their arcs, which is the order of the certificate.
     extensions: Vec<(u8, Template)>,
     san: Template,
@@ -85,7 +101,16 @@ pub(super) struct Refusal {
 impl Provider {
     /// Parses every template; whatever a token brings later, the templates are sound.
     pub fn new(definition: Definition<'_>) -> Result<Self, ProviderError> {
-        let san = Template::parse(definition.san).map_err(ProviderError::San)?;
+        Self::filled(definition, &str::to_owned)
+    }
+
+    /// The same after `fill` has seen the templates and the values a claim may have: a table can
+    /// leave a place for what its issuer's URL says, and no claim can win over that.
+    pub(super) fn filled(
+        definition: Definition<'_>,
+        fill: &dyn Fn(&str) -> String,
+    ) -> Result<Self, ProviderError> {
+        let san = Template::parse(&fill(definition.san)).map_err(ProviderError::San)?;
         let mut extensions: Vec<(u8, Template)> = Vec::new();
         for (arc, text) in definition.extensions.iter().copied() {
             if !matches!(arc, 2..=6 | 9..=23) {
@@ -94,21 +119,23 @@ impl Provider {
             if extensions.iter().any(|(other, _)| *other == arc) {
                 return Err(ProviderError::Twice { arc });
             }
-            let template = Template::parse(text);
+            let template = Template::parse(&fill(text));
             let template = template.map_err(|source| ProviderError::Extension { arc, source })?;
             extensions.extend(template.map(|template| (arc, template)));
         }
         extensions.sort_by_key(|(arc, _)| *arc);
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let choice = |(name, words): &(&str, &[&str])| {
-            let words = words.iter().map(|&word| word.to_owned()).collect();
+            let words = words.iter().map(|word| fill(word)).collect();
             ((*name).to_owned(), words)
         };
+        let beginning = |(name, text): &(&str, &str)| ((*name).to_owned(), fill(text));
         Ok(Self {
             defaults: definition.defaults.iter().map(owned).collect(),
             required: definition.required.iter().map(|&n| n.to_owned()).collect(),
             one_of: definition.one_of.iter().map(choice).collect(),
             not: definition.not.iter().map(owned).collect(),
+            begins: definition.begins.iter().map(beginning).collect(),
             extensions,
             san: san.ok_or(ProviderError::NoSan)?,
         })
@@ -170,6 +197,11 @@ impl Provider {
         for (name, nothing) in &self.not {
             if get(name)?.is_some_and(|text| text == **nothing) {
                 return Err(refusal(name, Problem::NotAllowed));
+            }
+        }
+        for (name, beginning) in &self.begins {
+            if get(name)?.is_some_and(|text| !text.starts_with(beginning.as_str())) {
+                return Err(refusal(name, Problem::OtherInstance));
             }
         }
         Ok(())

@@ -9,15 +9,14 @@ use super::files::{
     read_text,
 };
 use super::prepare::{self, PreparingKeys};
+use super::whom::{self, BeliefError};
 use super::{Blueprint, PublishedLog, TlsFiles, trust_files};
 use crate::ca::InstanceId;
-use crate::config::{
-    CaSettings, CtLogSettings, CtSettings, IssuerSettings, IssuerType, Settings, StoreKind,
-};
+use crate::config::{CaSettings, CtLogSettings, CtSettings, IssuerSettings, Settings, StoreKind};
 use crate::ct::memory::MemoryLog;
 use crate::ct::rfc6962::{Rfc6962Config, Rfc6962Log};
 use crate::ct::{CertificateLog, KeyError, LogKey};
-use crate::identity::{Mapping, builtin};
+use crate::identity::fulcio::IssuerName;
 use crate::issuance::store::IssuanceStore;
 use crate::issuance::{self, CtMode, TrustedIssuer};
 use crate::keys::file as keyfile;
@@ -32,7 +31,7 @@ use crate::system::{SystemClock, SystemEntropy};
 use crate::time::{Clock, UnixMillis, UnixSeconds};
 use crate::token::discovery::{HttpKeys, IssuerKeysConfig, KeysFrom};
 use crate::token::jwks::Unfit;
-use crate::token::{IssuerPolicy, IssuerUrl, KeySource};
+use crate::token::{IssuerPolicy, KeySource};
 use crate::trust;
 use crate::x509::pem;
 
@@ -43,6 +42,9 @@ const LEEWAY_S: i64 = 30;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// Whom to believe.
+    #[error(transparent)]
+    Belief(#[from] BeliefError),
     /// A file cannot be read.
     #[error("cannot read {path:?}")]
     Unreadable {
@@ -154,15 +156,6 @@ pub enum Error {
         #[source]
         source: crate::ct::rfc6962::ConfigError,
     },
-    /// An issuer's URL cannot be one.
-    #[error("issuer {url:?} cannot be used")]
-    Issuer {
-        /// As configured.
-        url: String,
-        /// Why not.
-        #[source]
-        source: crate::token::IssuerUrlError,
-    },
     /// Issuers' keys cannot be looked for.
     #[error("the issuers' keys cannot be set up")]
     Keys(#[source] crate::token::discovery::ConfigError),
@@ -196,13 +189,17 @@ impl Error {
                 "server.tls_chain begins with the server's own certificate, server.tls_key is that one's key",
             ),
             Self::Audit { source, .. } => audit_hint(source),
-            Self::Issuer { .. } => {
-                Some("write the issuer exactly as its tokens' `iss` says it, https://…")
-            }
+            Self::Belief(BeliefError::Fulcio { .. }) => Some(
+                "fulcio_config is read as Fulcio reads it, and what Fulcio would pass over is an error: docs/identities.md",
+            ),
+            Self::Belief(BeliefError::Rules { .. } | BeliefError::Finding { .. }) => Some(
+                "`shortleaf rules check FILE` looks a rule file over; docs/rules.md says what one can say",
+            ),
             Self::StateDirectory { .. } => {
                 Some("state.dir wants a folder this user can write, or can make")
             }
-            Self::TooLarge { .. }
+            Self::Belief(BeliefError::Twice { .. })
+            | Self::TooLarge { .. }
             | Self::Store { .. }
             | Self::MemoryLog { .. }
             | Self::Log { .. }
@@ -267,6 +264,10 @@ pub fn blueprint(settings: Settings) -> Result<Blueprint, Error> {
     let now = clock.now();
     let started = Instant::now();
     let (authority, signer) = open_authority(&settings.ca, now.seconds())?;
+    let believed = whom::believed(&settings)?;
+    for warning in &believed.warnings {
+        tracing::warn!("{warning}");
+    }
     let weak_keys = weak_keys(settings.ca.weak_keys.as_deref())?;
     let tls = settings.server.tls.map(TlsFiles::open).transpose()?;
     for path in tls
@@ -276,7 +277,7 @@ pub fn blueprint(settings: Settings) -> Result<Blueprint, Error> {
     {
         tracing::warn!(?path, "every user of this machine can get at this secret");
     }
-    let http_keys = Arc::new(keys(&settings.issuers)?);
+    let http_keys = Arc::new(keys(&believed.issuers)?);
     // Start-up does not wait for anybody; the first request usually finds the keys there.
     http_keys.attend();
     let key_states = key_states(&http_keys);
@@ -304,7 +305,8 @@ pub fn blueprint(settings: Settings) -> Result<Blueprint, Error> {
         connections_per_address: settings.server.connections_per_address,
         drain: settings.server.drain,
         issuance: issuance::Parts {
-            issuers: trusted(&settings.issuers)?,
+            issuers: trusted(&believed.issuers),
+            rules: believed.rules,
             keys: issuer_keys,
             authority: Arc::new(authority.with_profile(&settings.ca.profile)),
             signer: Arc::new(signer),
@@ -324,7 +326,7 @@ pub fn blueprint(settings: Settings) -> Result<Blueprint, Error> {
             monotonic: Some(Arc::new(move || started.elapsed())),
             probe: probe(),
         },
-        issuers: settings.issuers,
+        issuers: believed.issuers,
         logs,
         clock: Arc::new(clock),
         entropy: Arc::new(SystemEntropy),
@@ -492,50 +494,43 @@ pub(super) fn log_key(log: &str, path: &Path) -> Result<LogKey, Error> {
 }
 
 /// Issuers as the pipeline trusts them.
-pub fn trusted(issuers: &[IssuerSettings]) -> Result<Vec<TrustedIssuer>, Error> {
-    issuers
-        .iter()
-        .map(|issuer| {
-            Ok(TrustedIssuer {
-                policy: IssuerPolicy {
-                    issuer: issuer_url(&issuer.url)?,
-                    audiences: issuer.audiences.clone(),
-                    max_token_age_s: issuer.max_token_age_s,
-                    max_token_lifetime_s: issuer.max_token_lifetime_s,
-                    leeway_s: LEEWAY_S,
-                    certificates_per_token: issuer.certificates_per_token,
-                },
-                mapping: match issuer.kind {
-                    IssuerType::Email => Mapping::Email {
-                        skip_verification: issuer.skip_email_verification,
-                        issuer: None,
-                    },
-                    IssuerType::GithubWorkflow => Mapping::CiProvider(Arc::new(builtin::github())),
-                },
-            })
-        })
-        .collect()
+pub fn trusted(issuers: &[IssuerSettings]) -> Vec<TrustedIssuer> {
+    let single = issuers.iter().filter_map(|issuer| match &issuer.name {
+        IssuerName::One(url) => Some((url, issuer)),
+        IssuerName::Family(_) => None,
+    });
+    let trusted = single.map(|(url, issuer)| TrustedIssuer {
+        policy: IssuerPolicy {
+            issuer: url.clone(),
+            audiences: issuer.audiences.clone(),
+            max_token_age_s: issuer.max_token_age_s,
+            max_token_lifetime_s: issuer.max_token_lifetime_s,
+            leeway_s: LEEWAY_S,
+            certificates_per_token: issuer.certificates_per_token,
+        },
+        mapping: issuer.mapping.clone(),
+    });
+    trusted.collect()
 }
 
 /// Where the issuers' keys come from.
 pub fn keys(issuers: &[IssuerSettings]) -> Result<HttpKeys, Error> {
-    let configs: Result<Vec<IssuerKeysConfig>, Error> = issuers
-        .iter()
-        .map(|issuer| {
-            Ok(IssuerKeysConfig {
-                issuer: issuer_url(&issuer.url)?,
-                source: match &issuer.jwks_file {
-                    Some(path) => KeysFrom::JwksFile(path.clone()),
-                    None => KeysFrom::Discovery,
-                },
-                allow_private_network: issuer.allow_private_network,
-                allow_insecure_http_loopback: issuer.insecure_loopback_http,
-                jwks_hosts: issuer.jwks_hosts.clone(),
-                ca_file: issuer.ca_file.clone(),
-            })
-        })
-        .collect();
-    HttpKeys::new(configs?).map_err(Error::Keys)
+    let single = issuers.iter().filter_map(|issuer| match &issuer.name {
+        IssuerName::One(url) => Some((url, issuer)),
+        IssuerName::Family(_) => None,
+    });
+    let configs = single.map(|(url, issuer)| IssuerKeysConfig {
+        issuer: url.clone(),
+        source: match &issuer.jwks_file {
+            Some(path) => KeysFrom::JwksFile(path.clone()),
+            None => KeysFrom::Discovery,
+        },
+        allow_private_network: issuer.allow_private_network,
+        allow_insecure_http_loopback: issuer.insecure_loopback_http,
+        jwks_hosts: issuer.jwks_hosts.clone(),
+        ca_file: issuer.ca_file.clone(),
+    });
+    HttpKeys::new(configs.collect()).map_err(Error::Keys)
 }
 
 /// These keys, as the operators' doors ask for them.
@@ -553,13 +548,6 @@ pub fn key_states(keys: &Arc<HttpKeys>) -> KeyStates {
                 .into(),
         });
         states.collect()
-    })
-}
-
-fn issuer_url(url: &str) -> Result<IssuerUrl, Error> {
-    IssuerUrl::new(url).map_err(|source| Error::Issuer {
-        url: url.to_owned(),
-        source,
     })
 }
 

@@ -323,6 +323,9 @@ impl Public {
         match decision {
             Ok(issued) => {
                 self.metrics.issued(&issued.issuer, issued.repeated);
+                if issued.would_refuse {
+                    self.metrics.would_refuse(&issued.issuer);
+                }
                 telemetry::issued(caller.request_id.as_str(), caller.client, issued);
             }
             Err(problem) => {

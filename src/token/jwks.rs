@@ -15,6 +15,7 @@ use aws_lc_rs::signature::{
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::DecodingKey;
 
 use super::key::Material;
 use super::{Algorithm, MAX_KID_BYTES, VerificationKey};
@@ -298,18 +299,36 @@ fn material(jwk: &Object) -> Result<Material, Unfit> {
         ("EC", Some("P-256")) => {
             let point = point(jwk, 32)?;
             let material = ecc(Algorithm::Es256, &ECDSA_P256_SHA256_FIXED, &point, 64)?;
+            let library = Some(DecodingKey::from_ec_der(&point));
             let p256 = point.try_into().ok();
-            Ok(Material { p256, ..material })
+            Ok(Material {
+                library,
+                p256,
+                ..material
+            })
         }
         ("EC", Some("P-384")) => {
             let point = point(jwk, 48)?;
-            ecc(Algorithm::Es384, &ECDSA_P384_SHA384_FIXED, &point, 96)
+            let material = ecc(Algorithm::Es384, &ECDSA_P384_SHA384_FIXED, &point, 96)?;
+            let library = Some(DecodingKey::from_ec_der(&point));
+            Ok(Material {
+                library,
+                ..material
+            })
         }
         ("EC", Some("P-521")) => {
             let point = point(jwk, 66)?;
             ecc(Algorithm::Es512, &ECDSA_P521_SHA512_FIXED, &point, 132)
         }
-        ("OKP", Some("Ed25519")) => ecc(Algorithm::EdDsa, &ED25519, &octets(jwk, "x")?, 64),
+        ("OKP", Some("Ed25519")) => {
+            let x = octets(jwk, "x")?;
+            let material = ecc(Algorithm::EdDsa, &ED25519, &x, 64)?;
+            let library = Some(DecodingKey::from_ed_der(&x));
+            Ok(Material {
+                library,
+                ..material
+            })
+        }
         _ => Err(Unfit::OtherKind),
     }
 }
@@ -338,6 +357,7 @@ fn rsa(modulus: &[u8], exponent: &[u8]) -> Result<Material, Unfit> {
     };
     Ok(Material {
         parsed: BY_RSA.iter().map(parse).collect::<Result<_, _>>()?,
+        library: Some(DecodingKey::from_rsa_raw_components(modulus, exponent)),
         signature_bytes: modulus.len(),
         p256: None,
     })
@@ -372,6 +392,7 @@ fn ecc(
     let parsed = ParsedPublicKey::new(verifier, point).map_err(|_| Unfit::InvalidPoint)?;
     Ok(Material {
         parsed: vec![(algorithm, parsed)],
+        library: None,
         signature_bytes,
         p256: None,
     })

@@ -1,8 +1,13 @@
 //! One public key of an issuer, and the question whether a signature is its.
 //!
 //! A key knows from its own type which algorithms it can be used with; the token only gets to
-//! agree. aws-lc-rs checks the signatures, over the bytes as they were sent, with keys that were
-//! parsed when their set was read.
+//! agree. jsonwebtoken checks the signatures, over the bytes as they were sent; ES512, which it does
+//! not know, goes to aws-lc-rs directly.
+//!
+//! jsonwebtoken takes a key apart for each signature. So a key that has verified often is asked in
+//! the form it was parsed to when its set was read, a P-256 key perhaps with a table of its
+//! multiples ([`crate::fixed_key`]). Of both only a yes counts: what they do not find good is the
+//! library's to refuse.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -11,6 +16,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use aws_lc_rs::signature::ParsedPublicKey;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::DecodingKey;
 
 use super::Algorithm;
 use crate::fixed_key::{POINT_BYTES, PreparedKey, Signature};
@@ -35,6 +41,8 @@ pub(super) struct Material {
     /// Ready to verify, once for each algorithm of the key's type; the first one is what a key
     /// means that names none.
     pub(super) parsed: Vec<(Algorithm, ParsedPublicKey)>,
+    /// The same for jsonwebtoken; `None` of a P-521 key, which it does not know.
+    pub(super) library: Option<DecodingKey>,
     /// How long each signature is.
     pub(super) signature_bytes: usize,
     /// Of a P-256 key, uncompressed: what a table is made of.
@@ -130,9 +138,21 @@ impl VerificationKey {
         if self.holds_as_prepared(signing_input, &octets) {
             return Ok(());
         }
-        // Not prepared, or no yes: the library decides.
-        let holds = key.verify_sig(signing_input, &octets);
-        holds.map_err(|_| SignatureMismatch)?;
+        let known = self.held.load(Ordering::Relaxed) >= WORTH_PREPARING;
+        if known && key.verify_sig(signing_input, &octets).is_ok() {
+            return Ok(());
+        }
+        // A key not known yet, or no yes: the library decides.
+        let holds = match (&self.material.library, in_the_library(algorithm)) {
+            (Some(library), Some(algorithm)) => {
+                jsonwebtoken::crypto::verify(signature, signing_input, library, algorithm)
+                    .unwrap_or(false)
+            }
+            _ => key.verify_sig(signing_input, &octets).is_ok(),
+        };
+        if !holds {
+            return Err(SignatureMismatch);
+        }
         self.held.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
@@ -153,6 +173,29 @@ impl fmt::Debug for VerificationKey {
             .field("by_type", &by_type.collect::<Vec<_>>())
             .field("algorithm", &self.algorithm)
             .finish()
+    }
+}
+
+fn in_the_library(algorithm: Algorithm) -> Option<jsonwebtoken::Algorithm> {
+    match algorithm {
+        Algorithm::Rs256 => Some(jsonwebtoken::Algorithm::RS256),
+        Algorithm::Rs384 => Some(jsonwebtoken::Algorithm::RS384),
+        Algorithm::Rs512 => Some(jsonwebtoken::Algorithm::RS512),
+        Algorithm::Ps256 => Some(jsonwebtoken::Algorithm::PS256),
+        Algorithm::Ps384 => Some(jsonwebtoken::Algorithm::PS384),
+        Algorithm::Ps512 => Some(jsonwebtoken::Algorithm::PS512),
+        Algorithm::Es256 => Some(jsonwebtoken::Algorithm::ES256),
+        Algorithm::Es384 => Some(jsonwebtoken::Algorithm::ES384),
+        Algorithm::EdDsa => Some(jsonwebtoken::Algorithm::EdDSA),
+        Algorithm::Es512 => None,
+    }
+}
+
+#[cfg(test)]
+impl VerificationKey {
+    /// As if it had verified often: asked in its parsed form first.
+    pub(super) fn become_known(&self) {
+        self.held.store(WORTH_PREPARING, Ordering::Relaxed);
     }
 }
 
@@ -232,6 +275,23 @@ mod tests {
         assert!(key.is_worth_preparing());
         key.prepare();
         assert!(!key.is_worth_preparing());
+    }
+
+    #[test]
+    fn a_key_that_is_known_gives_the_same_verdicts() {
+        for algorithm in [
+            Algorithm::Rs256,
+            Algorithm::Ps384,
+            Algorithm::EdDsa,
+            Algorithm::Es512,
+        ] {
+            let (signing, key) = pair(algorithm);
+            key.become_known();
+            let signature = b64(signing.sign(algorithm, MESSAGE));
+            assert_eq!(key.verify(algorithm, MESSAGE, &signature), Ok(()));
+            let other = key.verify(algorithm, b"header.others", &signature);
+            assert_eq!(other, Err(SignatureMismatch));
+        }
     }
 
     #[test]
