@@ -314,7 +314,10 @@ fn operator(public_url: &str) -> String {
 
 fn shown(issuer: &IssuerSettings) -> OidcIssuer {
     OidcIssuer {
-        name: IssuerName::Url(issuer.url.clone()),
+        name: match issuer.url.contains('*') {
+            true => IssuerName::Wildcard(issuer.url.clone()),
+            false => IssuerName::Url(issuer.url.clone()),
+        },
         audience: issuer.audiences.first().cloned().unwrap_or_default(),
         challenge_claim: issuer.kind.challenge_claim().to_owned(),
         spiffe_trust_domain: String::new(),

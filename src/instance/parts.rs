@@ -32,7 +32,7 @@ use crate::system::{SystemClock, SystemEntropy};
 use crate::time::{Clock, UnixMillis, UnixSeconds};
 use crate::token::discovery::{HttpKeys, IssuerKeysConfig, KeysFrom};
 use crate::token::jwks::Unfit;
-use crate::token::{IssuerPolicy, IssuerUrl, KeySource};
+use crate::token::{IssuerName, IssuerPolicy, KeySource};
 use crate::trust;
 use crate::x509::pem;
 
@@ -161,7 +161,7 @@ pub enum Error {
         url: String,
         /// Why not.
         #[source]
-        source: crate::token::IssuerUrlError,
+        source: crate::token::IssuerNameError,
     },
     /// Issuers' keys cannot be looked for.
     #[error("the issuers' keys cannot be set up")]
@@ -497,7 +497,7 @@ pub fn trusted(issuers: &[IssuerSettings]) -> Result<Vec<TrustedIssuer>, Error> 
         .map(|issuer| {
             Ok(TrustedIssuer {
                 policy: IssuerPolicy {
-                    issuer: issuer_url(&issuer.url)?,
+                    issuer: issuer_name(&issuer.url)?,
                     audiences: issuer.audiences.clone(),
                     max_token_age_s: issuer.max_token_age_s,
                     max_token_lifetime_s: issuer.max_token_lifetime_s,
@@ -522,7 +522,7 @@ pub fn keys(issuers: &[IssuerSettings]) -> Result<HttpKeys, Error> {
         .iter()
         .map(|issuer| {
             Ok(IssuerKeysConfig {
-                issuer: issuer_url(&issuer.url)?,
+                issuer: issuer_name(&issuer.url)?,
                 source: match &issuer.jwks_file {
                     Some(path) => KeysFrom::JwksFile(path.clone()),
                     None => KeysFrom::Discovery,
@@ -545,7 +545,7 @@ pub fn key_states(keys: &Arc<HttpKeys>) -> KeyStates {
         // Both are sorted by issuer.
         let states = keys.ages().into_iter().zip(keys.skipped());
         let states = states.map(|((issuer, age), (_, skipped))| KeyState {
-            issuer: issuer.as_str().to_owned(),
+            issuer,
             age,
             skipped: Unfit::ALL
                 .map(|unfit| (unfit.word(), count(&skipped, unfit)))
@@ -555,8 +555,9 @@ pub fn key_states(keys: &Arc<HttpKeys>) -> KeyStates {
     })
 }
 
-fn issuer_url(url: &str) -> Result<IssuerUrl, Error> {
-    IssuerUrl::new(url).map_err(|source| Error::Issuer {
+/// With a `*` in it a family, else one issuer.
+fn issuer_name(url: &str) -> Result<IssuerName, Error> {
+    IssuerName::new(url).map_err(|source| Error::Issuer {
         url: url.to_owned(),
         source,
     })

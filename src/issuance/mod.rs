@@ -20,7 +20,6 @@ pub use clock::{JUMP_MAX, Monotonic};
 pub use error::{Error, Failures};
 pub use sweep::{ORPHAN_AFTER_S, Swept};
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,7 +35,7 @@ use crate::identity::Mapping;
 use crate::possession::{AlgorithmList, KeyPolicy, WeakKeys};
 use crate::rates::Rates;
 use crate::time::{UnixMillis, UnixSeconds};
-use crate::token::{IssuerPolicy, KeySource};
+use crate::token::{IssuerPattern, IssuerPolicy, IssuerTable, KeySource};
 
 /// What a caller asks for. Nothing in it is believed yet.
 pub struct Request {
@@ -80,12 +79,12 @@ pub struct Issued {
     pub repeated: bool,
 }
 
-/// An issuer this instance believes, and what its claims mean.
+/// An issuer this instance believes, or a family of them, and what their claims mean.
 #[derive(Clone)]
 pub struct TrustedIssuer {
-    /// What its tokens must fulfil.
+    /// Whose tokens, and what they must fulfil.
     pub policy: IssuerPolicy,
-    /// How its claims become an identity.
+    /// How their claims become an identity.
     pub mapping: Mapping,
 }
 
@@ -245,8 +244,7 @@ pub struct Service {
 struct Inner {
     parts: Parts,
     on_submitted: OnSubmitted,
-    /// By the exact `iss`.
-    issuers: HashMap<String, Arc<TrustedIssuer>>,
+    issuers: IssuerTable<Arc<TrustedIssuer>>,
     chain: Arc<[Vec<u8>]>,
     key_policy: KeyPolicy,
     flights: Flights,
@@ -271,7 +269,7 @@ fn key_policy(parts: &Parts) -> KeyPolicy {
 }
 
 impl Service {
-    /// Puts the parts together. Of two issuers with the same URL the later one counts; the
+    /// Puts the parts together. Of two issuers with the same name the later one counts; the
     /// configuration refuses that before.
     pub fn new(parts: Parts) -> Self {
         Self::telling(parts, Arc::new(|_| ()))
@@ -280,7 +278,7 @@ impl Service {
     /// The same, and `on_submitted` is called for each submission to a log.
     pub fn telling(parts: Parts, on_submitted: OnSubmitted) -> Self {
         let issuers = parts.issuers.iter();
-        let issuers = issuers.map(|i| (i.policy.issuer.as_str().to_owned(), Arc::new(i.clone())));
+        let issuers = issuers.map(|i| (i.policy.issuer.clone(), Arc::new(i.clone())));
         let chain = parts.authority.chain().iter().map(|ca| ca.der().to_vec());
         Self {
             inner: Arc::new(Inner {
@@ -307,6 +305,13 @@ impl Service {
             let _ = self.inner.refused(&request_id, now, error);
         }
         result
+    }
+
+    /// What this issuer is configured as: itself, or the pattern of its family. Metrics are counted
+    /// under it, because anybody can found another cluster.
+    pub fn configured_as<'a>(&'a self, issuer: &'a str) -> Option<&'a str> {
+        let found = self.inner.issuers.named_by(issuer)?;
+        Some(found.family.map_or(issuer, IssuerPattern::as_str))
     }
 
     /// Never certifies the key of this SubjectPublicKeyInfo from here on: it has an office of ours

@@ -316,11 +316,14 @@ impl Public {
     fn decided(&self, caller: &Caller, decision: &Result<Issued, Problem>) {
         match decision {
             Ok(issued) => {
-                self.metrics.issued(&issued.issuer);
+                let issuer = self.issuance.configured_as(&issued.issuer);
+                self.metrics.issued(issuer);
                 telemetry::issued(caller.request_id.as_str(), caller.client, issued);
             }
             Err(problem) => {
-                self.metrics.refused(problem.issuer(), problem.reason());
+                let issuer = problem.issuer();
+                let issuer = issuer.and_then(|issuer| self.issuance.configured_as(issuer));
+                self.metrics.refused(issuer, problem.reason());
                 if problem.reason() == Reason::RateLimited {
                     self.metrics.rate_limited(problem.member("limit"));
                 }

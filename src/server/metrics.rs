@@ -81,9 +81,9 @@ impl Metrics {
         }
     }
 
-    /// A certificate left.
-    pub fn issued(&self, issuer: &str) {
-        let issuer = self.label(Some(issuer));
+    /// A certificate left; `issuer` as it is configured.
+    pub fn issued(&self, issuer: Option<&str>) {
+        let issuer = self.label(issuer);
         self.record(|| counter!(ISSUED, "issuer" => issuer).increment(1));
     }
 
