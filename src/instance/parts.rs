@@ -531,6 +531,8 @@ pub fn keys(issuers: &[IssuerSettings]) -> Result<HttpKeys, Error> {
                 allow_insecure_http_loopback: issuer.insecure_loopback_http,
                 jwks_hosts: issuer.jwks_hosts.clone(),
                 ca_file: issuer.ca_file.clone(),
+                discovery_url: None,
+                bearer_token_file: None,
             })
         })
         .collect();

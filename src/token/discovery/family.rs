@@ -16,7 +16,7 @@
 //!
 //! Each issuer has its own keys, pauses and breaker, as one that is configured by itself has; what
 //! bounds them all together is the number of discoveries. They share the family's settings, but
-//! for those that would let it into a private network: [`refused_setting`].
+//! for those that would let it into a private network or give it a secret: [`refused_setting`].
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -74,7 +74,7 @@ struct Member {
 }
 
 /// The setting that a family cannot have, if this one has it: its issuers are whoever says so, so
-/// none of them is let into a private network or over plain http; and no two of
+/// none of them is let into a private network, over plain http, or told a secret; and no two of
 /// them have one key set.
 pub(super) fn refused_setting(config: &IssuerKeysConfig) -> Option<&'static str> {
     let settings = [
@@ -83,6 +83,8 @@ pub(super) fn refused_setting(config: &IssuerKeysConfig) -> Option<&'static str>
             config.allow_insecure_http_loopback,
             "allow_insecure_http_loopback",
         ),
+        (config.discovery_url.is_some(), "discovery_url"),
+        (config.bearer_token_file.is_some(), "bearer_token_file"),
         (matches!(config.source, KeysFrom::JwksFile(_)), "jwks_file"),
     ];
     let refused = settings.into_iter().find(|(is_set, _)| *is_set);

@@ -13,7 +13,7 @@ use url::Url;
 
 use super::address::AddressRefused;
 use super::http::{Clients, Documents};
-use super::places::Places;
+use super::places::{Places, is_plain};
 use super::{ConfigError, IssuerKeysConfig};
 use crate::token::jwks::{JwksError, KeySet, MAX_JWKS_BYTES};
 use crate::token::metadata::{MAX_METADATA_BYTES, MetadataError, ProviderMetadata};
@@ -124,7 +124,7 @@ impl Fetcher {
         clients: &mut Clients,
     ) -> Result<Self, ConfigError> {
         let (metadata_url, _) = plan(&issuer, config)?;
-        let documents = clients.for_issuer(config, &metadata_url)?;
+        let documents = clients.for_issuer(&issuer, config, &metadata_url)?;
         Self::reading(issuer, config, documents)
     }
 
@@ -175,13 +175,22 @@ impl Fetcher {
     }
 }
 
-/// Where the metadata is (OpenID Connect Discovery 1.0 §4.1) and
-/// where the key set may be.
+/// Where the metadata is (OpenID Connect Discovery 1.0 §4.1, unless the operator says otherwise),
+/// and where the key set may be.
 fn plan(issuer: &IssuerUrl, config: &IssuerKeysConfig) -> Result<(Url, Places), ConfigError> {
     let places = Places::new(issuer, config)?;
-    let base = issuer.as_str();
-    let base = base.strip_suffix('/').unwrap_or(base);
-    let metadata_url = Url::parse(&format!("{base}/.well-known/openid-configuration")).ok();
+    let metadata_url = match &config.discovery_url {
+        Some(url) if !is_plain(url) => {
+            let issuer = config.issuer.clone();
+            return Err(ConfigError::DiscoveryUrl { issuer });
+        }
+        Some(url) => Some(url.clone()),
+        None => {
+            let base = issuer.as_str();
+            let base = base.strip_suffix('/').unwrap_or(base);
+            Url::parse(&format!("{base}/.well-known/openid-configuration")).ok()
+        }
+    };
     let allowed = metadata_url.filter(|url| places.scheme_allowed(url));
     match allowed {
         Some(metadata_url) => Ok((metadata_url, places)),

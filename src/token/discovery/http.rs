@@ -1,7 +1,7 @@
 //! One GET at an issuer's, and the client that makes it.
 //!
-//! Redirects are answers, not instructions (GHSA-f5mr-q85p-6hh6). No proxy, no cookie, no
-//! credential, nothing of the environment. Bodies are read up to their limit and never
+//! Redirects are answers, not instructions (GHSA-f5mr-q85p-6hh6). No proxy, no cookie, nothing of
+//! the environment, and no credential but the one configured for this very issuer. Bodies are read up to their limit and never
 //! decompressed. Of the answer's headers two are read, and only to refuse by them: what a provider
 //! says about caching or coming back later changes nothing here.
 
@@ -12,17 +12,19 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use reqwest::header::{
-    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName,
+    HeaderValue,
 };
 use reqwest::{Client, ClientBuilder, Response, StatusCode};
 use url::Url;
 
 use super::address::{AddressRefused, Reach};
+use super::credential::Credential;
 use super::file::{Look, Watched};
 use super::resolve::{Checked, Resolve};
 use super::{ConfigError, FETCH_BUDGET, FetchError, IssuerKeysConfig, causes};
-use crate::token::IssuerName;
 use crate::token::error::excerpt;
+use crate::token::{IssuerName, IssuerUrl};
 
 /// Largest file of certificate authorities read, in bytes.
 const MAX_CA_BYTES: u64 = 1024 * 1024;
@@ -47,6 +49,7 @@ pub(super) struct Http {
     client: RwLock<Client>,
     names: Checked,
     authorities: Option<Watched>,
+    credential: Option<Credential>,
 }
 
 /// HTTP clients, shared where issuers need the same: reading the system's certificate
@@ -65,6 +68,7 @@ impl Clients {
     /// The client for an issuer whose documents are at URLs like `metadata_url`.
     pub(super) fn for_issuer(
         &mut self,
+        issuer: &IssuerUrl,
         config: &IssuerKeysConfig,
         metadata_url: &Url,
     ) -> Result<Arc<Http>, ConfigError> {
@@ -74,6 +78,14 @@ impl Clients {
             // Plain http works where there are no certificate authorities at all.
             _ => Reach::Loopback,
         };
+        if let Some(path) = &config.bearer_token_file {
+            let credential = Credential::open(issuer, path, metadata_url)?;
+            let own = self.own(config, reach)?;
+            return Ok(Arc::new(Http {
+                credential: Some(credential),
+                ..own
+            }));
+        }
         self.client(config, reach)
     }
 
@@ -122,6 +134,7 @@ impl Clients {
             client: RwLock::new(client),
             names,
             authorities,
+            credential: None,
         })
     }
 }
@@ -172,7 +185,12 @@ impl Documents for Http {
     async fn get(&self, url: &Url, limit: usize) -> Result<Vec<u8>, FetchError> {
         self.names.check_literal(url)?;
         let transport = |error| transport(url, error);
-        let answer = self.client().get(url.clone()).send().await;
+        let mut request = self.client().get(url.clone());
+        let credential = self.credential.as_ref();
+        if let Some(header) = credential.and_then(|credential| credential.header_for(url)) {
+            request = request.header(AUTHORIZATION, header);
+        }
+        let answer = request.send().await;
         let mut answer = answer.map_err(transport)?;
         if answer.status() != StatusCode::OK {
             return Err(FetchError::Status {
@@ -193,6 +211,9 @@ impl Documents for Http {
     }
 
     fn reread(&self, issuer: &IssuerName) {
+        if let Some(credential) = &self.credential {
+            credential.reread(issuer);
+        }
         let Some(file) = &self.authorities else {
             return;
         };

@@ -15,11 +15,13 @@
 //! | `fetch` | two documents, one budget |
 //! | `places` | which URLs a key set may have |
 //! | `resolve`, `address` | which addresses are connected to |
+//! | `credential` | who is shown a secret of ours |
 //! | `http` | what is taken as an answer |
 //! | `file`, `static_keys` | when a file has changed, and what that changes |
 
 mod address;
 mod cache;
+mod credential;
 mod family;
 mod fetch;
 mod file;
@@ -38,6 +40,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
+use url::Url;
 
 use super::error::excerpt;
 use super::jwks::{JwksError, KeySet, NotFound, Unfit};
@@ -74,6 +77,12 @@ pub struct IssuerKeysConfig {
     /// A PEM file of certificate authorities trusted for this issuer beside the system's; taken
     /// over anew when it changes.
     pub ca_file: Option<PathBuf>,
+    /// Where the metadata is, if not where the issuer's URL says: the API server as a pod reaches
+    /// it. What it says of itself has to be the issuer all the same.
+    pub discovery_url: Option<Url>,
+    /// A file with a token that the issuer's own host and that of [`Self::discovery_url`] are
+    /// shown, over https; taken over anew when it changes.
+    pub bearer_token_file: Option<PathBuf>,
 }
 
 impl IssuerKeysConfig {
@@ -87,6 +96,8 @@ impl IssuerKeysConfig {
             allow_private_network: false,
             allow_insecure_http_loopback: false,
             ca_file: None,
+            discovery_url: None,
+            bearer_token_file: None,
         }
     }
 }
@@ -149,6 +160,20 @@ pub enum ConfigError {
         issuer: IssuerName,
         /// The setting.
         setting: &'static str,
+    },
+    /// The metadata's URL carries more than a place.
+    #[error("discovery_url of {issuer} carries user information, a query or a fragment")]
+    DiscoveryUrl {
+        /// The issuer.
+        issuer: IssuerName,
+    },
+    /// The bearer token's file has no token.
+    #[error("{path:?} of issuer {issuer} holds no bearer token")]
+    BearerToken {
+        /// The issuer.
+        issuer: IssuerName,
+        /// The file.
+        path: PathBuf,
     },
     /// A host among `jwks_hosts` is none.
     #[error("jwks_hosts of {issuer} has {got:?}, which is not a host or host:port")]

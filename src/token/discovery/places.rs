@@ -16,11 +16,11 @@ const JWKS_PINS: &[(&str, &str)] = &[("https://accounts.google.com", "www.google
 const MAX_JWKS_URI_BYTES: usize = 2048;
 
 /// A host and a port.
-type Place = (Host<String>, u16);
+pub(super) type Place = (Host<String>, u16);
 
 /// Where a key set may be.
 pub(super) struct Places {
-    /// Host and port: the issuer's own first.
+    /// Host and port: the issuer's own first, then where its metadata is.
     allowed: Vec<Place>,
     http_on_loopback: bool,
 }
@@ -29,7 +29,9 @@ impl Places {
     /// For `issuer`, which is the one of this configuration, or one of its family.
     pub(super) fn new(issuer: &IssuerUrl, config: &IssuerKeysConfig) -> Result<Self, ConfigError> {
         let own = Url::parse(issuer.as_str()).ok();
-        let mut allowed: Vec<_> = own.as_ref().and_then(host_and_port).into_iter().collect();
+        let own = [own.as_ref(), config.discovery_url.as_ref()];
+        let own = own.into_iter().flatten().filter_map(host_and_port);
+        let mut allowed: Vec<_> = own.collect();
         let pins = JWKS_PINS.iter().filter(|(of, _)| *of == issuer.as_str());
         for (_, host) in pins {
             allowed.push(place(config, host)?);
@@ -87,12 +89,12 @@ fn place(config: &IssuerKeysConfig, host: &str) -> Result<Place, ConfigError> {
     })
 }
 
-fn host_and_port(url: &Url) -> Option<Place> {
+pub(super) fn host_and_port(url: &Url) -> Option<Place> {
     Some((url.host()?.to_owned(), url.port_or_known_default()?))
 }
 
 /// Without a user, a query and a fragment.
-fn is_plain(url: &Url) -> bool {
+pub(super) fn is_plain(url: &Url) -> bool {
     let userinfo = !url.username().is_empty() || url.password().is_some();
     !userinfo && url.query().is_none() && url.fragment().is_none()
 }

@@ -1,6 +1,7 @@
 //! Providers that are slow, wrong, large, moved or gone, played by a small server on loopback.
 
 mod bounds;
+mod cluster;
 pub(super) mod dns;
 mod families;
 mod files;

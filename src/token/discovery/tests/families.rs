@@ -485,6 +485,20 @@ fn what_only_one_issuer_can_have_is_refused_of_a_family() {
         ),
         (
             IssuerKeysConfig {
+                discovery_url: Url::parse("https://a.example/").ok(),
+                ..plain()
+            },
+            "discovery_url",
+        ),
+        (
+            IssuerKeysConfig {
+                bearer_token_file: some(),
+                ..plain()
+            },
+            "bearer_token_file",
+        ),
+        (
+            IssuerKeysConfig {
                 source: KeysFrom::JwksFile(some().unwrap()),
                 ..plain()
             },
