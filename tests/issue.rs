@@ -1,5 +1,7 @@
 //! Issuing, in a world of its own: what a certificate is, and the rules that hold around it.
 
+#[path = "world/secrets.rs"]
+mod secrets;
 mod world;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -110,6 +112,7 @@ async fn what_never_ended_is_reported_by_the_start_that_follows() {
         logs: Vec::new(),
         clock: world.clock(),
         entropy,
+        configuration: None,
     };
     let running = instance::start(blueprint, listeners.expect("two ports")).expect("it starts");
     let reported = async {

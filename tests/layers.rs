@@ -65,22 +65,23 @@ const HOUSE: &[Room] = &[
     room("trust", Decisions, &["ct", "time"]),
     room("verify", Decisions, &["ct", "der", "hash", "hex", "identity", "time", "trust", "x509"]),
 
-    room("issuance", Services, &["audit", "ca", "ct", "entropy", "fault", "hash", "identity", "possession", "rates", "time", "token"]),
+    room("issuance", Services, &["audit", "ca", "ct", "entropy", "fault", "hash", "identity", "possession", "rates", "time", "token", "trace"]),
+    room("trace", Services, &["hash", "hex"]),
 
-    room("token::discovery", Adapters, &["token"]),
+    room("token::discovery", Adapters, &["token", "trace"]),
     room("ct::memory", Adapters, &["ct", "merkle", "time"]),
-    room("ct::rfc6962", Adapters, &["ct", "time"]),
+    room("ct::rfc6962", Adapters, &["ct", "time", "trace"]),
     room("rates::memory", Adapters, &["rates"]),
     room("keys", Adapters, &["ca", "der", "entropy", "time", "x509"]),
     room("store", Adapters, &["audit", "ca", "entropy", "issuance", "time", "token"]),
     room("client", Adapters, &["x509"]),
     room("system", Adapters, &["entropy", "time"]),
 
-    room("telemetry", Doors, &["fault", "issuance"]),
-    room("config", Doors, &["ca", "possession", "rates", "spelling", "token"]),
-    room("server", Doors, &["entropy", "fault", "issuance", "json", "possession", "rates", "telemetry", "time", "x509"]),
+    room("telemetry", Doors, &["fault", "issuance", "trace"]),
+    room("config", Doors, &["ca", "hash", "possession", "rates", "spelling", "token"]),
+    room("server", Doors, &["entropy", "fault", "hex", "issuance", "json", "possession", "rates", "telemetry", "time", "trace", "x509"]),
     room("instance", Doors, &[
-        "ca", "config", "ct", "ct::memory", "ct::rfc6962", "entropy", "identity", "issuance", "keys",
+        "audit", "ca", "config", "ct", "ct::memory", "ct::rfc6962", "entropy", "identity", "issuance", "keys",
         "possession", "rates", "rates::memory", "server", "store", "system", "telemetry", "time", "token", "token::discovery", "trust", "x509",
     ]),
     room("dev", Doors, &[

@@ -2,6 +2,8 @@
 
 #[path = "world/parts.rs"]
 mod parts;
+#[path = "world/secrets.rs"]
+mod secrets;
 
 use std::process::Command;
 use std::time::Duration;

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::LocalSet;
 
@@ -208,13 +208,17 @@ async fn connection(state: &RefCell<State>) -> io::Result<()> {
     }
 }
 
-struct Answer {
-    status: u16,
-    body: Vec<u8>,
+/// What came back.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Vec<u8>,
 }
 
 /// One HTTP/1.1 answer, with a length or in chunks. Nothing may follow it: one is in flight.
-async fn read_answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<Answer> {
+pub(crate) async fn read_answer(
+    stream: &mut (impl AsyncRead + Unpin),
+    buffer: &mut Vec<u8>,
+) -> io::Result<Answer> {
     buffer.clear();
     let head = loop {
         if let Some(at) = find(buffer, b"\r\n\r\n") {
@@ -250,7 +254,7 @@ async fn read_answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result
     Ok(Answer { status, body })
 }
 
-async fn more(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<()> {
+async fn more(stream: &mut (impl AsyncRead + Unpin), buffer: &mut Vec<u8>) -> io::Result<()> {
     match stream.read_buf(buffer).await? {
         0 => Err(io::Error::other("the server closed the connection")),
         _ => Ok(()),

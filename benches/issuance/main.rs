@@ -349,3 +349,10 @@ fn measure_primitives(effort: &str) {
 fn this_program() -> PathBuf {
     env::current_exe().expect("this program has a path")
 }
+
+/// Here nothing is searched, so nothing is planted.
+mod secrets {
+    pub(crate) fn plant(_: &str, _: &[u8]) {}
+    pub(crate) fn plant_token(_: &str) {}
+    pub(crate) fn none_in(_: &str, _: impl AsRef<[u8]>) {}
+}

@@ -61,6 +61,45 @@ pub(crate) enum Log {
     Off,
 }
 
+/// Where the server has the issuer's keys from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keys {
+    /// A file: nobody is asked over the network.
+    File,
+    /// The issuer, which serves them itself.
+    #[allow(dead_code, reason = "for benches/attacks")]
+    Issuer,
+}
+
+/// How often somebody may ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rates {
+    /// As often as a single load generator can.
+    Lifted,
+    /// As the program ships.
+    #[allow(dead_code, reason = "for benches/attacks")]
+    Shipped,
+}
+
+/// Chain and key of the server itself, PEM.
+#[derive(Clone)]
+pub(crate) struct TlsFiles {
+    pub(crate) chain: PathBuf,
+    pub(crate) key: PathBuf,
+}
+
+/// What differs between the servers that are measured.
+pub(crate) struct Setup<'a> {
+    pub(crate) ca: &'a CaFiles,
+    pub(crate) log: Log,
+    pub(crate) issuer: &'a Issuer,
+    pub(crate) keys: Keys,
+    pub(crate) rates: Rates,
+    /// Plain HTTP without.
+    pub(crate) tls: Option<TlsFiles>,
+    pub(crate) core: Core,
+}
+
 /// A running server.
 pub(crate) struct Server {
     running: Running,
@@ -71,7 +110,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts one with a fresh state folder inside `folder`.
+    /// Starts one that has its issuer's keys from a file and speaks plain HTTP.
     pub(crate) fn start(
         folder: &Path,
         ca: &CaFiles,
@@ -79,39 +118,28 @@ impl Server {
         issuer: &Issuer,
         core: Core,
     ) -> Self {
+        let setup = Setup {
+            ca,
+            log,
+            issuer,
+            keys: Keys::File,
+            rates: Rates::Lifted,
+            tls: None,
+            core,
+        };
+        Self::start_as(folder, &setup)
+    }
+
+    /// Starts one with a fresh state folder inside `folder`.
+    pub(crate) fn start_as(folder: &Path, setup: &Setup<'_>) -> Self {
         let state = folder.join("state");
         let _ = fs::remove_dir_all(&state);
-        let (port, ops_port) = (parts::free_port(), parts::free_port());
-        let jwks = folder.join("jwks.json");
-        fs::write(&jwks, issuer.jwks()).expect("the scratch folder is writable");
+        let address = format!("127.0.0.1:{}", parts::free_port());
         let config = folder.join("shortleaf.toml");
-        let ct = match log {
-            Log::Memory => {
-                "mode = \"required\"\ninsecure_memory_log = true\n\
-                 [[ct.log]]\nkind = \"memory\"\nname = \"bench\"\n"
-            }
-            Log::Off => "mode = \"off\"\n",
-        };
-        fs::write(
-            &config,
-            format!(
-                "[server]\nlisten = \"127.0.0.1:{port}\"\nops_listen = \"127.0.0.1:{ops_port}\"\n\
-                 public_url = \"http://127.0.0.1:{port}\"\n\
-                 [state]\ndir = {state:?}\nstore = \"redb\"\n\
-                 [ca]\nchain = {chain:?}\nkey = {key:?}\n\
-                 [ct]\n{ct}\
-                 [rate_limits]\nper_address = \"1000000/s\"\nper_address_burst = 1000000\n\
-                 [[issuer]]\nurl = \"{url}\"\ntype = \"github-workflow\"\n\
-                 audiences = [\"sigstore\"]\naccept_shared_audience = true\n\
-                 insecure_loopback_http = true\njwks_file = {jwks:?}\n",
-                chain = ca.chain,
-                key = ca.key,
-                url = issuer.url(),
-            ),
-        )
-        .expect("the scratch folder is writable");
+        fs::write(&config, configuration(folder, &state, &address, setup))
+            .expect("the scratch folder is writable");
 
-        let mut command = cpu::pinned(core, Path::new(PROGRAM));
+        let mut command = cpu::pinned(setup.core, Path::new(PROGRAM));
         command.arg("serve").arg("--config").arg(&config);
         // The settings are the file's alone, wherever this runs.
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("SHORTLEAF_")) {
@@ -119,8 +147,10 @@ impl Server {
         }
         let begin = Instant::now();
         let mut running = Running::start("shortleaf serve", &mut command);
-        let address = format!("127.0.0.1:{port}");
-        while !is_healthy(&address) {
+        if setup.tls.is_some() {
+            running.wait_for_line("READY ", START_TIMEOUT);
+        }
+        while setup.tls.is_none() && !is_healthy(&address) {
             assert!(
                 running.poll().is_none() && begin.elapsed() < START_TIMEOUT,
                 "shortleaf serve does not answer: {}",
@@ -162,6 +192,51 @@ impl Server {
             other => panic!("GET {path}: {other:?}"),
         }
     }
+}
+
+fn configuration(folder: &Path, state: &Path, address: &str, setup: &Setup<'_>) -> String {
+    let ops_port = parts::free_port();
+    let (scheme, tls) = match &setup.tls {
+        None => ("http", String::new()),
+        Some(TlsFiles { chain, key }) => (
+            "https",
+            format!("tls_chain = {chain:?}\ntls_key = {key:?}\n"),
+        ),
+    };
+    let ct = match setup.log {
+        Log::Memory => {
+            "mode = \"required\"\ninsecure_memory_log = true\n\
+             [[ct.log]]\nkind = \"memory\"\nname = \"bench\"\n"
+        }
+        Log::Off => "mode = \"off\"\n",
+    };
+    let rates = match setup.rates {
+        Rates::Lifted => {
+            "[rate_limits]\nper_address = \"1000000/s\"\nper_address_burst = 1000000\n"
+        }
+        Rates::Shipped => "",
+    };
+    let keys = match setup.keys {
+        Keys::Issuer => String::new(),
+        Keys::File => {
+            let jwks = folder.join("jwks.json");
+            fs::write(&jwks, setup.issuer.jwks()).expect("the scratch folder is writable");
+            format!("jwks_file = {jwks:?}\n")
+        }
+    };
+    format!(
+        "[server]\nlisten = \"{address}\"\nops_listen = \"127.0.0.1:{ops_port}\"\n\
+         public_url = \"{scheme}://{address}\"\n{tls}\
+         [state]\ndir = {state:?}\nstore = \"redb\"\n\
+         [ca]\nchain = {chain:?}\nkey = {key:?}\n\
+         [ct]\n{ct}{rates}\
+         [[issuer]]\nurl = \"{url}\"\ntype = \"github-workflow\"\n\
+         audiences = [\"sigstore\"]\naccept_shared_audience = true\n\
+         insecure_loopback_http = true\n{keys}",
+        chain = setup.ca.chain,
+        key = setup.ca.key,
+        url = setup.issuer.url(),
+    )
 }
 
 /// Whether `/healthz` answers 200, without the waits of a patient client.

@@ -228,7 +228,8 @@ fn check_names(principal: &Principal) -> Result<(), Error> {
             return Err(Error::ValueTooLong { arc, octets });
         }
         // Most are plain ASCII, where no character has to be taken apart.
-        let plain = value.bytes().all(|octet| (0x20..=0x7e).contains(&octet));
+        let printable = |all, octet| all & (0x20..=0x7e).contains(&octet);
+        let plain = value.bytes().fold(true, printable);
         if value.is_empty() || (!plain && value.chars().any(char::is_control)) {
             return Err(Error::ValueText {
                 arc: extension.arc,
@@ -318,8 +319,8 @@ impl<P> Signed<P> {
     pub fn signature(&self) -> &[u8] {
         &self.signature
     }
-    /// The certificate.
-    pub fn der(&self) -> &[u8] {
+    /// The certificate, shared by all who keep it.
+    pub fn der(&self) -> &Arc<[u8]> {
         &self.der
     }
 }

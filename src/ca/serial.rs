@@ -17,6 +17,11 @@ impl InstanceId {
     pub fn new(octet: u8) -> Option<Self> {
         (1..=0x7f).contains(&octet).then_some(Self(octet))
     }
+
+    /// The octet every serial of the instance begins with.
+    pub fn octet(self) -> u8 {
+        self.0
+    }
 }
 
 /// A serial number: positive, 19 octets: instance id, then 144 random bits (RFC 5280 §4.1.2.2).

@@ -14,6 +14,7 @@ use crate::client;
 use crate::config::IssuerType;
 use crate::dev::{self, Options};
 use crate::instance::{self, parts};
+use crate::telemetry::{self, Told};
 
 /// Largest claims file read, in bytes.
 const MAX_CLAIMS_BYTES: u64 = 64 * 1024;
@@ -92,6 +93,9 @@ pub(super) async fn run(args: DevArgs, out: &Output) -> Result<(), Failure> {
         }
         None => out.say("files      none; --out DIR writes env.sh and the trust files"),
     }
+    let told = *out;
+    // What is in place already is somebody's log, and says the same.
+    let _ = telemetry::listen(move |decision| say(&told, decision));
     let issuer = dev.issuer().url(dev::issuer::Persona::Github);
     out.say(&format!(
         "issuer     {issuer}  (GitHub's claims; {issuer}/email for an address)"
@@ -124,6 +128,29 @@ pub(super) async fn run(args: DevArgs, out: &Output) -> Result<(), Failure> {
     Ok(())
 }
 
+/// One line for each certificate and each refusal.
+fn say(out: &Output, told: &Told) {
+    let text = |member: &Option<String>| member.clone().unwrap_or_default();
+    let (identity, serial) = (text(&told.identity), text(&told.serial));
+    let is_good = told.reason.is_none();
+    let (line, facts) = if is_good {
+        let again = if told.repeated { "  again" } else { "" };
+        let until = text(&told.not_after);
+        (
+            format!("{identity}  serial {serial}  until {until}{again}"),
+            json!({ "identity": told.identity, "serial": told.serial, "not_after": told.not_after, "repeated": told.repeated }),
+        )
+    } else {
+        let parts = [text(&told.reason), identity, text(&told.cause)];
+        let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        (
+            parts.join("  "),
+            json!({ "reason": told.reason, "identity": told.identity, "cause": told.cause }),
+        )
+    };
+    out.event(&told.word, is_good, &line, facts);
+}
+
 /// A folder, an address or an issuer that cannot be used is wrong usage, as in every other command.
 fn failed(error: dev::Error) -> Failure {
     use dev::Error;
@@ -142,7 +169,9 @@ fn failed(error: dev::Error) -> Failure {
         ),
         Error::Store(store) => (Exit::Usage, parts::records_hint(store)),
         Error::Parts(parts) => (Exit::Usage, parts.hint()),
-        Error::Start(instance::Error::Trust(_) | instance::Error::Encoder(_))
+        Error::Start(
+            instance::Error::Trust(_) | instance::Error::Encoder(_) | instance::Error::Audit(_),
+        )
         | Error::Listen(_)
         | Error::Issuer(_)
         | Error::Ca(_)

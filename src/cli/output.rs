@@ -166,6 +166,24 @@ impl Output {
         let _ = writeln!(std::io::stderr().lock(), "::add-mask::{value}");
     }
 
+    /// A decision that fell meanwhile: a line of talk, with `--json` an object on standard error.
+    pub(super) fn event(&self, word: &str, is_good: bool, line: &str, mut facts: Value) {
+        if self.quiet {
+            return;
+        }
+        let mut err = std::io::stderr().lock();
+        let _ = if self.json {
+            facts["v"] = json!(1);
+            facts["event"] = json!(word);
+            writeln!(err, "{facts}")
+        } else {
+            let colour = if is_good { "32" } else { "31" };
+            let space = " ".repeat(11_usize.saturating_sub(word.len()));
+            let word = paint(word, colour, self.colour.stderr);
+            writeln!(err, "{word}{space}{line}")
+        };
+    }
+
     /// A warning; shown even with `--quiet`.
     pub(super) fn warn(&self, line: &str) {
         if self.json {

@@ -10,6 +10,7 @@ use toml::{Table, Value};
 use super::raw::Raw;
 use super::schema::{self, Kind, Member, REPEATED, Repeated, SETTINGS};
 use super::{Error, Settings, file};
+use crate::hash::sha256;
 use crate::spelling;
 
 /// The variables with our prefix that are not settings: the configuration file's own path, what
@@ -77,6 +78,20 @@ impl fmt::Display for Source {
 /// the order of the schema.
 #[derive(Clone, Debug)]
 pub struct Effective(pub Vec<(String, String, Source)>);
+
+impl Effective {
+    /// SHA-256 over every key with its value, secrets hidden: equal where two instances, or two
+    /// starts of one, run with the same settings, wherever each value came from. What stands in
+    /// the files that settings name is not in it.
+    pub fn digest(&self) -> [u8; 32] {
+        // TOML prints no octet of zero, so no two lists run together into the same octets.
+        let rows = self.0.iter();
+        let text: String = rows
+            .map(|(key, value, _)| format!("{key}\0{value}\0"))
+            .collect();
+        sha256(&[text.as_bytes()])
+    }
+}
 
 /// A configuration that can be used.
 #[derive(Debug)]
@@ -516,6 +531,25 @@ key = "log.pub.pem"
         let refused = load(&inputs).unwrap_err();
         assert!(matches!(&refused, Error::BadValue { key, .. } if key == "ca.passphrase"));
         assert!(!format!("{refused:?} {refused}").contains("planted-secret"));
+    }
+
+    #[test]
+    fn the_digest_is_of_the_values_whatever_their_source_and_of_no_secret() {
+        let (_dir, plain) = file(ISSUER_AND_LOG);
+        let digest = |variables: &[(&str, &str)]| {
+            let variables = variables.iter();
+            let variables = variables.map(|(name, value)| ((*name).into(), (*value).into()));
+            let inputs = Inputs {
+                environment: variables.collect(),
+                ..plain.clone()
+            };
+            load(&inputs).unwrap().effective.digest()
+        };
+        let usual = digest(&[]);
+        assert_eq!(digest(&[("SHORTLEAF_LOG_LEVEL", "info")]), usual);
+        assert_ne!(digest(&[("SHORTLEAF_LOG_LEVEL", "debug")]), usual);
+        let secret = |value| digest(&[("SHORTLEAF_CA_PASSPHRASE", value)]);
+        assert_eq!(secret("planted-secret"), secret("another"));
     }
 
     #[test]

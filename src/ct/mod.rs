@@ -76,7 +76,7 @@ impl PreEntry {
     }
 
     /// The signed precertificate.
-    pub fn precert_der(&self) -> &[u8] {
+    pub fn precert_der(&self) -> &Arc<[u8]> {
         &self.precert_der
     }
 

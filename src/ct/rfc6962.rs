@@ -22,6 +22,7 @@ use super::{
     VerifiedSct, answer, head_answer, verify_head, verify_sct,
 };
 use crate::time::UnixMillis;
+use crate::trace;
 
 /// Tries per submission.
 pub const ATTEMPTS_MAX: u32 = 3;
@@ -171,11 +172,18 @@ impl Rfc6962Log {
         let now = || now.plus(i64::try_from(started.elapsed().as_millis()).unwrap_or(0));
         let mut attempt = 1;
         loop {
-            let request = self
+            let mut request = self
                 .client
                 .post(self.add_pre_chain.clone())
                 .header(CONTENT_TYPE, "application/json")
                 .body(body.clone());
+            if let Some(out) = trace::current().map(|here| here.outgoing()) {
+                request = request.header("traceparent", out.parent);
+                request = match out.state {
+                    Some(state) => request.header("tracestate", state),
+                    None => request,
+                };
+            }
             let outcome = within(started, deadline, self.attempt(request, entry, now)).await;
             let Err(Miss::Failed(failure, retry_after)) = outcome else {
                 return outcome;

@@ -209,6 +209,7 @@ pub async fn start(options: Options) -> Result<Dev, Error> {
             logs: vec![published],
             clock,
             entropy,
+            configuration: None,
         },
         listeners,
     )?;

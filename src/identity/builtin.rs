@@ -6,7 +6,8 @@ use super::{Definition, Provider};
 
 /// GitHub Actions (`github-workflow`).
 pub fn github() -> Provider {
-    sound(GITHUB)
+    let here = |text: &str| text.replace("{instance}", "https://github.com");
+    Provider::filled(GITHUB, &here).expect("a constant, and sound")
 }
 
 /// GitLab CI as gitlab.com (`gitlab-pipeline`), whatever instance the token is of: as in Fulcio.
@@ -29,8 +30,9 @@ fn sound(table: Definition<'static>) -> Provider {
     Provider::new(table).expect("a constant, and sound")
 }
 
-/// `environment` is there only when the job names one; everything else always is.
-const GITHUB: Definition<'static> = Definition {
+/// `environment` is there only when the job names one; everything else always is. `{instance}`
+/// stands for the address of the GitHub that it is.
+pub(super) const GITHUB: Definition<'static> = Definition {
     defaults: &[("environment", "")],
     required: &[
         "job_workflow_ref",
@@ -52,32 +54,33 @@ const GITHUB: Definition<'static> = Definition {
     ],
     one_of: &[],
     not: &[],
+    begins: &[],
     extensions: &[
         (2, "event_name"),
         (3, "sha"),
         (4, "workflow"),
         (5, "repository"),
         (6, "ref"),
-        (9, "https://github.com/{{ .job_workflow_ref }}"),
+        (9, "{instance}/{{ .job_workflow_ref }}"),
         (10, "job_workflow_sha"),
         (11, "runner_environment"),
-        (12, "https://github.com/{{ .repository }}"),
+        (12, "{instance}/{{ .repository }}"),
         (13, "sha"),
         (14, "ref"),
         (15, "repository_id"),
-        (16, "https://github.com/{{ .repository_owner }}"),
+        (16, "{instance}/{{ .repository_owner }}"),
         (17, "repository_owner_id"),
-        (18, "https://github.com/{{ .workflow_ref }}"),
+        (18, "{instance}/{{ .workflow_ref }}"),
         (19, "workflow_sha"),
         (20, "event_name"),
         (
             21,
-            "https://github.com/{{ .repository }}/actions/runs/{{ .run_id }}/attempts/{{ .run_attempt }}",
+            "{instance}/{{ .repository }}/actions/runs/{{ .run_id }}/attempts/{{ .run_attempt }}",
         ),
         (22, "repository_visibility"),
         (23, "environment"),
     ],
-    san: "https://github.com/{{ .job_workflow_ref }}",
+    san: "{instance}/{{ .job_workflow_ref }}",
 };
 
 /// `ci_config_sha` and `project_visibility` are not always known. This type does not say
@@ -101,6 +104,7 @@ const GITLAB: Definition<'static> = Definition {
     ],
     one_of: &[("ref_type", &["branch", "tag"])],
     not: &[("runner_id", "0")],
+    begins: &[],
     extensions: &[
         (9, "https://{{ .ci_config_ref_uri }}"),
         (10, "ci_config_sha"),
@@ -131,6 +135,7 @@ const BUILDKITE: Definition<'static> = Definition {
     required: &["organization_slug", "pipeline_slug"],
     one_of: &[],
     not: &[],
+    begins: &[],
     extensions: &[],
     san: "https://buildkite.com/{{ .organization_slug }}/{{ .pipeline_slug }}",
 };
@@ -146,6 +151,7 @@ const CODEFRESH: Definition<'static> = Definition {
     required: &["account_id", "pipeline_id", "workflow_id"],
     one_of: &[],
     not: &[],
+    begins: &[],
     extensions: &[
         (9, "{{ .platform_url }}/build/{{ .workflow_id }}"),
         (11, "runner_environment"),

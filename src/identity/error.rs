@@ -86,6 +86,9 @@ pub enum Problem {
     /// An empty or relative step in something that becomes part of a path.
     #[error("has an empty or relative path segment")]
     NotAPath,
+    /// An address on another instance than the one that issued the token.
+    #[error("is not an address of the issuer's own")]
+    OtherInstance,
     /// Not one of the words this claim can be.
     #[error("is not a value it can have")]
     NotAllowed,

@@ -14,8 +14,10 @@ mod domain;
 mod email;
 mod error;
 pub mod fulcio;
+mod ids;
 mod issuer_type;
 mod path;
+pub mod presets;
 mod provider;
 mod spiffe;
 mod subject;
@@ -30,6 +32,7 @@ use crate::token::VerifiedToken;
 pub use domain::{DomainError, NameDomain, UriDomain};
 pub use email::MAX_ADDRESS_BYTES;
 pub use error::{Error, Problem, Purpose};
+pub use ids::IdClaims;
 pub use issuer_type::IssuerType;
 pub use path::{ClaimPath, ClaimPathError, MAX_PATH_BYTES};
 pub use provider::{Definition, MAX_RENDERED_BYTES, Provider, ProviderError};
@@ -107,6 +110,7 @@ pub struct Extension {
 pub struct Principal {
     san: San,
     challenge: String,
+    challenge_claim: &'static str,
     issuer: String,
     subject: String,
     extensions: Vec<Extension>,
@@ -120,6 +124,10 @@ impl Principal {
     /// The exact text the proof of possession signs.
     pub fn challenge(&self) -> &str {
         &self.challenge
+    }
+    /// The claim that text stands in: `sub` or `email`.
+    pub fn challenge_claim(&self) -> &'static str {
+        self.challenge_claim
     }
     /// The issuer as extensions .1 and .8 say it.
     pub fn issuer(&self) -> &str {
@@ -142,6 +150,7 @@ impl Principal {
         Self {
             san,
             challenge: "challenge".into(),
+            challenge_claim: "sub",
             issuer: issuer.into(),
             subject: "subject".into(),
             extensions,
@@ -184,24 +193,24 @@ pub fn principal(token: &VerifiedToken, mapping: &Mapping) -> Result<Principal, 
     // The challenge is `sub` or the address, never a mixture: what a client signs, it has read in
     // its own token.
     let sub = || token.subject().to_owned();
-    let (san, challenge, from_templates) = match mapping {
+    let (san, challenge, challenge_claim, from_templates) = match mapping {
         Mapping::Email {
             skip_verification, ..
         } => {
             let address = subject::address(token, *skip_verification)?;
-            (San::Email(address.clone()), address, Vec::new())
+            (San::Email(address.clone()), address, "email", Vec::new())
         }
-        Mapping::Uri(domain) => (subject::uri(token, domain)?, sub(), Vec::new()),
-        Mapping::Username(domain) => (subject::username(token, domain)?, sub(), Vec::new()),
-        Mapping::Spiffe(domain) => (subject::spiffe(token, domain)?, sub(), Vec::new()),
-        Mapping::Kubernetes => (subject::kubernetes(token)?, sub(), Vec::new()),
+        Mapping::Uri(domain) => (subject::uri(token, domain)?, sub(), "sub", Vec::new()),
+        Mapping::Username(domain) => (subject::username(token, domain)?, sub(), "sub", Vec::new()),
+        Mapping::Spiffe(domain) => (subject::spiffe(token, domain)?, sub(), "sub", Vec::new()),
+        Mapping::Kubernetes => (subject::kubernetes(token)?, sub(), "sub", Vec::new()),
         Mapping::ChainguardIdentity => {
-            let challenge = subject::chainguard_challenge(token)?;
-            (subject::chainguard(token)?, challenge, Vec::new())
+            let (claim, challenge) = subject::chainguard_challenge(token)?;
+            (subject::chainguard(token)?, challenge, claim, Vec::new())
         }
         Mapping::CiProvider(provider) => {
             let (san, extensions) = from_provider(token, provider)?;
-            (San::Uri(san), sub(), extensions)
+            (San::Uri(san), sub(), "sub", extensions)
         }
     };
     let issuer = issuer(token, mapping)?;
@@ -228,6 +237,7 @@ pub fn principal(token: &VerifiedToken, mapping: &Mapping) -> Result<Principal, 
     Ok(Principal {
         san,
         challenge,
+        challenge_claim,
         issuer,
         subject,
         extensions,

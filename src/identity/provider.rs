@@ -4,6 +4,8 @@
 //! which a token of its is not what it seems. Adding one is writing such a table; those in
 //! [`super::builtin`] go through the same constructor as an operator's own.
 
+use std::borrow::Cow;
+
 use super::Problem;
 use super::template::{Absent, Failure, Template, TemplateError};
 use super::values::{Values, check_text};
@@ -24,10 +26,25 @@ pub struct Definition<'a> {
     pub one_of: &'a [(&'a str, &'a [&'a str])],
     /// Values that stand for nothing, as a runner numbered 0 does.
     pub not: &'a [(&'a str, &'a str)],
+    /// Claims that are addresses of the issuer's own, and how one of these begins.
+    pub begins: &'a [(&'a str, &'a str)],
     /// Template by last arc of the extension: 2–6 and 9–23.
     pub extensions: &'a [(u8, &'a str)],
     /// Template of the SAN, a URL.
     pub san: &'a str,
+}
+
+impl Definition<'_> {
+    /// Nothing yet, to be added to in a constant.
+    pub const EMPTY: Definition<'static> = Definition {
+        defaults: &[],
+        required: &[],
+        one_of: &[],
+        not: &[],
+        begins: &[],
+        extensions: &[],
+        san: "",
+    };
 }
 
 /// Why a definition is not a provider.
@@ -69,6 +86,7 @@ pub struct Provider {
     required: Vec<String>,
     one_of: Vec<(String, Vec<String>)>,
     not: Vec<(String, String)>,
+    begins: Vec<(String, String)>,
     /// In the order of their arcs, which is the order of the certificate.
     extensions: Vec<(u8, Template)>,
     san: Template,
@@ -83,7 +101,16 @@ pub(super) struct Refusal {
 impl Provider {
     /// Parses every template; whatever a token brings later, the templates are sound.
     pub fn new(definition: Definition<'_>) -> Result<Self, ProviderError> {
-        let san = Template::parse(definition.san).map_err(ProviderError::San)?;
+        Self::filled(definition, &str::to_owned)
+    }
+
+    /// The same after `fill` has seen the templates and the values a claim may have: a table can
+    /// leave a place for what its issuer's URL says, and no claim can win over that.
+    pub(super) fn filled(
+        definition: Definition<'_>,
+        fill: &dyn Fn(&str) -> String,
+    ) -> Result<Self, ProviderError> {
+        let san = Template::parse(&fill(definition.san)).map_err(ProviderError::San)?;
         let mut extensions: Vec<(u8, Template)> = Vec::new();
         for (arc, text) in definition.extensions.iter().copied() {
             if !matches!(arc, 2..=6 | 9..=23) {
@@ -92,21 +119,23 @@ impl Provider {
             if extensions.iter().any(|(other, _)| *other == arc) {
                 return Err(ProviderError::Twice { arc });
             }
-            let template = Template::parse(text);
+            let template = Template::parse(&fill(text));
             let template = template.map_err(|source| ProviderError::Extension { arc, source })?;
             extensions.extend(template.map(|template| (arc, template)));
         }
         extensions.sort_by_key(|(arc, _)| *arc);
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let choice = |(name, words): &(&str, &[&str])| {
-            let words = words.iter().map(|&word| word.to_owned()).collect();
+            let words = words.iter().map(|word| fill(word)).collect();
             ((*name).to_owned(), words)
         };
+        let beginning = |(name, text): &(&str, &str)| ((*name).to_owned(), fill(text));
         Ok(Self {
             defaults: definition.defaults.iter().map(owned).collect(),
             required: definition.required.iter().map(|&n| n.to_owned()).collect(),
             one_of: definition.one_of.iter().map(choice).collect(),
             not: definition.not.iter().map(owned).collect(),
+            begins: definition.begins.iter().map(beginning).collect(),
             extensions,
             san: san.ok_or(ProviderError::NoSan)?,
         })
@@ -121,15 +150,17 @@ impl Provider {
         self.check_required(&values)?;
         self.check_values(&values)?;
         let san = rendered(&self.san, &values, Absent::IsAnError, Purpose::San)?;
-        let mut extensions = Vec::new();
+        // Three more come from the token itself.
+        let mut extensions = Vec::with_capacity(self.extensions.len() + 3);
         for (arc, template) in &self.extensions {
             let purpose = Purpose::Extension(*arc);
             let value = rendered(template, &values, Absent::IsEmpty, purpose)?;
             if !value.is_empty() {
+                let value = value.into_owned();
                 extensions.push(Extension { arc: *arc, value });
             }
         }
-        Ok((san, extensions))
+        Ok((san.into_owned(), extensions))
     }
 
     fn check_required(&self, values: &Values<'_>) -> Result<(), Refusal> {
@@ -168,6 +199,11 @@ impl Provider {
                 return Err(refusal(name, Problem::NotAllowed));
             }
         }
+        for (name, beginning) in &self.begins {
+            if get(name)?.is_some_and(|text| !text.starts_with(beginning.as_str())) {
+                return Err(refusal(name, Problem::OtherInstance));
+            }
+        }
         Ok(())
     }
 
@@ -187,12 +223,12 @@ impl Provider {
     }
 }
 
-fn rendered(
-    template: &Template,
-    values: &Values<'_>,
+fn rendered<'a>(
+    template: &'a Template,
+    values: &Values<'a>,
     absent: Absent,
     purpose: Purpose,
-) -> Result<String, Refusal> {
+) -> Result<Cow<'a, str>, Refusal> {
     let refusal = |failure| Refusal { purpose, failure };
     let text = template.render(values, absent).map_err(refusal)?;
     // Each claim was short; several together can still be too long.

@@ -111,11 +111,12 @@ pub(super) fn chainguard(token: &VerifiedToken) -> Result<San, Error> {
         .map_err(|problem| of_sub(token, problem))
 }
 
-/// What clients sign for Chainguard: `email` where the token has one, else `sub`.
-pub(super) fn chainguard_challenge(token: &VerifiedToken) -> Result<String, Error> {
+/// What clients sign for Chainguard, and the claim it is: `email` where the token has one, else
+/// `sub`.
+pub(super) fn chainguard_challenge(token: &VerifiedToken) -> Result<(&'static str, String), Error> {
     match text_at(token, "email", token.claims().get("email"))? {
-        Some(_) => address(token, false),
-        None => Ok(token.subject().to_owned()),
+        Some(_) => Ok(("email", address(token, false)?)),
+        None => Ok(("sub", token.subject().to_owned())),
     }
 }
 

@@ -5,11 +5,16 @@
 //! A template without `{{` is no template but the name of one value. Values are inserted as they
 //! are, without escaping, and are never read as templates themselves.
 
+use std::borrow::Cow;
+
 use super::Problem;
 use super::values::Values;
 
 /// Longest template, in bytes.
 pub const MAX_TEMPLATE_BYTES: usize = 4096;
+
+/// Room for what most templates give.
+const USUAL_BYTES: usize = 128;
 
 /// Deepest nesting of `if` blocks and of parentheses.
 pub const MAX_NESTING: usize = 8;
@@ -119,10 +124,18 @@ impl Template {
     }
 
     /// The text for these values.
-    pub(super) fn render(&self, values: &Values<'_>, absent: Absent) -> Result<String, Failure> {
-        let mut out = String::new();
+    pub(super) fn render<'a>(
+        &'a self,
+        values: &Values<'a>,
+        absent: Absent,
+    ) -> Result<Cow<'a, str>, Failure> {
+        // Most are one value, and that is there already.
+        if let [Node::Insert(expression)] = self.0.as_slice() {
+            return evaluate(expression, values, absent);
+        }
+        let mut out = String::with_capacity(USUAL_BYTES);
         render(&self.0, values, absent, &mut out)?;
-        Ok(out)
+        Ok(Cow::Owned(out))
     }
 
     /// Every value the template can look at, in the order written.
@@ -375,20 +388,23 @@ fn render(
     Ok(())
 }
 
-fn evaluate(
-    expression: &Expression,
-    values: &Values<'_>,
+fn evaluate<'a>(
+    expression: &'a Expression,
+    values: &Values<'a>,
     absent: Absent,
-) -> Result<String, Failure> {
+) -> Result<Cow<'a, str>, Failure> {
     let (name, may_be_absent) = match expression {
-        Expression::Literal(text) => return Ok(text.clone()),
-        Expression::Equal(..) => return Ok(holds(expression, values, absent)?.to_string()),
+        Expression::Literal(text) => return Ok(Cow::Borrowed(text)),
+        Expression::Equal(..) => {
+            let holds = holds(expression, values, absent)?;
+            return Ok(Cow::Borrowed(if holds { "true" } else { "false" }));
+        }
         Expression::Field(name) => (name, false),
         Expression::Index(name) => (name, absent == Absent::IsEmpty),
     };
     match values.get(name) {
-        Ok(Some(text)) => Ok(text.into_owned()),
-        Ok(None) if may_be_absent => Ok(String::new()),
+        Ok(Some(text)) => Ok(text),
+        Ok(None) if may_be_absent => Ok(Cow::Borrowed("")),
         Ok(None) => Err(Failure::Missing { name: name.clone() }),
         Err(problem) => Err(Failure::Invalid {
             name: name.clone(),

@@ -345,6 +345,7 @@ fn a_provider_is_data() {
         extensions: &[(20, "build_source"), (11, ""), (10, r#"{{ index . "x" }}"#)],
         one_of: &[],
         not: &[],
+        begins: &[],
         san: "{{ .url }}/{{ .organization_slug }}/{{ .pipeline_slug }}",
     })
     .unwrap();

@@ -19,10 +19,11 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::audit;
 use crate::ca::{self, SelfCheckError};
 use crate::config::IssuerSettings;
 use crate::entropy::Entropy;
-use crate::issuance::{self, OnSubmitted, Service};
+use crate::issuance::{self, OnStage, OnSubmitted, Service};
 use crate::server::{
     ConnectionLimits, Edge, Front, Hops, IssuerName, KeyStates, Metrics, OidcIssuer, Ops, Public,
     PublicParts, RequestLimits, Tls, TrustFiles, ops_router, public_router, serve,
@@ -87,6 +88,8 @@ pub struct Blueprint {
     pub clock: Arc<dyn Clock>,
     /// For request ids.
     pub entropy: Arc<dyn Entropy>,
+    /// Digest of the settings in force, for the audit log; none where no configuration is.
+    pub configuration: Option<[u8; 32]>,
 }
 
 /// A log as the trusted root lists it.
@@ -117,6 +120,9 @@ pub enum Error {
     /// The trust files cannot be written.
     #[error("could not write the trust files")]
     Trust(#[from] trust::Error),
+    /// The audit log does not take its first line.
+    #[error("could not write the start into the audit log")]
+    Audit(#[from] audit::Error),
     /// The encoder of certificates failed its check.
     #[error("the template encoder does not write what rcgen does")]
     Encoder(#[from] SelfCheckError),
@@ -129,7 +135,7 @@ impl Error {
             Self::Encoder(_) => {
                 Some("set ca.encoder = \"rcgen\", and report this: it is a fault of ours")
             }
-            Self::Listen { .. } | Self::Trust(_) => None,
+            Self::Listen { .. } | Self::Trust(_) | Self::Audit(_) => None,
         }
     }
 }
@@ -140,6 +146,7 @@ pub struct Running {
     ops_url: String,
     trust: TrustFiles,
     service: Arc<Service>,
+    clock: Arc<dyn Clock>,
     drain: Duration,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -166,8 +173,11 @@ pub fn start(blueprint: Blueprint, listeners: Listeners) -> Result<Running, Erro
     let believed = blueprint.issuers.iter().map(|i| i.url.clone());
     let metrics = Arc::new(Metrics::new(believed, authority.issuing().not_after()));
     let on_submitted = on_submitted(metrics.clone());
+    let on_stage = on_stage(metrics.clone());
     let rates = blueprint.issuance.rates.clone();
-    let service = Arc::new(Service::telling(blueprint.issuance, on_submitted));
+    let service = Service::telling(blueprint.issuance, on_submitted, on_stage);
+    let service = Arc::new(service);
+    service.started(blueprint.clock.now(), blueprint.configuration.as_ref())?;
 
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
@@ -221,13 +231,18 @@ pub fn start(blueprint: Blueprint, listeners: Listeners) -> Result<Running, Erro
         readiness_age: READINESS_AGE,
     });
     tasks.spawn(serve(ops, for_operators, plain, stop.clone()));
-    tasks.spawn(sweep(service.clone(), blueprint.clock, stop.clone()));
+    tasks.spawn(sweep(
+        service.clone(),
+        blueprint.clock.clone(),
+        stop.clone(),
+    ));
     tasks.close();
     Ok(Running {
         url,
         ops_url,
         trust,
         service,
+        clock: blueprint.clock,
         drain: limits.drain,
         stop,
         tasks,
@@ -247,6 +262,11 @@ fn on_submitted(metrics: Arc<Metrics>) -> OnSubmitted {
         telemetry::submitted(submitted);
         metrics.submitted(submitted.log, submitted.outcome);
     })
+}
+
+/// How long each stage of an issuance took is counted.
+fn on_stage(metrics: Arc<Metrics>) -> OnStage {
+    Arc::new(move |stage, took| metrics.stage(stage, took))
 }
 
 /// Looks for abandoned intents and forgets what expired, now and until told to stop. What a crash
@@ -349,6 +369,12 @@ impl Running {
         self.tasks.wait().await;
         // Whose caller has gone holds no connection open.
         let _ = tokio::time::timeout(self.drain, self.service.finish()).await;
+        if let Err(error) = self.service.stopped(self.clock.now()) {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "no line about the stop"
+            );
+        }
     }
 }
 
@@ -401,6 +427,7 @@ mod tests {
             logs: Vec::new(),
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
+            configuration: None,
         }
     }
 

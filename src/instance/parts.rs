@@ -328,6 +328,7 @@ pub fn blueprint(settings: Settings) -> Result<Blueprint, Error> {
         logs,
         clock: Arc::new(clock),
         entropy: Arc::new(SystemEntropy),
+        configuration: None,
     })
 }
 

@@ -35,20 +35,24 @@ pub enum Error {
     /// The key or the proof.
     #[error(transparent)]
     Possession(#[from] possession::Error),
+    /// The proof is not over this token's challenge.
+    #[error("{source}, which is the token's {claim:?}")]
+    Unproven {
+        /// The claim whose value has to be signed.
+        claim: &'static str,
+        /// What the key says to the proof.
+        source: possession::Error,
+    },
     /// The token is bound to all the keys it may be: whether or not each got its certificate, it is
     /// theirs to ask for again.
     #[error("the token is bound to {limit} other key{}, which is all it may certify: use {} again, or a fresh token", if *limit == 1 { "" } else { "s" }, if *limit == 1 { "that key" } else { "one of them" })]
     Replayed {
-        /// Whose token.
-        issuer: IssuerUrl,
         /// How many keys it may have certified.
         limit: u32,
     },
     /// The issuer, or the identity, asks too often.
     #[error("{over}")]
     TooOften {
-        /// Whose token.
-        issuer: IssuerUrl,
         /// Which of the two, by which limit, and until when.
         over: Over,
     },
@@ -80,9 +84,8 @@ pub enum Error {
 }
 
 impl Error {
-    pub(super) fn replayed(issuer: &IssuerUrl, policy: &token::IssuerPolicy) -> Self {
+    pub(super) fn replayed(policy: &token::IssuerPolicy) -> Self {
         Self::Replayed {
-            issuer: issuer.clone(),
             limit: policy.certificates_per_token,
         }
     }
@@ -99,7 +102,7 @@ impl Error {
         match self {
             Self::Token { source, .. } => source.reason(),
             Self::Identity(error) => error.reason(),
-            Self::Possession(error) => error.reason(),
+            Self::Possession(error) | Self::Unproven { source: error, .. } => error.reason(),
             Self::Replayed { .. } => Reason::TokenReplayed,
             Self::TooOften { .. } => Reason::RateLimited,
             Self::Ca(error) => error.reason(),
@@ -117,25 +120,28 @@ impl Error {
         }
     }
 
-    /// Safe, precise members for `ErrorInfo.metadata`: claim, extension, issuer, algorithm, rule.
+    /// The configured issuer that an unverified token was held against, if it got that far.
+    pub(super) fn issuer(&self) -> Option<&IssuerUrl> {
+        if let Self::Token { issuer, .. } = self {
+            return issuer.as_ref();
+        }
+        None
+    }
+
+    /// Safe, precise members for `ErrorInfo.metadata`: claim, extension, algorithm, limit. The
+    /// issuer is [`Refused`]'s to add.
+    ///
+    /// [`Refused`]: super::Refused
     pub fn metadata(&self) -> Vec<(&'static str, String)> {
         match self {
-            Self::Token { issuer, source } => {
-                let issuer = issuer.iter().map(|issuer| ("issuer", issuer.to_string()));
-                issuer.chain(of_token(source)).collect()
-            }
+            Self::Token { source, .. } => of_token(source),
             Self::Identity(error) => vec![
-                ("issuer", error.issuer().to_string()),
                 ("claim", error.claim().to_owned()),
                 ("extension", error.extension().to_owned()),
             ],
-            Self::Replayed { issuer, limit } => {
-                vec![("issuer", issuer.to_string()), ("limit", limit.to_string())]
-            }
-            Self::TooOften { issuer, over } => vec![
-                ("issuer", issuer.to_string()),
-                ("limit", over.dimension.as_str().to_owned()),
-            ],
+            Self::Replayed { limit } => vec![("limit", limit.to_string())],
+            Self::TooOften { over } => vec![("limit", over.dimension.as_str().to_owned())],
+            Self::Unproven { claim, .. } => vec![("claim", (*claim).to_owned())],
             Self::Possession(error) => of_key(error),
             Self::Ca(_)
             | Self::NotLogged { .. }
@@ -154,6 +160,7 @@ impl Error {
             Self::Token { .. }
             | Self::Identity(_)
             | Self::Possession(_)
+            | Self::Unproven { .. }
             | Self::Replayed { .. }
             | Self::TooOften { .. } => return self.to_string(),
             Self::Ca(error) if fault == Fault::Credentials => return error.to_string(),
@@ -179,9 +186,10 @@ impl Error {
             Self::NotLogged { failures } => failures.shortest_wait(),
             Self::Token { source, .. } => source.retry_after(),
             // Ours, and exact: coming back sooner would be in vain.
-            Self::TooOften { over, .. } => return Some(over.wait),
+            Self::TooOften { over } => return Some(over.wait),
             Self::Identity(_)
             | Self::Possession(_)
+            | Self::Unproven { .. }
             | Self::Replayed { .. }
             | Self::Ca(_)
             | Self::Store(_)

@@ -8,6 +8,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{Error, Issued};
 use crate::token::TokenId;
+use crate::trace;
 
 /// Token and SHA-256 of the key.
 type Key = (TokenId, [u8; 32]);
@@ -73,12 +74,12 @@ impl Flights {
         drop(flights);
         let leave = Leave(self.clone(), key);
         let work = work();
-        self.tasks.spawn(async move {
+        self.tasks.spawn(trace::inherit(async move {
             let result = work.await;
             // First out of the map, then the result: who comes between finds the stored final.
             drop(leave);
             let _ = sender.send(Some(result));
-        });
+        }));
         (outcome, true)
     }
 

@@ -12,12 +12,16 @@ mod error;
 mod flight;
 mod pipeline;
 mod readiness;
+mod refused;
+mod seen;
 pub mod store;
 mod sweep;
 mod trail;
 
 pub use clock::{JUMP_MAX, Monotonic};
 pub use error::{Error, Failures};
+pub use refused::{Refused, Whom};
+pub use seen::{KEYS_MAX, WINDOW};
 pub use sweep::{ORPHAN_AFTER_S, Swept};
 
 use std::sync::Arc;
@@ -25,8 +29,9 @@ use std::time::Duration;
 
 use self::clock::ClockWatch;
 use self::flight::Flights;
+use self::seen::Seen;
 use self::store::IssuanceStore;
-use crate::audit::AuditLog;
+use crate::audit::{self, AuditLog};
 use crate::ca::{Authority, InstanceId, LeafProfile, Serial, Signer};
 use crate::ct::CertificateLog;
 use crate::entropy::Entropy;
@@ -71,6 +76,14 @@ pub struct Issued {
     pub serial: Serial,
     /// The `iss` of the verified token.
     pub issuer: Arc<str>,
+    /// Its `sub`.
+    pub subject: Arc<str>,
+    /// The name the certificate carries: `email:…` or `uri:…`.
+    pub san: Arc<str>,
+    /// SHA-256 of the certified SubjectPublicKeyInfo.
+    pub spki_hash: [u8; 32],
+    /// Whether this instance certified the same key for another identity within [`WINDOW`].
+    pub key_of_another: bool,
     /// Last second of validity.
     pub not_after: UnixSeconds,
     /// Whether the SCT is embedded; false only with `[ct] mode = "off"`.
@@ -177,6 +190,37 @@ pub struct Submitted<'a> {
 /// Who is told of each submission, for the log and for metrics.
 pub type OnSubmitted = Arc<dyn Fn(&Submitted<'_>) + Send + Sync>;
 
+/// What an issuance waits for: the parts that can be slow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// Verifying the token, a fetch of the issuer's keys included.
+    Token,
+    /// One signature of the CA's key.
+    Sign,
+    /// An SCT, whichever log gave it.
+    Log,
+    /// One durable write of the store.
+    Store,
+}
+
+impl Stage {
+    /// Every one.
+    pub const ALL: [Self; 4] = [Self::Token, Self::Sign, Self::Log, Self::Store];
+
+    /// Its name in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::Sign => "sign",
+            Self::Log => "log",
+            Self::Store => "store",
+        }
+    }
+}
+
+/// Who is told how long each stage took, whatever came of it.
+pub type OnStage = Arc<dyn Fn(Stage, Duration) + Send + Sync>;
+
 /// Where a process may die in the middle of an issuance. `docs/storage.md` says what each costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KillPoint {
@@ -244,10 +288,12 @@ pub struct Service {
 struct Inner {
     parts: Parts,
     on_submitted: OnSubmitted,
+    on_stage: OnStage,
     issuers: IssuerTable<Arc<TrustedIssuer>>,
     chain: Arc<[Vec<u8>]>,
     key_policy: KeyPolicy,
     flights: Flights,
+    seen: Seen,
     clock: ClockWatch,
 }
 
@@ -272,11 +318,12 @@ impl Service {
     /// Puts the parts together. Of two issuers with the same name the later one counts; the
     /// configuration refuses that before.
     pub fn new(parts: Parts) -> Self {
-        Self::telling(parts, Arc::new(|_| ()))
+        Self::telling(parts, Arc::new(|_| ()), Arc::new(|_, _| ()))
     }
 
-    /// The same, and `on_submitted` is called for each submission to a log.
-    pub fn telling(parts: Parts, on_submitted: OnSubmitted) -> Self {
+    /// The same, and `on_submitted` is called for each submission to a log, `on_stage` for each
+    /// stage of an issuance that ended.
+    pub fn telling(parts: Parts, on_submitted: OnSubmitted, on_stage: OnStage) -> Self {
         let issuers = parts.issuers.iter();
         let issuers = issuers.map(|i| (i.policy.issuer.clone(), Arc::new(i.clone())));
         let chain = parts.authority.chain().iter().map(|ca| ca.der().to_vec());
@@ -286,8 +333,10 @@ impl Service {
                 chain: chain.collect(),
                 key_policy: key_policy(&parts),
                 flights: Flights::default(),
+                seen: Seen::default(),
                 clock: ClockWatch::new(parts.monotonic.clone()),
                 on_submitted,
+                on_stage,
                 parts,
             }),
         }
@@ -297,14 +346,31 @@ impl Service {
     /// something is written down it runs to its end even if the caller stops waiting.
     ///
     /// Writes one `issued` or `refused` line to the audit log.
-    pub async fn issue(&self, request: Request, now: UnixMillis) -> Result<Issued, Error> {
+    pub async fn issue(&self, request: Request, now: UnixMillis) -> Result<Issued, Refused> {
         let request_id = request.request_id.clone();
-        let result = self.inner.issue(request, now).await;
-        if let Err(error) = &result {
+        let mut whom = Whom::default();
+        let result = self.inner.issue(request, now, &mut whom).await;
+        result.map_err(|error| {
+            let refused = Refused { whom, error };
             // A refusal stays a refusal where the line cannot be written.
-            let _ = self.inner.refused(&request_id, now, error);
-        }
-        result
+            let _ = self.inner.refused(&request_id, now, &refused);
+            refused
+        })
+    }
+
+    /// Writes the `start` line: which program, with which settings, signs from here on. Without it
+    /// nothing may be signed. `configuration` is the digest of the settings in force.
+    pub fn started(
+        &self,
+        now: UnixMillis,
+        configuration: Option<&[u8; 32]>,
+    ) -> Result<(), audit::Error> {
+        self.inner.started(now, configuration)
+    }
+
+    /// Writes the `stop` line. A log without one after its last `start` ended by a crash.
+    pub fn stopped(&self, now: UnixMillis) -> Result<(), audit::Error> {
+        self.inner.stopped(now)
     }
 
     /// What this issuer is configured as: itself, or the pattern of its family. Metrics are counted

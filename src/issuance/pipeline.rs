@@ -7,7 +7,9 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::flight::Landed;
 use super::store::{Begun, Final, Intent, Record, StoreError, Submission, TokenUse};
-use super::{CtMode, Error, Inner, Issued, KillPoint, Proof, Request, Submitted, TrustedIssuer};
+use super::{
+    CtMode, Error, Inner, Issued, KillPoint, Proof, Request, Stage, Submitted, TrustedIssuer, Whom,
+};
 use crate::ca::{self, Leaf, Plan, Serial, SignError, Signed, Signer, Tbs};
 use crate::ct::{CertificateLog, Failure, PreEntry, SubmitError, VerifiedSct};
 use crate::identity::{self, Principal};
@@ -45,6 +47,7 @@ impl Inner {
         self: &Arc<Self>,
         request: Request,
         now: UnixMillis,
+        whom: &mut Whom,
     ) -> Result<Issued, Error> {
         self.clock.check(now)?;
 
@@ -54,12 +57,18 @@ impl Inner {
 
         // 2. Signature, audience, times. The only step that may have to fetch something.
         let keys = &*self.parts.keys;
-        let token = token::verify(raw, &issuer.policy, keys, now.seconds())
-            .await
-            .map_err(|error| Error::token(claimed, error))?;
+        let verified = token::verify(raw, &issuer.policy, keys, now.seconds());
+        let verified = self.timed(Stage::Token, verified).await;
+        let token = verified.map_err(|error| Error::token(claimed, error))?;
+        let (iss, sub): (Arc<str>, Arc<str>) =
+            (token.issuer().as_str().into(), token.subject().into());
+        whom.issuer = Some(Arc::clone(&iss));
+        whom.subject = Some(Arc::clone(&sub));
 
         // 3. Verified claims become one identity.
         let principal = Arc::new(identity::principal(&token, &issuer.mapping)?);
+        let san: Arc<str> = super::trail::san(&principal).into();
+        whom.san = Some(Arc::clone(&san));
         // Only now: with a name that is not proven anybody could use up what somebody else may ask.
         let taken = self.counted(&token).await?;
 
@@ -71,7 +80,6 @@ impl Inner {
         // and key meanwhile waits for it instead of having his own.
         let this = Arc::clone(self);
         let flight = (token.id(), key.spki_hash());
-        let issuer_url: Arc<str> = token.issuer().as_str().into();
         let wanted = Wanted {
             token,
             issuer,
@@ -83,27 +91,28 @@ impl Inner {
         let landed = self.flights.join(flight, move || async move {
             let (parts, id) = (&this.parts, &wanted.request_id);
             if let Some(issued) = this.stored(&wanted.token, &wanted.key, now).await? {
-                return this.answer(id, now, issued);
+                return this.answer(id, now, issued).await;
             }
             let tbs = match &parts.ct {
                 CtMode::Required { logs, deadline } => {
                     let tbs = this.begin(&wanted, Plan::precertificate).await?;
 
                     // 7. Sign the precertificate between two audit lines.
-                    this.signing("precert_signing", id, now, tbs.plan(), tbs.tbs())?;
+                    this.signing("precert_signing", id, now, tbs.plan(), tbs.tbs())
+                        .await?;
                     (parts.probe)(KillPoint::PrecertAnnounced);
-                    let precert = signed(tbs, &*parts.signer).await?;
+                    let precert = this.timed(Stage::Sign, signed(tbs, &*parts.signer)).await?;
                     (parts.probe)(KillPoint::PrecertSigned);
                     let signature = precert.signature();
-                    this.signed("precert_signed", id, now, precert.plan(), signature)?;
+                    this.signed("precert_signed", id, now, precert.plan(), signature)
+                        .await?;
                     (parts.probe)(KillPoint::PrecertRecorded);
 
                     // 8. Log it, the same bytes to whichever log takes them. What the log said
                     // becomes durable with the commit of step 10. A crash here: a logged
                     // precertificate.
-                    let sct = this
-                        .log_entry(logs, *deadline, precert.entry(), id, now)
-                        .await?;
+                    let asked = this.log_entry(logs, *deadline, precert.entry(), id, now);
+                    let sct = this.timed(Stage::Log, asked).await?;
                     (parts.probe)(KillPoint::SctReceived);
                     let submission = submission(precert.plan(), precert.entry(), &sct);
                     in_time(parts.store.put_submission(submission)).await?;
@@ -115,21 +124,26 @@ impl Inner {
                 CtMode::Off => this.begin(&wanted, Plan::leaf_without_log).await?,
             };
             (parts.probe)(KillPoint::LeafLinted);
-            this.signing("leaf_signing", id, now, tbs.plan(), tbs.tbs())?;
-            let leaf = signed(tbs, &*parts.signer).await?;
+            this.signing("leaf_signing", id, now, tbs.plan(), tbs.tbs())
+                .await?;
+            let leaf = this.timed(Stage::Sign, signed(tbs, &*parts.signer)).await?;
             (parts.probe)(KillPoint::LeafSigned);
-            this.signed("leaf_signed", id, now, leaf.plan(), leaf.signature())?;
+            this.signed("leaf_signed", id, now, leaf.plan(), leaf.signature())
+                .await?;
 
             // 10. Record it, then answer. A crash before: as above, with a final that nobody has.
-            this.put_final(&leaf, now).await?;
+            this.timed(Stage::Store, this.put_final(&leaf, now)).await?;
             // Durable: everything. A crash from here on costs nothing: the same token and key get
             // this certificate.
             (parts.probe)(KillPoint::FinalStored);
-            this.answer(id, now, this.finished(&leaf, issuer_url))
+            this.answer(id, now, this.finished(&leaf, iss, sub, san))
+                .await
         });
         let answer = match landed.await {
             Ok(Landed::Own(issued)) => Ok(issued),
-            Ok(Landed::Shared(issued)) => self.answer(&request.request_id, now, issued.again()),
+            Ok(Landed::Shared(issued)) => {
+                self.answer(&request.request_id, now, issued.again()).await
+            }
             Err(error) => Err(error),
         };
         if !counts(&answer) {
@@ -142,10 +156,15 @@ impl Inner {
     async fn counted(&self, token: &VerifiedToken) -> Result<Receipts, Error> {
         let (issuer, subject) = (token.issuer(), token.subject());
         let taken = self.parts.rates.by_identity(issuer.as_str(), subject).await;
-        taken.map_err(|over| Error::TooOften {
-            issuer: issuer.clone(),
-            over,
-        })
+        taken.map_err(|over| Error::TooOften { over })
+    }
+
+    /// Does the work of a stage and tells how long it took.
+    async fn timed<T>(&self, stage: Stage, work: impl Future<Output = T>) -> T {
+        let start = Instant::now();
+        let done = work.await;
+        (self.on_stage)(stage, start.elapsed());
+        done
     }
 
     /// Steps 5 and 6, as often as it takes to find a serial.
@@ -162,9 +181,10 @@ impl Inner {
 
             // 6. The intent, and with it the token's use. A crash before: nothing happened.
             (parts.probe)(KillPoint::BeforeIntent);
-            let intent = intent(wanted, tbs.plan(), tbs.unsigned_der().to_vec());
+            let intent = intent(wanted, tbs.plan(), tbs.unsigned_der().into());
             let token_use = token_use(&wanted.token, policy);
-            match self.put_intent(intent, token_use).await {
+            let written = self.put_intent(intent, token_use);
+            match self.timed(Stage::Store, written).await {
                 Ok(Begun::Recorded) => {
                     // Durable: the intent and the token's use. A crash from here to step 10 costs
                     // this serial, which the sweep reports as presumed to exist; the caller's retry
@@ -172,9 +192,7 @@ impl Inner {
                     (parts.probe)(KillPoint::IntentStored);
                     return Ok(tbs);
                 }
-                Ok(Begun::Exhausted) => {
-                    return Err(Error::replayed(wanted.token.issuer(), policy));
-                }
+                Ok(Begun::Exhausted) => return Err(Error::replayed(policy)),
                 Err(StoreError::Conflict { .. }) if draws < SERIAL_DRAWS => draws += 1,
                 Err(error) => return Err(error.into()),
             }
@@ -190,12 +208,22 @@ impl Inner {
         Ok(Plan::new(authority, profile, serial, who, key, now)?)
     }
 
-    fn finished(&self, leaf: &Signed<Leaf>, issuer: Arc<str>) -> Issued {
+    fn finished(
+        &self,
+        leaf: &Signed<Leaf>,
+        issuer: Arc<str>,
+        subject: Arc<str>,
+        san: Arc<str>,
+    ) -> Issued {
         Issued {
-            leaf_der: leaf.der().into(),
+            leaf_der: Arc::clone(leaf.der()),
             chain: Arc::clone(&self.chain),
             serial: leaf.plan().serial(),
             issuer,
+            subject,
+            san,
+            spki_hash: leaf.plan().key().spki_hash(),
+            key_of_another: false,
             not_after: leaf.plan().not_after(),
             sct_embedded: matches!(self.parts.ct, CtMode::Required { .. }),
             repeated: false,
@@ -203,8 +231,15 @@ impl Inner {
     }
 
     /// The last line about a request that succeeds; without it nothing leaves.
-    fn answer(&self, request_id: &str, now: UnixMillis, issued: Issued) -> Result<Issued, Error> {
-        self.issued(request_id, now, &issued)?;
+    async fn answer(
+        &self,
+        request_id: &str,
+        now: UnixMillis,
+        mut issued: Issued,
+    ) -> Result<Issued, Error> {
+        let (key, issuer, san) = (&issued.spki_hash, &issued.issuer, &issued.san);
+        issued.key_of_another = self.seen.under_another(key, issuer, san, now);
+        self.issued(request_id, now, &issued).await?;
         (self.parts.probe)(KillPoint::Answering);
         Ok(issued)
     }
@@ -224,7 +259,19 @@ impl Inner {
                 signature,
             } => {
                 let key = SubjectKey::from_bytes(&public_key).map_err(possession::Error::from)?;
-                possession::by_signature(key, principal.challenge(), &signature, policy)?
+                let proven =
+                    possession::by_signature(key, principal.challenge(), &signature, policy);
+                proven.map_err(|error| {
+                    // Which claim it is, a caller who signed another one wants to know.
+                    let claim = principal.challenge_claim();
+                    match matches!(error, possession::Error::ProofInvalid { .. }) {
+                        true => Error::Unproven {
+                            claim,
+                            source: error,
+                        },
+                        false => error.into(),
+                    }
+                })?
             }
             Proof::Csr(csr) => possession::by_csr(&csr, policy)?,
         })
@@ -260,10 +307,14 @@ impl Inner {
             return Ok(None);
         }
         Ok(Some(Issued {
-            leaf_der: leaf.leaf_der.into(),
+            leaf_der: leaf.leaf_der,
             chain: Arc::clone(&self.chain),
             serial: leaf.serial,
             issuer: intent.issuer.into(),
+            subject: intent.subject.into(),
+            san: intent.san.into(),
+            spki_hash: hash,
+            key_of_another: false,
             not_after: intent.not_after,
             sct_embedded,
             repeated: true,
@@ -321,7 +372,7 @@ impl Inner {
     async fn put_final(&self, leaf: &Signed<Leaf>, now: UnixMillis) -> Result<(), StoreError> {
         let leaf = Final {
             serial: leaf.plan().serial(),
-            leaf_der: leaf.der().to_vec(),
+            leaf_der: Arc::clone(leaf.der()),
             at: now.seconds(),
         };
         until_known(|| self.parts.store.put_final(leaf.clone())).await
@@ -394,14 +445,14 @@ fn token_use(token: &VerifiedToken, policy: &IssuerPolicy) -> TokenUse {
 fn submission(plan: &Plan, entry: &PreEntry, sct: &VerifiedSct) -> Submission {
     Submission {
         serial: plan.serial(),
-        precert_der: entry.precert_der().to_vec(),
+        precert_der: Arc::clone(entry.precert_der()),
         scts: vec![sct.sct().encode()],
     }
 }
 
 /// What is written down before anything is signed: by any of it the certificate can be found and
 /// revoked later.
-fn intent(wanted: &Wanted, plan: &Plan, unsigned: Vec<u8>) -> Intent {
+fn intent(wanted: &Wanted, plan: &Plan, unsigned: Arc<[u8]>) -> Intent {
     let (token, principal) = (&wanted.token, plan.principal());
     let extensions = principal.extensions().iter();
     Intent {

@@ -16,7 +16,7 @@ pub struct Intent {
     pub serial: Serial,
     /// What is to be signed first, linted, in its zero-signature wrapping: the precertificate, or
     /// the leaf where certificates are not logged.
-    pub unsigned: Vec<u8>,
+    pub unsigned: Arc<[u8]>,
     /// SHA-256 of the whole token as it arrived.
     pub token_hash: [u8; 32],
     /// What uses are counted under.
@@ -37,8 +37,8 @@ pub struct Intent {
     pub subject: String,
     /// The SAN, as `email:…` or `uri:…`.
     pub san: String,
-    /// Every Fulcio extension value.
-    pub extensions: Vec<(u8, String)>,
+    /// Every Fulcio extension value; shared by the copies that a repeated write needs.
+    pub extensions: Arc<[(u8, String)]>,
     /// The request's clock reading.
     pub at: UnixSeconds,
     /// Last second of the planned validity.
@@ -69,7 +69,7 @@ pub struct Submission {
     /// Which intent.
     pub serial: Serial,
     /// The signed precertificate.
-    pub precert_der: Vec<u8>,
+    pub precert_der: Arc<[u8]>,
     /// The SCTs as TLS-encoded structures.
     pub scts: Vec<Vec<u8>>,
 }
@@ -80,7 +80,7 @@ pub struct Final {
     /// Which intent.
     pub serial: Serial,
     /// The certificate.
-    pub leaf_der: Vec<u8>,
+    pub leaf_der: Arc<[u8]>,
     /// When it was finished.
     pub at: UnixSeconds,
 }
@@ -213,7 +213,7 @@ pub enum StoreError {
     /// What was read makes no sense.
     #[error("the store holds a damaged record: {what}")]
     Corrupt {
-        /// Which of a record's parts: `intent`, `submission`, `final`.
+        /// Which of a record's parts (`intent`, `submission`, `final`), or what leads to it.
         what: &'static str,
     },
 }

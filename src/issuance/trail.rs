@@ -1,15 +1,18 @@
 //! What the pipeline writes to the audit log: a line before and after each signature, and one
 //! for each decision. Never a token, a key or a proof.
 
-use super::{Error, Inner, Issued};
+use super::{Inner, Issued, Refused};
 use crate::audit::{self, Event, Value};
 use crate::ca::Plan;
 use crate::identity::{Principal, San};
 use crate::time::UnixMillis;
 
+/// The flag on a line about a key that another identity had certified a moment ago.
+const KEY_OF_ANOTHER: &str = "key_of_another_identity";
+
 impl Inner {
     /// The line before a signature (`…_signing`), with the exact octets to be signed.
-    pub(super) fn signing(
+    pub(super) async fn signing(
         &self,
         kind: &'static str,
         request_id: &str,
@@ -17,11 +20,12 @@ impl Inner {
         plan: &Plan,
         tbs: &[u8],
     ) -> Result<(), audit::Error> {
-        self.about(kind, request_id, now, plan, ("tbs", Value::Octets(tbs)))
+        let tbs = ("tbs", Value::Octets(tbs));
+        self.about(kind, request_id, now, plan, tbs).await
     }
 
     /// The line after it (`…_signed`), with the signature: with the line before, the certificate.
-    pub(super) fn signed(
+    pub(super) async fn signed(
         &self,
         kind: &'static str,
         request_id: &str,
@@ -30,10 +34,10 @@ impl Inner {
         signature: &[u8],
     ) -> Result<(), audit::Error> {
         let signature = ("signature", Value::Octets(signature));
-        self.about(kind, request_id, now, plan, signature)
+        self.about(kind, request_id, now, plan, signature).await
     }
 
-    fn about(
+    async fn about(
         &self,
         kind: &'static str,
         request_id: &str,
@@ -48,11 +52,11 @@ impl Inner {
             ("profile", Value::Octets(&profile.0)),
             what,
         ];
-        self.write(kind, request_id, now, &fields)
+        self.write_with_others(kind, request_id, now, &fields).await
     }
 
     /// A certificate is about to leave.
-    pub(super) fn issued(
+    pub(super) async fn issued(
         &self,
         request_id: &str,
         now: UnixMillis,
@@ -60,13 +64,25 @@ impl Inner {
     ) -> Result<(), audit::Error> {
         let ca = self.parts.authority.id();
         let repeated = if issued.repeated { "true" } else { "false" };
+        let not_after = issued.not_after.to_string();
         let fields = [
             ("serial", Value::Octets(issued.serial.octets())),
             ("ca", Value::Octets(&ca.0)),
-            ("not_after", Value::Text(&issued.not_after.to_string())),
+            ("issuer", Value::Text(&issued.issuer)),
+            ("subject", Value::Text(&issued.subject)),
+            ("san", Value::Text(&issued.san)),
+            ("key", Value::Octets(&issued.spki_hash)),
+            ("not_after", Value::Text(&not_after)),
             ("repeated", Value::Text(repeated)),
+            ("flag", Value::Text(KEY_OF_ANOTHER)),
         ];
-        self.write("issued", request_id, now, &fields)
+        // Only what is out of the ordinary carries the flag.
+        let fields = match issued.key_of_another {
+            true => &fields[..],
+            false => &fields[..fields.len() - 1],
+        };
+        self.write_with_others("issued", request_id, now, fields)
+            .await
     }
 
     /// A request ends without one.
@@ -74,10 +90,66 @@ impl Inner {
         &self,
         request_id: &str,
         now: UnixMillis,
-        error: &Error,
+        refused: &Refused,
     ) -> Result<(), audit::Error> {
-        let fields = [("reason", Value::Text(error.reason().as_str()))];
+        let whom = &refused.whom;
+        let known = [
+            ("issuer", refused.issuer()),
+            ("subject", whom.subject.as_deref()),
+            ("san", whom.san.as_deref()),
+        ];
+        let mut fields = vec![("reason", Value::Text(refused.reason().as_str()))];
+        let known = known.into_iter();
+        fields.extend(known.filter_map(|(name, value)| Some((name, Value::Text(value?)))));
         self.write("refused", request_id, now, &fields)
+    }
+
+    /// An instance comes up.
+    pub(super) fn started(
+        &self,
+        now: UnixMillis,
+        configuration: Option<&[u8; 32]>,
+    ) -> Result<(), audit::Error> {
+        let parts = &self.parts;
+        let (ca, profile) = (parts.authority.id(), parts.profile.hash());
+        let instance = [parts.instance.octet()];
+        let fields = [
+            ("version", Value::Text(env!("CARGO_PKG_VERSION"))),
+            ("instance", Value::Octets(&instance)),
+            ("ca", Value::Octets(&ca.0)),
+            ("profile_name", Value::Text(parts.profile.name())),
+            ("profile", Value::Octets(&profile.0)),
+            (
+                "configuration",
+                Value::Octets(configuration.map_or(&[], |digest| digest)),
+            ),
+        ];
+        // An instance that no configuration describes has none to name.
+        let known = fields.len() - usize::from(configuration.is_none());
+        self.write("start", "", now, &fields[..known])
+    }
+
+    /// It goes.
+    pub(super) fn stopped(&self, now: UnixMillis) -> Result<(), audit::Error> {
+        let instance = [self.parts.instance.octet()];
+        self.write("stop", "", now, &[("instance", Value::Octets(&instance))])
+    }
+
+    /// For what every certificate takes.
+    async fn write_with_others(
+        &self,
+        kind: &'static str,
+        request_id: &str,
+        at: UnixMillis,
+        fields: &[(&'static str, Value<'_>)],
+    ) -> Result<(), audit::Error> {
+        let event = Event {
+            kind,
+            at,
+            request_id,
+            fields,
+        };
+        self.parts.audit.append_with_others(&event).await
     }
 
     pub(super) fn write(

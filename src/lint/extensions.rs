@@ -211,7 +211,8 @@ pub(super) fn identity_text(read: &Reading<'_>, expected: &Expected<'_>) -> Resu
         };
         let text = std::str::from_utf8(text).map_err(|_| format!(".{arc} is not UTF-8"))?;
         // Most are plain ASCII, where no character has to be taken apart.
-        let plain = text.bytes().all(|octet| (0x20..=0x7e).contains(&octet));
+        let printable = |all, octet| all & (0x20..=0x7e).contains(&octet);
+        let plain = text.bytes().fold(true, printable);
         if text.is_empty() || (!plain && text.chars().any(char::is_control)) {
             return Err(format!(
                 ".{arc} is empty or has control characters: {text:?}"

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
 use super::*;
+use crate::identity::IdClaims;
 use crate::json;
 
 const GITHUB: &str = "https://token.actions.githubusercontent.com";

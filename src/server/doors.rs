@@ -30,8 +30,9 @@ use crate::entropy::Entropy;
 use crate::fault::Reason;
 use crate::issuance::{self, Issued};
 use crate::rates::Rates;
-use crate::telemetry;
+use crate::telemetry::{self, Refusal};
 use crate::time::Clock;
+use crate::trace;
 
 /// What one request may cost.
 #[derive(Clone, Copy, Debug)]
@@ -248,7 +249,7 @@ impl Public {
                 // A task of its own: the decision is told and counted even if the caller hangs up.
                 let public = self.clone();
                 let by = caller.clone();
-                let task = tokio::spawn(async move {
+                let task = tokio::spawn(trace::inherit(async move {
                     let _admitted = admitted;
                     let now = public.clock.now();
                     let decision = match public.issuance.issue(request, now).await {
@@ -257,7 +258,7 @@ impl Public {
                     };
                     public.decided(&by, &decision);
                     decision
-                });
+                }));
                 match task.await {
                     Ok(decision) => return decision,
                     // It panicked: nobody aborts it.
@@ -317,7 +318,7 @@ impl Public {
         match decision {
             Ok(issued) => {
                 let issuer = self.issuance.configured_as(&issued.issuer);
-                self.metrics.issued(issuer);
+                self.metrics.issued(issuer, issued.repeated);
                 telemetry::issued(caller.request_id.as_str(), caller.client, issued);
             }
             Err(problem) => {
@@ -327,13 +328,13 @@ impl Public {
                 if problem.reason() == Reason::RateLimited {
                     self.metrics.rate_limited(problem.member("limit"));
                 }
-                telemetry::refused(
-                    caller.request_id.as_str(),
-                    caller.client,
-                    problem.reason(),
-                    problem.issuer(),
-                    &problem.told(),
-                );
+                let refusal = Refusal {
+                    reason: problem.reason(),
+                    issuer: problem.issuer(),
+                    identity: problem.identity(),
+                    causes: &problem.told(),
+                };
+                telemetry::refused(caller.request_id.as_str(), caller.client, &refusal);
             }
         }
     }

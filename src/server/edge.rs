@@ -304,7 +304,11 @@ impl Edge {
     /// The answer to a request that two readers could take differently.
     pub(super) fn refuse(&self, shape: Shape, headers: &HeaderMap) -> Response<Body> {
         let entropy = self.0.entropy.as_deref();
-        let id = entropy.map(|entropy| RequestId::of_caller_or_new(headers, entropy));
+        let id = entropy.map(|entropy| {
+            let mut fresh = [0; 16];
+            entropy.fill(&mut fresh);
+            RequestId::of_caller_or_new(headers, &fresh)
+        });
         let request_id = id.as_ref().map(RequestId::as_str);
         if let Some(left_out) = self.0.ambiguous[shape as usize].count(self.0.start.elapsed()) {
             let shape = shape.word();

@@ -17,21 +17,24 @@ use tokio::time::{Instant, timeout};
 
 use super::doors::Public;
 use super::{Metrics, Problem, admission};
-use crate::entropy::Entropy;
 use crate::fault::Reason;
+use crate::{hex, trace};
 
 /// Longest request id taken over from a caller.
 const MAX_REQUEST_ID_BYTES: usize = 128;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// What ties an answer to its line in the log. Visible ASCII, so it is a header value as it is.
 #[derive(Clone, Debug)]
 pub(super) struct RequestId(Arc<str>);
 
 impl RequestId {
-    /// The caller's, if it is fit to be logged; else a fresh one of 128 random bits.
-    pub(super) fn of_caller_or_new(headers: &HeaderMap, entropy: &dyn Entropy) -> Self {
+    /// The caller's, if it is fit to be logged; else these 128 random bits, which are also the
+    /// trace's id where the caller names no trace.
+    pub(super) fn of_caller_or_new(headers: &HeaderMap, fresh: &[u8]) -> Self {
         let fit = |id: &&str| {
             (1..=MAX_REQUEST_ID_BYTES).contains(&id.len())
                 && id.bytes().all(|octet| octet.is_ascii_graphic())
@@ -42,9 +45,7 @@ impl RequestId {
         if let Some(id) = given.filter(fit) {
             return Self(id.into());
         }
-        let mut octets = [0; 16];
-        entropy.fill(&mut octets);
-        Self(format!("{:032x}", u128::from_be_bytes(octets)).into())
+        Self(hex::encode(fresh).into())
     }
 
     /// The one [`around`] gave the request.
@@ -72,7 +73,10 @@ pub(super) async fn around(
 ) -> Response<Body> {
     let start = Instant::now();
     let in_flight = public.metrics.in_flight();
-    let id = RequestId::of_caller_or_new(request.headers(), &*public.entropy);
+    let mut seed = [0; trace::SEED_BYTES];
+    public.entropy.fill(&mut seed);
+    let id = RequestId::of_caller_or_new(request.headers(), &seed[..16]);
+    let place = place(request.headers(), &seed);
     request.extensions_mut().insert(id.clone());
     let door = request.extensions().get::<MatchedPath>().cloned();
 
@@ -82,7 +86,7 @@ pub(super) async fn around(
         admission::busy().into_response()
     } else {
         // No dependency may take this long and the body has its own limit: it is our fault.
-        timeout(public.limits.whole, next.run(request))
+        trace::within(Some(place), timeout(public.limits.whole, next.run(request)))
             .await
             .unwrap_or_else(|_| Problem::new(Reason::Internal).into_response())
     };
@@ -95,6 +99,12 @@ pub(super) async fn around(
         .metrics
         .answered(door, response.status(), start.elapsed());
     response
+}
+
+/// Where the request stands in its caller's trace, or in a new one.
+fn place(headers: &HeaderMap, seed: &[u8; trace::SEED_BYTES]) -> trace::Context {
+    let values = |name| headers.get_all(name).iter().map(HeaderValue::as_bytes);
+    trace::Context::of(values(TRACEPARENT), values(TRACESTATE), seed)
 }
 
 /// A browser asking whether it may ask (Fetch §3.2.2).

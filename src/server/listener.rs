@@ -93,8 +93,9 @@ const MAX_RESET_BY_US: usize = 64;
 
 /// How long to wait when the system has no descriptor left for another connection.
 const AFTER_ACCEPT_ERROR: Duration = Duration::from_millis(50);
-/// How long a connection may take to leave that has to make room.
-const TO_MAKE_ROOM: Duration = Duration::from_secs(1);
+/// How long a connection may take to leave that has to make room: half a head is waited for no
+/// longer, and whoever comes next waits as long.
+const TO_MAKE_ROOM: Duration = Duration::from_millis(100);
 
 /// How a listener meets its peers.
 #[derive(Clone, Default)]

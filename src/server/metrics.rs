@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use metrics::{
-    Counter, Gauge, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+    Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram,
+    gauge, histogram,
 };
 use metrics_exporter_prometheus::{
     Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
@@ -18,14 +19,17 @@ use metrics_exporter_prometheus::{
 
 use super::KeyState;
 use crate::fault::Reason;
+use crate::issuance::Stage;
 use crate::rates::Dimension;
 use crate::time::UnixSeconds;
 
 const ISSUED: &str = "shortleaf_certs_issued_total";
+const REPEATED: &str = "shortleaf_certs_repeated_total";
 const REFUSED: &str = "shortleaf_certs_refused_total";
 const RATE_LIMITED: &str = "shortleaf_rate_limited_total";
 const SUBMISSIONS: &str = "shortleaf_ct_submissions_total";
 const REQUEST_SECONDS: &str = "shortleaf_request_seconds";
+const STAGE_SECONDS: &str = "shortleaf_stage_seconds";
 const IN_FLIGHT: &str = "shortleaf_requests_in_flight";
 const BODIES_WAITING: &str = "shortleaf_bodies_waiting";
 const BODIES_CUT: &str = "shortleaf_bodies_cut_total";
@@ -40,6 +44,11 @@ const BUCKETS: [f64; 11] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0,
 ];
 
+/// The same of a stage, of which the quickest take tens of microseconds.
+const STAGE_BUCKETS: [f64; 12] = [
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0, 5.0,
+];
+
 /// The exporter keeps every observation until it is asked to sum them up.
 const OBSERVATIONS_PER_UPKEEP: u64 = 1024;
 
@@ -48,6 +57,8 @@ pub struct Metrics {
     recorder: PrometheusRecorder,
     handle: PrometheusHandle,
     in_flight: Gauge,
+    /// In the order of [`Stage::ALL`]: found once, because a certificate has six of them.
+    stages: [Histogram; 4],
     now: Arc<AtomicUsize>,
     observations: AtomicU64,
     issuers: HashSet<String>,
@@ -61,30 +72,38 @@ impl Metrics {
     pub fn new(issuers: impl IntoIterator<Item = String>, ca_not_after: UnixSeconds) -> Self {
         let recorder = PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Full(REQUEST_SECONDS.to_owned()), &BUCKETS)
-            .expect("the list of buckets is not empty")
+            .and_then(|builder| {
+                let stages = Matcher::Full(STAGE_SECONDS.to_owned());
+                builder.set_buckets_for_metric(stages, &STAGE_BUCKETS)
+            })
+            .expect("the lists of buckets are not empty")
             .build_recorder();
-        let in_flight = metrics::with_local_recorder(&recorder, || {
+        let (in_flight, stages) = metrics::with_local_recorder(&recorder, || {
             describe();
             gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1);
             // 2^53 seconds are exact, and no certificate lives that long.
             gauge!(CA_NOT_AFTER).set(ca_not_after.0 as f64);
-            gauge!(IN_FLIGHT)
+            let stage = |stage: Stage| histogram!(STAGE_SECONDS, "stage" => stage.as_str());
+            (gauge!(IN_FLIGHT), Stage::ALL.map(stage))
         });
         in_flight.set(0);
         Self {
             handle: recorder.handle(),
             recorder,
             in_flight,
+            stages,
             now: Arc::default(),
             observations: AtomicU64::new(0),
             issuers: issuers.into_iter().collect(),
         }
     }
 
-    /// A certificate left; `issuer` as it is configured.
-    pub fn issued(&self, issuer: Option<&str>) {
+    /// A certificate left: a new one, or one that its caller had asked for before;
+    /// `issuer` as it is configured.
+    pub fn issued(&self, issuer: Option<&str>, repeated: bool) {
         let issuer = self.label(issuer);
-        self.record(|| counter!(ISSUED, "issuer" => issuer).increment(1));
+        let name = if repeated { REPEATED } else { ISSUED };
+        self.record(|| counter!(name, "issuer" => issuer).increment(1));
     }
 
     /// A request for one was refused; `issuer` if the token got so far as to be held against one.
@@ -116,6 +135,20 @@ impl Metrics {
         self.record(|| {
             histogram!(REQUEST_SECONDS, "door" => door, "status" => status).record(took);
         });
+        self.observed();
+    }
+
+    /// A stage of an issuance ended.
+    pub fn stage(&self, stage: Stage, took: Duration) {
+        let at = Stage::ALL.iter().position(|known| *known == stage);
+        if let Some(histogram) = at.and_then(|at| self.stages.get(at)) {
+            histogram.record(took);
+        }
+        self.observed();
+    }
+
+    /// Every so often the observations are summed up.
+    fn observed(&self) {
         let seen = self.observations.fetch_add(1, Ordering::Relaxed);
         if seen % OBSERVATIONS_PER_UPKEEP == OBSERVATIONS_PER_UPKEEP - 1 {
             self.handle.run_upkeep();
@@ -254,7 +287,11 @@ impl Drop for Waits {
 }
 
 fn describe() {
-    describe_counter!(ISSUED, "Certificates answered, by issuer");
+    describe_counter!(ISSUED, "Certificates made and answered, by issuer");
+    describe_counter!(
+        REPEATED,
+        "Answers with a certificate that had been made before, by issuer"
+    );
     describe_counter!(
         REFUSED,
         "Requests for a certificate refused, by issuer and reason"
@@ -270,6 +307,10 @@ fn describe() {
     describe_histogram!(
         REQUEST_SECONDS,
         "From a request's headers to its answer's, by door and status"
+    );
+    describe_histogram!(
+        STAGE_SECONDS,
+        "Stages of an issuance: token, sign (twice), log, store (twice)"
     );
     describe_gauge!(IN_FLIGHT, "Requests being answered now");
     describe_gauge!(

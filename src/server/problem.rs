@@ -161,6 +161,8 @@ pub struct Problem {
     prefix: &'static str,
     detail: String,
     metadata: Vec<(&'static str, String)>,
+    /// Of the verified token; for our own log, the answer does not repeat it.
+    identity: Option<Arc<str>>,
     retry_after: Option<Duration>,
     cause: Option<Arc<dyn StdError + Send + Sync>>,
 }
@@ -173,6 +175,7 @@ impl Problem {
             prefix: answer(reason).prefix,
             detail: String::new(),
             metadata: Vec::new(),
+            identity: None,
             retry_after: None,
             cause: None,
         }
@@ -225,6 +228,11 @@ impl Problem {
         Some(value)
     }
 
+    /// The name a certificate would have carried, if the token was good: for our own log only.
+    pub fn identity(&self) -> Option<&str> {
+        self.identity.as_deref()
+    }
+
     /// What led to it, outermost first; for our own log only.
     pub fn cause_chain(&self) -> Vec<String> {
         let mut chain = Vec::new();
@@ -262,14 +270,17 @@ impl Problem {
     }
 }
 
-impl From<issuance::Error> for Problem {
-    fn from(error: issuance::Error) -> Self {
+impl From<issuance::Refused> for Problem {
+    fn from(refused: issuance::Refused) -> Self {
+        let metadata = refused.metadata();
+        let issuance::Refused { whom, error } = refused;
         let mut problem = Self::new(error.reason()).detail(error.public_detail());
+        problem.identity = whom.san;
         if let issuance::Error::Possession(possession::Error::Unrecognized { algorithm }) = &error {
             problem.prefix = UNRECOGNIZED;
             problem = problem.detail(algorithm);
         }
-        problem.metadata = error.metadata();
+        problem.metadata = metadata;
         problem.retry_after(error.retry_after()).caused_by(error)
     }
 }

@@ -1,7 +1,7 @@
-//! The audit log's file: append-only, owner-only, one `write` per line, made durable by the store.
+//! The audit log's file: append-only, owner-only, made durable by the store.
 //!
 //! A line is with the operating system when `append` returns, so it survives the death of the
-//! process; it survives the loss of power with the store's next batch, because the store's journal
+//! process; what several requests append at the same moment goes there in one `write`. It survives the loss of power with the store's next batch, because the store's journal
 //! carries it along ([`Carried`]) until the file itself is synced, and a start puts it back. A
 //! failed write or sync closes the log for good: what stands at the file's end is then unknown, and
 //! nothing may be signed until a restart has looked.
@@ -15,7 +15,10 @@ use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use tokio::task::yield_now;
 
 use super::{Carried, Restore, sync_directory_of};
 use crate::audit::{AuditLog, Chain, Error, Event, MAX_LINE_BYTES, Value, Why};
@@ -24,13 +27,17 @@ use crate::time::UnixMillis;
 /// How much of the file's end is checked at start. The whole is checked by `shortleaf audit verify`.
 const TAIL_BYTES: u64 = 4 * MAX_LINE_BYTES as u64;
 
+/// The room of more lines than usually go out together is given back.
+const MAX_ROOM_KEPT: usize = 256 << 10;
+
 /// An open audit log.
 #[derive(Debug)]
 pub struct AuditFile {
     end: Mutex<End>,
     /// The same file for syncing and reading, so that neither holds up lines.
     beside: File,
-    /// Octets written and octets known durable; equal when a sync would do nothing.
+    /// Octets written and octets known durable; equal when a sync would do nothing. What stands
+    /// in [`End::lines`] is not among them.
     written: AtomicU64,
     synced: AtomicU64,
     poisoned: AtomicBool,
@@ -39,9 +46,10 @@ pub struct AuditFile {
 #[derive(Debug)]
 struct End {
     file: File,
+    /// Ends in the last of `lines`.
     chain: Chain,
-    /// The line being written; kept for its room.
-    line: Vec<u8>,
+    /// Lines on their way to the file; kept for its room.
+    lines: Vec<u8>,
 }
 
 /// Why an audit log cannot be continued.
@@ -149,7 +157,7 @@ impl LockedAudit {
             end: Mutex::new(End {
                 file: self.file,
                 chain,
-                line: Vec::new(),
+                lines: Vec::new(),
             }),
             written: AtomicU64::new(tail.length),
             synced: AtomicU64::new(0),
@@ -217,32 +225,63 @@ impl AuditFile {
         Ok(())
     }
 
+    /// Gives the line its place in the chain; where it ends. It is not written by that.
+    fn put(&self, event: &Event<'_>) -> Result<u64, Error> {
+        let mut end = self.end();
+        if self.poisoned.load(Ordering::Acquire) {
+            return Err(Error::Poisoned);
+        }
+        let End { chain, lines, .. } = &mut *end;
+        *chain = chain.line(event, lines);
+        Ok(self.written.load(Ordering::Acquire) + lines.len() as u64)
+    }
+
+    /// Writes all lines on their way, unless somebody else has written those up to `ends`.
+    fn write_to(&self, ends: u64) -> Result<(), Error> {
+        let mut end = self.end();
+        if self.written.load(Ordering::Acquire) >= ends {
+            return Ok(());
+        }
+        if self.poisoned.load(Ordering::Acquire) {
+            return Err(Error::Poisoned);
+        }
+        let End { file, lines, .. } = &mut *end;
+        // One write(2): what a crash leaves is whole lines and at most one cut short.
+        match file.write(lines) {
+            Ok(count) if count == lines.len() => {}
+            Ok(_) => return Err(self.poison(io::ErrorKind::WriteZero.into())),
+            Err(error) => return Err(self.poison(error)),
+        }
+        let octets = lines.len() as u64;
+        lines.clear();
+        lines.shrink_to(MAX_ROOM_KEPT);
+        self.written.fetch_add(octets, Ordering::AcqRel);
+        Ok(())
+    }
+
+    fn end(&self) -> MutexGuard<'_, End> {
+        self.end.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn poison(&self, error: io::Error) -> Error {
         self.poisoned.store(true, Ordering::Release);
         Error::Write(error)
     }
 }
 
+#[async_trait]
 impl AuditLog for AuditFile {
     fn append(&self, event: &Event<'_>) -> Result<(), Error> {
-        let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.poisoned.load(Ordering::Acquire) {
-            return Err(Error::Poisoned);
-        }
-        let End { file, chain, line } = &mut *end;
-        line.clear();
-        let next = chain.line(event, line);
-        // One write(2): no other line can come between, and what a crash leaves is whole lines
-        // and at most one cut short.
-        match file.write(line) {
-            Ok(count) if count == line.len() => {}
-            Ok(_) => return Err(self.poison(io::ErrorKind::WriteZero.into())),
-            Err(error) => return Err(self.poison(error)),
-        }
-        *chain = next;
-        let octets = line.len() as u64;
-        self.written.fetch_add(octets, Ordering::AcqRel);
-        Ok(())
+        let ends = self.put(event)?;
+        self.write_to(ends)
+    }
+
+    async fn append_with_others(&self, event: &Event<'_>) -> Result<(), Error> {
+        let ends = self.put(event)?;
+        // Whoever else is about to write puts a line behind this one first. Under load the requests
+        // of one batch of the store go on side by side; alone, this is a look around.
+        yield_now().await;
+        self.write_to(ends)
     }
 }
 
@@ -322,7 +361,10 @@ impl Tail {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
     use std::os::unix::fs::PermissionsExt as _;
+    use std::pin::Pin;
+    use std::task::Poll;
 
     use super::*;
     use crate::audit;
@@ -434,21 +476,86 @@ mod tests {
         assert!(matches!(error, OpenError::InUse { .. }), "{error}");
     }
 
-    #[test]
-    fn a_failed_write_closes_the_log_for_good() {
+    fn event<'a>(fields: &'a [(&'static str, Value<'a>)]) -> Event<'a> {
+        Event {
+            kind: "issued",
+            at: NOW,
+            request_id: "r-1",
+            fields,
+        }
+    }
+
+    #[tokio::test]
+    async fn lines_of_several_go_out_together() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("audit.jsonl");
+        let log = AuditFile::open(&path, NOW).unwrap();
+        let (one, other) = (event(&[]), event(&[("serial", Value::Text("2"))]));
+        let looks_on = async {
+            // Both have put their lines, and neither has written.
+            assert_eq!(summary(&path).lines, 0);
+        };
+        let (first, second, ()) = tokio::join!(
+            biased;
+            log.append_with_others(&one),
+            log.append_with_others(&other),
+            looks_on,
+        );
+        first.unwrap();
+        second.unwrap();
+        assert_eq!(summary(&path).lines, 2);
+    }
+
+    #[tokio::test]
+    async fn a_line_whose_request_went_away_goes_out_with_the_next() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("audit.jsonl");
+        let log = AuditFile::open(&path, NOW).unwrap();
+        let event = event(&[]);
+        let mut gone = log.append_with_others(&event);
+        assert!(poll_once(gone.as_mut()).await.is_pending());
+        drop(gone);
+        append(&log, "2").unwrap();
+        assert_eq!((summary(&path).lines, summary(&path).torn_tail), (2, 0));
+    }
+
+    #[tokio::test]
+    async fn a_write_that_fails_fails_everyone_it_was_for() {
+        let log = full_log();
+        let event = event(&[]);
+        let (first, second) = tokio::join!(
+            biased;
+            log.append_with_others(&event),
+            log.append_with_others(&event),
+        );
+        assert!(matches!(first, Err(Error::Write(_))));
+        assert!(matches!(second, Err(Error::Poisoned)));
+    }
+
+    async fn poll_once<F: Future + ?Sized>(mut future: Pin<&mut F>) -> Poll<F::Output> {
+        poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await
+    }
+
+    /// A log on a disk without space.
+    fn full_log() -> AuditFile {
         // /dev/full takes every open and refuses every write with ENOSPC.
         let full = || OpenOptions::new().append(true).open("/dev/full").unwrap();
-        let log = AuditFile {
+        AuditFile {
             end: Mutex::new(End {
                 file: full(),
                 chain: Chain::START,
-                line: Vec::new(),
+                lines: Vec::new(),
             }),
             beside: full(),
             written: AtomicU64::new(0),
             synced: AtomicU64::new(0),
             poisoned: AtomicBool::new(false),
-        };
+        }
+    }
+
+    #[test]
+    fn a_failed_write_closes_the_log_for_good() {
+        let log = full_log();
         assert!(matches!(append(&log, "1"), Err(Error::Write(_))));
         assert!(matches!(append(&log, "2"), Err(Error::Poisoned)));
         assert!(matches!(log.sync(), Err(Error::Poisoned)));

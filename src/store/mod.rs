@@ -6,6 +6,8 @@ pub mod audit_file;
 pub mod memory;
 pub mod redb;
 
+mod delta;
+mod fields;
 mod record;
 
 use std::fs::File;

@@ -1,193 +1,405 @@
-//! How records are written: fields in a fixed order behind a version octet, lengths before
-//! everything of variable length, integers big-endian. Compact and flat, because two of these
-//! are written for every certificate.
+//! How a record is written: one row per serial, to which each step adds its part.
+//!
+//! A version octet and the intent, its fields in a fixed order, lengths before everything of
+//! variable length, integers big-endian; behind it parts, each with its own octet first, as the
+//! issuance gets there. What the certificate to be signed says already is not said again: a text
+//! that stands in it is where it stands, and the certificates are what differs from it (`delta`).
 
+use super::delta;
+use super::fields::{Reader, Writer};
 use crate::ca::{IssuingCaId, ProfileHash, Serial};
-use crate::issuance::store::{Final, Intent, StoreError, Submission};
+use crate::issuance::store::{Final, Intent, Record, StoreError, Submission};
 use crate::time::UnixSeconds;
 use crate::token::TokenId;
 
 /// The layout below. A later one gets another octet and its own reader; this one stays.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
-pub(super) fn encode_intent(intent: &Intent) -> Vec<u8> {
-    let mut out = Writer::new(VERSION, 320 + intent.unsigned.len());
-    out.fixed(intent.serial.octets());
-    out.fixed(&intent.token_hash);
-    out.fixed(intent.token_id.octets());
-    out.fixed(&intent.spki_hash);
-    out.fixed(&intent.issuing_ca.0);
-    out.fixed(&intent.profile.0);
-    out.seconds(intent.at);
-    out.seconds(intent.not_after);
-    out.bytes(&intent.unsigned);
-    out.text(&intent.request_id);
-    match &intent.kid {
-        None => out.0.push(0),
-        Some(kid) => {
-            out.0.push(1);
-            out.text(kid);
+const SUBMISSION: u8 = 1;
+const FINAL: u8 = 2;
+const ABANDONED: u8 = 3;
+
+// Where the fields that the store itself looks at stand, for every record alike.
+const SERIAL: usize = 1;
+const AT: usize = SERIAL + 19;
+const NOT_AFTER: usize = AT + 8;
+const TOKEN_ID: usize = NOT_AFTER + 8;
+const SPKI_HASH: usize = TOKEN_ID + 32;
+const UNSIGNED: usize = SPKI_HASH + 32;
+
+/// What the other parts of a row take, about.
+const ROOM_FOR_PARTS: usize = 800;
+
+/// A row: at least a whole intent's beginning, up to what is to be signed.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Row(Vec<u8>);
+
+impl std::fmt::Debug for Row {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "Row({} of {} octets)",
+            self.view().serial(),
+            self.0.len()
+        )
+    }
+}
+
+impl Row {
+    /// The intent, without any part behind it.
+    pub(super) fn new(intent: &Intent) -> Self {
+        let unsigned = &*intent.unsigned;
+        let mut out = Writer::new(Vec::with_capacity(unsigned.len() + 800));
+        out.fixed(&[VERSION]);
+        out.fixed(intent.serial.octets());
+        out.seconds(intent.at);
+        out.seconds(intent.not_after);
+        out.fixed(intent.token_id.octets());
+        out.fixed(&intent.spki_hash);
+        out.bytes(unsigned);
+        out.fixed(&intent.token_hash);
+        out.fixed(&intent.issuing_ca.0);
+        out.fixed(&intent.profile.0);
+        out.bytes(intent.request_id.as_bytes());
+        match &intent.kid {
+            None => out.fixed(&[0]),
+            Some(kid) => {
+                out.fixed(&[1]);
+                out.bytes(kid.as_bytes());
+            }
         }
+        out.bytes(intent.subject.as_bytes());
+        // `email:` or `uri:`, and what stands in the certificate.
+        let kind = intent.san.find(':').map_or(0, |colon| colon + 1);
+        let (kind, san) = intent.san.split_at(kind);
+        out.bytes(kind.as_bytes());
+        let mut said = Said::by(unsigned);
+        said.put(&mut out, san);
+        said.put(&mut out, &intent.issuer);
+        out.count(intent.extensions.len());
+        for (arc, value) in intent.extensions.iter() {
+            out.fixed(&[*arc]);
+            said.put(&mut out, value);
+        }
+        Self(out.into_bytes())
     }
-    out.text(&intent.issuer);
-    out.text(&intent.subject);
-    out.text(&intent.san);
-    out.count(intent.extensions.len());
-    for (arc, value) in &intent.extensions {
-        out.0.push(*arc);
-        out.text(value);
+
+    /// `None` if these octets do not begin as a row does.
+    pub(super) fn from_bytes(bytes: Vec<u8>) -> Option<Self> {
+        View::new(&bytes)?;
+        Some(Self(bytes))
     }
-    out.0
-}
 
-pub(super) fn decode_intent(bytes: &[u8]) -> Result<Intent, StoreError> {
-    read(bytes, "intent", |from| {
-        Some(Intent {
-            serial: from.serial()?,
-            token_hash: from.fixed()?,
-            token_id: TokenId::from_octets(from.fixed()?),
-            spki_hash: from.fixed()?,
-            issuing_ca: IssuingCaId(from.fixed()?),
-            profile: ProfileHash(from.fixed()?),
-            at: from.seconds()?,
-            not_after: from.seconds()?,
-            unsigned: from.bytes()?.to_vec(),
-            request_id: from.text()?,
-            kid: match from.fixed()? {
-                [0] => None,
-                [1] => Some(from.text()?),
-                [_] => return None,
-            },
-            issuer: from.text()?,
-            subject: from.text()?,
-            san: from.text()?,
-            extensions: (0..from.count()?)
-                .map(|_| from.fixed().map(|[arc]| arc).zip(from.text()))
-                .collect::<Option<_>>()?,
-        })
-    })
-}
-
-pub(super) fn encode_submission(submission: &Submission) -> Vec<u8> {
-    let mut out = Writer::new(VERSION, 200 + submission.precert_der.len());
-    out.fixed(submission.serial.octets());
-    out.bytes(&submission.precert_der);
-    out.count(submission.scts.len());
-    for sct in &submission.scts {
-        out.bytes(sct);
+    pub(super) fn view(&self) -> View<'_> {
+        View(&self.0)
     }
-    out.0
-}
 
-pub(super) fn decode_submission(bytes: &[u8]) -> Result<Submission, StoreError> {
-    read(bytes, "submission", |from| {
-        Some(Submission {
-            serial: from.serial()?,
-            precert_der: from.bytes()?.to_vec(),
-            scts: (0..from.count()?)
-                .map(|_| from.bytes().map(<[u8]>::to_vec))
-                .collect::<Option<_>>()?,
-        })
-    })
-}
-
-pub(super) fn encode_final(leaf: &Final) -> Vec<u8> {
-    let mut out = Writer::new(VERSION, 40 + leaf.leaf_der.len());
-    out.fixed(leaf.serial.octets());
-    out.seconds(leaf.at);
-    out.bytes(&leaf.leaf_der);
-    out.0
-}
-
-pub(super) fn decode_final(bytes: &[u8]) -> Result<Final, StoreError> {
-    read(bytes, "final", |from| {
-        Some(Final {
-            serial: from.serial()?,
-            at: from.seconds()?,
-            leaf_der: from.bytes()?.to_vec(),
-        })
-    })
-}
-
-/// Reads all of `bytes`, or calls the record damaged.
-fn read<T>(
-    bytes: &[u8],
-    what: &'static str,
-    fields: impl FnOnce(&mut Reader<'_>) -> Option<T>,
-) -> Result<T, StoreError> {
-    let mut from = Reader(bytes);
-    from.fixed()
-        .filter(|version| *version == [VERSION])
-        .and_then(|_| fields(&mut from))
-        .filter(|_| from.0.is_empty())
-        .ok_or_else(|| StoreError::Corrupt { what })
-}
-
-pub(super) struct Writer(Vec<u8>);
-
-impl Writer {
-    pub(super) fn new(version: u8, capacity: usize) -> Self {
-        Self::after(Vec::with_capacity(capacity), version)
+    pub(super) fn octets(&self) -> &[u8] {
+        &self.0
     }
-    /// Goes on behind what is there.
-    pub(super) fn after(mut out: Vec<u8>, version: u8) -> Self {
-        out.push(version);
-        Self(out)
+
+    pub(super) fn add_submission(&mut self, submission: &Submission) {
+        let part = Part::submission(self.view(), submission);
+        self.add(&part);
     }
-    pub(super) fn into_bytes(self) -> Vec<u8> {
+
+    pub(super) fn add_final(&mut self, leaf: &Final) {
+        let part = Part::leaf(self.view(), leaf);
+        self.add(&part);
+    }
+
+    pub(super) fn add_abandoned(&mut self, at: UnixSeconds) {
+        self.0.push(ABANDONED);
+        self.0.extend_from_slice(&at.0.to_be_bytes());
+    }
+
+    /// Adds a part that was made for the record of the same intent.
+    pub(super) fn add(&mut self, part: &Part) {
+        self.0.extend_from_slice(&part.0);
+    }
+}
+
+/// A submission or a final as it stands in the row of its own intent, which says what it differs from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Part(Vec<u8>);
+
+impl Part {
+    pub(super) fn submission(row: View<'_>, submission: &Submission) -> Self {
+        let mut out = Writer::new(Vec::with_capacity(ROOM_FOR_PARTS / 2));
+        out.fixed(&[SUBMISSION]);
+        delta::put(&mut out, row.unsigned(), &submission.precert_der);
+        out.count(submission.scts.len());
+        submission.scts.iter().for_each(|sct| out.bytes(sct));
+        Self(out.into_bytes())
+    }
+
+    pub(super) fn leaf(row: View<'_>, leaf: &Final) -> Self {
+        let mut out = Writer::new(Vec::with_capacity(ROOM_FOR_PARTS / 2));
+        out.fixed(&[FINAL]);
+        out.seconds(leaf.at);
+        delta::put(&mut out, row.unsigned(), &leaf.leaf_der);
+        Self(out.into_bytes())
+    }
+
+    /// `None` if these octets do not begin as a part does.
+    pub(super) fn from_bytes(bytes: Vec<u8>) -> Option<Self> {
+        matches!(bytes.first(), Some(&(SUBMISSION | FINAL))).then_some(Self(bytes))
+    }
+
+    pub(super) fn octets(&self) -> &[u8] {
+        &self.0
+    }
+
+    pub(super) fn is_final(&self) -> bool {
+        self.0.first() == Some(&FINAL)
+    }
+
+    /// The final it is in that row.
+    pub(super) fn final_in(&self, row: View<'_>) -> Option<Final> {
+        let mut from = Reader::new(self.0.strip_prefix(&[FINAL])?);
+        read_final(&mut from, row.unsigned(), row.serial())
+    }
+}
+
+/// A row where it stands. What is at a fixed place can be read; the rest is read with care.
+#[derive(Clone, Copy)]
+pub(super) struct View<'a>(&'a [u8]);
+
+impl<'a> View<'a> {
+    /// `None` if these octets do not begin as a row does.
+    pub(super) fn new(row: &'a [u8]) -> Option<Self> {
+        let mut from = Reader::new(row);
+        let version = from.fixed()?;
+        from.serial()?;
+        from.take(UNSIGNED - AT)?;
+        from.bytes()?;
+        (version == [VERSION]).then_some(Self(row))
+    }
+
+    pub(super) fn octets(self) -> &'a [u8] {
         self.0
     }
-    pub(super) fn fixed(&mut self, octets: &[u8]) {
-        self.0.extend_from_slice(octets);
+
+    /// A copy of it, with room for the parts to come.
+    pub(super) fn to_row(self) -> Row {
+        let mut row = Vec::with_capacity(self.0.len() + ROOM_FOR_PARTS);
+        row.extend_from_slice(self.0);
+        Row(row)
     }
-    pub(super) fn seconds(&mut self, at: UnixSeconds) {
-        self.fixed(&at.0.to_be_bytes());
+
+    pub(super) fn serial(self) -> Serial {
+        Serial::from_octets(&self.0[SERIAL..AT]).expect("looked at when this was made")
     }
-    pub(super) fn count(&mut self, count: usize) {
-        // Nothing we record comes near 4 GiB: requests are limited to 64 KiB at the door.
-        self.fixed(&u32::try_from(count).unwrap_or(u32::MAX).to_be_bytes());
+
+    pub(super) fn at(self) -> i64 {
+        self.number(AT)
     }
-    pub(super) fn bytes(&mut self, bytes: &[u8]) {
-        self.count(bytes.len());
-        self.fixed(bytes);
+
+    pub(super) fn not_after(self) -> i64 {
+        self.number(NOT_AFTER)
     }
-    fn text(&mut self, text: &str) {
-        self.bytes(text.as_bytes());
+
+    pub(super) fn token_id(self) -> [u8; 32] {
+        self.octets_at(TOKEN_ID)
+    }
+
+    pub(super) fn spki_hash(self) -> [u8; 32] {
+        self.octets_at(SPKI_HASH)
+    }
+
+    /// Token id and SPKI hash, one after the other.
+    pub(super) fn token_and_key(self) -> [u8; 64] {
+        self.octets_at(TOKEN_ID)
+    }
+
+    /// Whether this is the intent, whatever parts it has.
+    pub(super) fn has_intent_of(self, other: &Row) -> bool {
+        // A whole intent does not go on, so what is behind it are parts.
+        self.0.starts_with(&other.0)
+    }
+
+    fn unsigned(self) -> &'a [u8] {
+        let mut from = Reader::new(&self.0[UNSIGNED..]);
+        from.bytes().expect("looked at when this was made")
+    }
+
+    fn number(self, at: usize) -> i64 {
+        i64::from_be_bytes(self.octets_at(at))
+    }
+
+    fn octets_at<const N: usize>(self, at: usize) -> [u8; N] {
+        let octets = self.0[at..].first_chunk();
+        *octets.expect("looked at when this was made")
+    }
+
+    /// The intent alone, and what is behind it.
+    pub(super) fn intent(self) -> Result<(Intent, Parts<'a>), StoreError> {
+        let mut from = Reader::new(&self.0[UNSIGNED..]);
+        let intent = self.read_intent(&mut from);
+        let intent = intent.ok_or(StoreError::Corrupt { what: "intent" })?;
+        let (unsigned, rest) = (self.unsigned(), from);
+        Ok((intent, Parts { unsigned, rest }))
+    }
+
+    fn read_intent(self, from: &mut Reader<'a>) -> Option<Intent> {
+        let unsigned = from.bytes()?;
+        let (token_hash, issuing_ca, profile) = (from.fixed()?, from.fixed()?, from.fixed()?);
+        let request_id = from.text()?;
+        let kid = match from.fixed()? {
+            [0] => None,
+            [1] => Some(from.text()?),
+            [_] => return None,
+        };
+        let subject = from.text()?;
+        let mut san = from.text()?;
+        san.push_str(&Said::take(unsigned, from)?);
+        Some(Intent {
+            serial: self.serial(),
+            unsigned: unsigned.into(),
+            token_hash,
+            token_id: TokenId::from_octets(self.token_id()),
+            spki_hash: self.spki_hash(),
+            issuing_ca: IssuingCaId(issuing_ca),
+            profile: ProfileHash(profile),
+            request_id,
+            kid,
+            issuer: Said::take(unsigned, from)?,
+            subject,
+            san,
+            extensions: (0..from.count()?)
+                .map(|_| {
+                    from.fixed()
+                        .map(|[arc]| arc)
+                        .zip(Said::take(unsigned, from))
+                })
+                .collect::<Option<_>>()?,
+            at: UnixSeconds(self.at()),
+            not_after: UnixSeconds(self.not_after()),
+        })
+    }
+
+    pub(super) fn record(self) -> Result<Record, StoreError> {
+        let (intent, parts) = self.intent()?;
+        parts.record(intent)
     }
 }
 
-pub(super) struct Reader<'a>(&'a [u8]);
+/// What stands behind an intent.
+pub(super) struct Parts<'a> {
+    unsigned: &'a [u8],
+    rest: Reader<'a>,
+}
 
-impl<'a> Reader<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self(bytes)
+impl Parts<'_> {
+    /// The whole record. Of two parts of a kind the later one counts.
+    pub(super) fn record(mut self, intent: Intent) -> Result<Record, StoreError> {
+        let serial = intent.serial;
+        let mut record = Record {
+            intent,
+            submission: None,
+            leaf: None,
+            abandoned: None,
+        };
+        let damaged = |what| StoreError::Corrupt { what };
+        let from = &mut self.rest;
+        while let Some(part) = from.fixed() {
+            match part {
+                [SUBMISSION] => {
+                    let read = read_submission(from, self.unsigned, serial);
+                    record.submission = Some(read.ok_or(damaged("submission"))?);
+                }
+                [FINAL] => {
+                    let read = read_final(from, self.unsigned, serial);
+                    record.leaf = Some(read.ok_or(damaged("final"))?);
+                }
+                [ABANDONED] => {
+                    let at = from.seconds().ok_or(damaged("abandoned"))?;
+                    record.abandoned = Some(at);
+                }
+                [_] => return Err(damaged("part")),
+            }
+        }
+        Ok(record)
     }
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+}
+
+fn read_submission(from: &mut Reader<'_>, unsigned: &[u8], serial: Serial) -> Option<Submission> {
+    Some(Submission {
+        serial,
+        precert_der: delta::take(from, unsigned)?.into(),
+        scts: (0..from.count()?)
+            .map(|_| from.bytes().map(<[u8]>::to_vec))
+            .collect::<Option<_>>()?,
+    })
+}
+
+fn read_final(from: &mut Reader<'_>, unsigned: &[u8], serial: Serial) -> Option<Final> {
+    Some(Final {
+        serial,
+        at: from.seconds()?,
+        leaf_der: delta::take(from, unsigned)?.into(),
+    })
+}
+
+/// Texts that a certificate says, as where they stand in it: one more than the place, and the
+/// length; for others zero and the text.
+///
+/// They are asked for in the certificate's own order, so each is looked for behind the one before.
+struct Said<'a> {
+    certificate: &'a [u8],
+    next: usize,
+}
+
+impl<'a> Said<'a> {
+    /// Shorter ones cost no more when they are written out.
+    const SHORTEST: usize = 4;
+
+    fn by(certificate: &'a [u8]) -> Self {
+        // Places are written in two octets.
+        let certificate = &certificate[..certificate.len().min(usize::from(u16::MAX))];
+        Self {
+            certificate,
+            next: 0,
+        }
     }
-    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(count)?;
-        self.0 = rest;
-        Some(taken)
+
+    fn put(&mut self, out: &mut Writer, text: &str) {
+        let text = text.as_bytes();
+        match self.find(text) {
+            Some(at) => {
+                out.short(at + 1);
+                out.short(text.len());
+            }
+            None => {
+                out.short(0);
+                out.bytes(text);
+            }
+        }
     }
-    pub(super) fn fixed<const N: usize>(&mut self) -> Option<[u8; N]> {
-        self.take(N)?.try_into().ok()
+
+    fn find(&mut self, text: &[u8]) -> Option<usize> {
+        let first = *text.first().filter(|_| text.len() >= Self::SHORTEST)?;
+        let mut from = self.next;
+        loop {
+            let rest = &self.certificate[from..];
+            let at = from + rest.iter().position(|octet| *octet == first)?;
+            if self.certificate[at..].starts_with(text) {
+                self.next = at + text.len();
+                return Some(at);
+            }
+            from = at + 1;
+        }
     }
-    pub(super) fn serial(&mut self) -> Option<Serial> {
-        Serial::from_octets(&self.fixed::<19>()?)
-    }
-    pub(super) fn seconds(&mut self) -> Option<UnixSeconds> {
-        self.fixed().map(i64::from_be_bytes).map(UnixSeconds)
-    }
-    pub(super) fn count(&mut self) -> Option<usize> {
-        usize::try_from(u32::from_be_bytes(self.fixed()?)).ok()
-    }
-    pub(super) fn bytes(&mut self) -> Option<&'a [u8]> {
-        let count = self.count()?;
-        self.take(count)
-    }
-    fn text(&mut self) -> Option<String> {
-        String::from_utf8(self.bytes()?.to_vec()).ok()
+
+    fn take(certificate: &[u8], from: &mut Reader<'_>) -> Option<String> {
+        let text = match from.short()? {
+            0 => from.bytes()?,
+            place => {
+                let length = from.short()?;
+                certificate.get(place - 1..)?.get(..length)?
+            }
+        };
+        String::from_utf8(text.to_vec()).ok()
     }
 }
 
@@ -200,9 +412,11 @@ mod tests {
     }
 
     fn intent() -> Intent {
+        let said =
+            b"..uri:https://a.example/\xc3\xbc..https://issuer.example..https://issuer.example";
         Intent {
             serial: serial(),
-            unsigned: vec![0x30, 0x82, 1, 2],
+            unsigned: said[..].into(),
             token_hash: [1; 32],
             token_id: TokenId::from_octets([2; 32]),
             spki_hash: [3; 32],
@@ -213,56 +427,145 @@ mod tests {
             issuer: "https://issuer.example".into(),
             subject: "repo:a/b".into(),
             san: "uri:https://a.example/ü".into(),
-            extensions: vec![(8, "https://issuer.example".into()), (24, String::new())],
+            extensions: [
+                (8, "https://issuer.example".into()),
+                (9, "not in it".into()),
+                (24, String::new()),
+            ]
+            .into(),
             at: UnixSeconds(1_795_262_400),
             not_after: UnixSeconds(1_795_262_999),
         }
     }
 
+    fn submission() -> Submission {
+        let mut precert_der = intent().unsigned.to_vec();
+        precert_der[0] = b'!';
+        precert_der.extend([1; 900]);
+        Submission {
+            serial: serial(),
+            precert_der: precert_der.into(),
+            scts: vec![vec![2; 119], vec![]],
+        }
+    }
+
+    fn leaf() -> Final {
+        Final {
+            serial: serial(),
+            leaf_der: [9; 1000].into(),
+            at: UnixSeconds(-1),
+        }
+    }
+
+    fn whole() -> Row {
+        let mut row = Row::new(&intent());
+        row.add_submission(&submission());
+        row.add_final(&leaf());
+        row.add_abandoned(UnixSeconds(i64::MIN));
+        row
+    }
+
     #[test]
     fn what_is_written_reads_back_equal() {
-        assert_eq!(decode_intent(&encode_intent(&intent())).unwrap(), intent());
+        let expected = Record {
+            intent: intent(),
+            submission: Some(submission()),
+            leaf: Some(leaf()),
+            abandoned: Some(UnixSeconds(i64::MIN)),
+        };
+        assert_eq!(whole().view().record().unwrap(), expected);
         let bare = Intent {
             kid: None,
-            extensions: vec![],
+            extensions: [].into(),
+            san: "without a kind".into(),
+            unsigned: [].into(),
             ..intent()
         };
-        assert_eq!(decode_intent(&encode_intent(&bare)).unwrap(), bare);
-        let submission = Submission {
-            serial: serial(),
-            precert_der: vec![1; 900],
-            scts: vec![vec![2; 119], vec![]],
-        };
-        assert_eq!(
-            decode_submission(&encode_submission(&submission)).unwrap(),
-            submission
-        );
-        let leaf = Final {
-            serial: serial(),
-            leaf_der: vec![9; 1000],
-            at: UnixSeconds(-1),
-        };
-        assert_eq!(decode_final(&encode_final(&leaf)).unwrap(), leaf);
+        let row = Row::new(&bare);
+        let view = row.view();
+        assert_eq!(view.intent().unwrap().0, bare);
+        assert_eq!((view.serial(), view.at()), (serial(), bare.at.0));
+        assert_eq!(view.not_after(), bare.not_after.0);
+        assert_eq!(view.token_id(), [2; 32]);
+        assert_eq!(view.spki_hash(), [3; 32]);
     }
 
     #[test]
-    fn every_cut_and_every_extra_octet_is_damage() {
-        let whole = encode_intent(&intent());
-        for length in 0..whole.len() {
-            assert!(decode_intent(&whole[..length]).is_err(), "cut at {length}");
+    fn what_the_certificate_says_is_not_said_again() {
+        let row = Row::new(&intent());
+        let count = |text: &[u8]| {
+            let windows = row.octets().windows(text.len());
+            windows.filter(|window| *window == text).count()
+        };
+        assert_eq!(count(b"https://issuer.example"), 2);
+        assert_eq!(count("https://a.example/ü".as_bytes()), 1);
+        assert_eq!(count(b"not in it"), 1);
+    }
+
+    #[test]
+    fn texts_in_another_order_than_the_certificates_read_back_too() {
+        let intent = Intent {
+            extensions: vec![(9, "https://issuer.example".into()); 3].into(),
+            issuer: "uri:".into(),
+            ..intent()
+        };
+        assert_eq!(Row::new(&intent).view().intent().unwrap().0, intent);
+    }
+
+    #[test]
+    fn of_two_submissions_the_later_one_counts() {
+        let mut row = whole();
+        let later = Submission {
+            scts: vec![],
+            ..submission()
+        };
+        row.add_submission(&later);
+        assert_eq!(row.view().record().unwrap().submission, Some(later));
+    }
+
+    #[test]
+    fn an_intent_is_known_by_all_of_it_whatever_follows() {
+        let row = Row::new(&intent());
+        assert!(row.view().has_intent_of(&row));
+        assert!(whole().view().has_intent_of(&row));
+        let shorter = Intent {
+            extensions: [].into(),
+            ..intent()
+        };
+        assert!(!whole().view().has_intent_of(&Row::new(&shorter)));
+    }
+
+    #[test]
+    fn every_cut_is_damage_or_a_row_that_got_less_far() {
+        let whole = whole();
+        let parts = [
+            Row::new(&intent()),
+            {
+                let mut row = Row::new(&intent());
+                row.add_submission(&submission());
+                row
+            },
+            {
+                let mut row = Row::new(&intent());
+                row.add_submission(&submission());
+                row.add_final(&leaf());
+                row
+            },
+        ];
+        for length in 0..whole.octets().len() {
+            let read = View::new(&whole.octets()[..length]).map(View::record);
+            let got_less_far = parts.iter().any(|row| row.octets().len() == length);
+            assert_eq!(matches!(read, Some(Ok(_))), got_less_far, "cut at {length}");
         }
-        let mut longer = whole.clone();
-        longer.push(0);
-        assert!(decode_intent(&longer).is_err());
     }
 
     #[test]
-    fn another_version_is_not_read_as_this_one() {
-        let mut bytes = encode_intent(&intent());
+    fn another_version_and_an_unknown_part_are_not_read() {
+        let mut bytes = whole().octets().to_vec();
+        bytes.push(ABANDONED + 1);
+        let read = View::new(&bytes).unwrap().record();
+        assert!(matches!(read, Err(StoreError::Corrupt { what }) if what == "part"));
         bytes[0] = VERSION + 1;
-        assert!(matches!(
-            decode_intent(&bytes),
-            Err(StoreError::Corrupt { what }) if what == "intent"
-        ));
+        assert!(View::new(&bytes).is_none());
     }
 }

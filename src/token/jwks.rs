@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ECDSA_P521_SHA512_FIXED, ED25519,
-    ParsedPublicKey, VerificationAlgorithm,
+    ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384,
+    RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256, RSA_PSS_2048_8192_SHA384,
+    RSA_PSS_2048_8192_SHA512, RsaParameters, RsaPublicKeyComponents, VerificationAlgorithm,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -295,18 +297,37 @@ fn material(jwk: &Object) -> Result<Material, Unfit> {
     match (kind, curve) {
         ("RSA", _) => rsa(&octets(jwk, "n")?, &octets(jwk, "e")?),
         ("EC", Some("P-256")) => {
-            point(jwk, 32, &ECDSA_P256_SHA256_FIXED).map(|point| Material::P256 {
-                key: DecodingKey::from_ec_der(&point),
-                point,
+            let point = point(jwk, 32)?;
+            let material = ecc(Algorithm::Es256, &ECDSA_P256_SHA256_FIXED, &point, 64)?;
+            let library = Some(DecodingKey::from_ec_der(&point));
+            let p256 = point.try_into().ok();
+            Ok(Material {
+                library,
+                p256,
+                ..material
             })
         }
-        ("EC", Some("P-384")) => point(jwk, 48, &ECDSA_P384_SHA384_FIXED)
-            .map(|p| Material::P384(DecodingKey::from_ec_der(&p))),
-        ("EC", Some("P-521")) => point(jwk, 66, &ECDSA_P521_SHA512_FIXED).map(Material::P521),
+        ("EC", Some("P-384")) => {
+            let point = point(jwk, 48)?;
+            let material = ecc(Algorithm::Es384, &ECDSA_P384_SHA384_FIXED, &point, 96)?;
+            let library = Some(DecodingKey::from_ec_der(&point));
+            Ok(Material {
+                library,
+                ..material
+            })
+        }
+        ("EC", Some("P-521")) => {
+            let point = point(jwk, 66)?;
+            ecc(Algorithm::Es512, &ECDSA_P521_SHA512_FIXED, &point, 132)
+        }
         ("OKP", Some("Ed25519")) => {
             let x = octets(jwk, "x")?;
-            on_curve(&ED25519, &x)?;
-            Ok(Material::Ed25519(DecodingKey::from_ed_der(&x)))
+            let material = ecc(Algorithm::EdDsa, &ED25519, &x, 64)?;
+            let library = Some(DecodingKey::from_ed_der(&x));
+            Ok(Material {
+                library,
+                ..material
+            })
         }
         _ => Err(Unfit::OtherKind),
     }
@@ -325,32 +346,56 @@ fn rsa(modulus: &[u8], exponent: &[u8]) -> Result<Material, Unfit> {
     if is_factorable(modulus) {
         return Err(Unfit::FactorableRsa);
     }
-    Ok(Material::Rsa {
-        key: DecodingKey::from_rsa_raw_components(modulus, exponent),
-        modulus_bytes: modulus.len(),
+    let key = RsaPublicKeyComponents {
+        n: modulus,
+        e: exponent,
+    };
+    let parse = |(algorithm, parameters): &(Algorithm, &'static RsaParameters)| {
+        let parsed = key.to_parsed_public_key(parameters);
+        let parsed = parsed.map_err(|_| Unfit::UnsafeRsa)?;
+        Ok((*algorithm, parsed))
+    };
+    Ok(Material {
+        parsed: BY_RSA.iter().map(parse).collect::<Result<_, _>>()?,
+        library: Some(DecodingKey::from_rsa_raw_components(modulus, exponent)),
+        signature_bytes: modulus.len(),
+        p256: None,
     })
 }
 
+/// What RSA keys verify; RS256 is what one means that names none.
+const BY_RSA: &[(Algorithm, &RsaParameters)] = &[
+    (Algorithm::Rs256, &RSA_PKCS1_2048_8192_SHA256),
+    (Algorithm::Rs384, &RSA_PKCS1_2048_8192_SHA384),
+    (Algorithm::Rs512, &RSA_PKCS1_2048_8192_SHA512),
+    (Algorithm::Ps256, &RSA_PSS_2048_8192_SHA256),
+    (Algorithm::Ps384, &RSA_PSS_2048_8192_SHA384),
+    (Algorithm::Ps512, &RSA_PSS_2048_8192_SHA512),
+];
+
 /// An uncompressed point (SEC 1 §2.3.3) from coordinates of the field's full width.
-fn point(
-    jwk: &Object,
-    width: usize,
-    algorithm: &'static dyn VerificationAlgorithm,
-) -> Result<Vec<u8>, Unfit> {
+fn point(jwk: &Object, width: usize) -> Result<Vec<u8>, Unfit> {
     let (x, y) = (octets(jwk, "x")?, octets(jwk, "y")?);
     if x.len() != width || y.len() != width {
         return Err(Unfit::InvalidPoint);
     }
-    let point = [&[4 /* uncompressed */][..], &x, &y].concat();
-    on_curve(algorithm, &point)?;
-    Ok(point)
+    Ok([&[4 /* uncompressed */][..], &x, &y].concat())
 }
 
-fn on_curve(algorithm: &'static dyn VerificationAlgorithm, point: &[u8]) -> Result<(), Unfit> {
-    match ParsedPublicKey::new(algorithm, point) {
-        Ok(_) => Ok(()),
-        Err(_) => Err(Unfit::InvalidPoint),
-    }
+/// A key on the one curve of one algorithm.
+fn ecc(
+    algorithm: Algorithm,
+    verifier: &'static dyn VerificationAlgorithm,
+    point: &[u8],
+    signature_bytes: usize,
+) -> Result<Material, Unfit> {
+    let parsed = ParsedPublicKey::new(verifier, point).map_err(|_| Unfit::InvalidPoint)?;
+    Ok(Material {
+        parsed: vec![(algorithm, parsed)],
+        library: None,
+        signature_bytes,
+        p256: None,
+    })
 }
 
 fn optional_text<'a>(jwk: &'a Object, name: &str) -> Result<Option<&'a str>, Unfit> {

@@ -1,20 +1,25 @@
 //! One public key of an issuer, and the question whether a signature is its.
 //!
 //! A key knows from its own type which algorithms it can be used with; the token only gets to
-//! agree. jsonwebtoken checks the signatures, over the bytes as they were sent; ES512, which it
-//! does not know, goes to aws-lc-rs directly.
+//! agree. jsonwebtoken checks the signatures, over the bytes as they were sent; ES512, which it does
+//! not know, goes to aws-lc-rs directly.
+//!
+//! jsonwebtoken takes a key apart for each signature. So a key that has verified often is asked in
+//! the form it was parsed to when its set was read, a P-256 key perhaps with a table of its
+//! multiples ([`crate::fixed_key`]). Of both only a yes counts: what they do not find good is the
+//! library's to refuse.
 
 use std::fmt;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use aws_lc_rs::signature::{ECDSA_P521_SHA512_FIXED, UnparsedPublicKey};
+use aws_lc_rs::signature::ParsedPublicKey;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::DecodingKey;
 
 use super::Algorithm;
-use crate::fixed_key::{PreparedKey, Signature};
+use crate::fixed_key::{POINT_BYTES, PreparedKey, Signature};
 use crate::hash::sha256;
 
 /// So many good signatures take as much longer without a table as the table takes to build.
@@ -31,21 +36,17 @@ pub struct VerificationKey {
     held: AtomicU32,
 }
 
-/// A key by its type; parameters were checked by [`super::jwks`].
-pub(super) enum Material {
-    Rsa {
-        key: DecodingKey,
-        modulus_bytes: usize,
-    },
-    P256 {
-        key: DecodingKey,
-        /// Uncompressed.
-        point: Vec<u8>,
-    },
-    P384(DecodingKey),
-    /// The uncompressed point.
-    P521(Vec<u8>),
-    Ed25519(DecodingKey),
+/// What [`super::jwks`] made of a key, its numbers checked.
+pub(super) struct Material {
+    /// Ready to verify, once for each algorithm of the key's type; the first one is what a key
+    /// means that names none.
+    pub(super) parsed: Vec<(Algorithm, ParsedPublicKey)>,
+    /// The same for jsonwebtoken; `None` of a P-521 key, which it does not know.
+    pub(super) library: Option<DecodingKey>,
+    /// How long each signature is.
+    pub(super) signature_bytes: usize,
+    /// Of a P-256 key, uncompressed: what a table is made of.
+    pub(super) p256: Option<[u8; POINT_BYTES]>,
 }
 
 /// The signature is not this key's over these bytes.
@@ -65,12 +66,8 @@ impl VerificationKey {
     /// Whether the other one is the same key, fit for the same algorithms. Only of P-256 keys anybody
     /// asks: there is nothing to remember about others.
     pub(super) fn is(&self, other: &Self) -> bool {
-        let (Material::P256 { point, .. }, Material::P256 { point: others, .. }) =
-            (&self.material, &other.material)
-        else {
-            return false;
-        };
-        point == others && self.algorithm == other.algorithm
+        let (own, others) = (&self.material.p256, &other.material.p256);
+        own.is_some() && own == others && self.algorithm == other.algorithm
     }
 
     /// It has to earn its table anew: this was no time to prepare it.
@@ -80,16 +77,17 @@ impl VerificationKey {
 
     /// Whether [`Self::prepare`] would pay: a P-256 key that has verified often.
     pub fn is_worth_preparing(&self) -> bool {
-        let can_be = matches!(self.material, Material::P256 { .. });
-        can_be && !self.is_prepared() && self.held.load(Ordering::Relaxed) >= WORTH_PREPARING
+        self.material.p256.is_some()
+            && !self.is_prepared()
+            && self.held.load(Ordering::Relaxed) >= WORTH_PREPARING
     }
 
     /// Makes a P-256 key verify faster from here on. Takes milliseconds and a quarter of a
     /// megabyte: for keys that verify often, off a request's path.
     pub fn prepare(&self) {
-        if let Material::P256 { point, .. } = &self.material
+        if let Some(point) = &self.material.p256
             && !self.is_prepared()
-            && let Some(prepared) = point[..].try_into().ok().and_then(PreparedKey::of)
+            && let Some(prepared) = PreparedKey::of(point)
         {
             // Somebody else may have been faster with the same table.
             let _ = self.prepared.set(prepared);
@@ -103,24 +101,23 @@ impl VerificationKey {
 
     /// Whether type, curve and the key set's own `alg` allow `algorithm`.
     pub fn fits(&self, algorithm: Algorithm) -> bool {
-        self.by_type().contains(&algorithm) && self.algorithm.is_none_or(|own| own == algorithm)
+        self.parsed_for(algorithm).is_some()
     }
 
-    /// What its type allows; the first one is what a key means that does not say.
-    fn by_type(&self) -> &'static [Algorithm] {
-        use Algorithm::{EdDsa, Es256, Es384, Es512, Ps256, Ps384, Ps512, Rs256, Rs384, Rs512};
-        match self.material {
-            Material::Rsa { .. } => &[Rs256, Rs384, Rs512, Ps256, Ps384, Ps512],
-            Material::P256 { .. } => &[Es256],
-            Material::P384(_) => &[Es384],
-            Material::P521(_) => &[Es512],
-            Material::Ed25519(_) => &[EdDsa],
-        }
+    fn parsed_for(&self, algorithm: Algorithm) -> Option<&ParsedPublicKey> {
+        let own = self.algorithm.is_none_or(|own| own == algorithm);
+        let mut by_type = self.material.parsed.iter().filter(|_| own);
+        by_type.find_map(|(of, key)| (*of == algorithm).then_some(key))
     }
 
     /// The same key, held to its own `alg` or else to the first algorithm of its type.
     pub(super) fn with_own_algorithm_only(mut self) -> Self {
-        self.algorithm = self.algorithm.or(self.by_type().first().copied());
+        let first = self
+            .material
+            .parsed
+            .first()
+            .map(|(algorithm, _)| *algorithm);
+        self.algorithm = self.algorithm.or(first);
         self
     }
 
@@ -134,32 +131,30 @@ impl VerificationKey {
         // One length per key: no ASN.1 form, no padding, no appended bytes reaches the arithmetic.
         let octets = URL_SAFE_NO_PAD.decode(signature);
         let octets = octets.map_err(|_| SignatureMismatch)?;
-        if !self.fits(algorithm) || octets.len() != self.signature_bytes() {
+        let key = self.parsed_for(algorithm).ok_or(SignatureMismatch)?;
+        if octets.len() != self.material.signature_bytes {
             return Err(SignatureMismatch);
         }
         if self.holds_as_prepared(signing_input, &octets) {
             return Ok(());
         }
-        // Not prepared, or no yes: the libraries decide.
-        let holds = match &self.material {
-            Material::Rsa { key, .. }
-            | Material::P256 { key, .. }
-            | Material::P384(key)
-            | Material::Ed25519(key) => in_the_library(algorithm).is_some_and(|algorithm| {
-                let outcome =
-                    jsonwebtoken::crypto::verify(signature, signing_input, key, algorithm);
-                outcome.unwrap_or(false)
-            }),
-            Material::P521(point) => UnparsedPublicKey::new(&ECDSA_P521_SHA512_FIXED, point)
-                .verify(signing_input, &octets)
-                .is_ok(),
-        };
-        if holds {
-            self.held.fetch_add(1, Ordering::Relaxed);
-            Ok(())
-        } else {
-            Err(SignatureMismatch)
+        let known = self.held.load(Ordering::Relaxed) >= WORTH_PREPARING;
+        if known && key.verify_sig(signing_input, &octets).is_ok() {
+            return Ok(());
         }
+        // A key not known yet, or no yes: the library decides.
+        let holds = match (&self.material.library, in_the_library(algorithm)) {
+            (Some(library), Some(algorithm)) => {
+                jsonwebtoken::crypto::verify(signature, signing_input, library, algorithm)
+                    .unwrap_or(false)
+            }
+            _ => key.verify_sig(signing_input, &octets).is_ok(),
+        };
+        if !holds {
+            return Err(SignatureMismatch);
+        }
+        self.held.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Only `true` is a verdict.
@@ -168,29 +163,14 @@ impl VerificationKey {
             prepared.holds(&sha256(&[signing_input]), Signature::from_fixed(signature))
         })
     }
-
-    fn signature_bytes(&self) -> usize {
-        match self.material {
-            Material::Rsa { modulus_bytes, .. } => modulus_bytes,
-            Material::P256 { .. } | Material::Ed25519(_) => 64,
-            Material::P384(_) => 96,
-            Material::P521(_) => 132,
-        }
-    }
 }
 
 /// Which key, never its bits: they are public, and long.
 impl fmt::Debug for VerificationKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = match self.material {
-            Material::Rsa { .. } => "RSA",
-            Material::P256 { .. } => "P-256",
-            Material::P384(_) => "P-384",
-            Material::P521(_) => "P-521",
-            Material::Ed25519(_) => "Ed25519",
-        };
+        let by_type = self.material.parsed.iter().map(|(algorithm, _)| algorithm);
         f.debug_struct("VerificationKey")
-            .field("kind", &kind)
+            .field("by_type", &by_type.collect::<Vec<_>>())
             .field("algorithm", &self.algorithm)
             .finish()
     }
@@ -208,6 +188,14 @@ fn in_the_library(algorithm: Algorithm) -> Option<jsonwebtoken::Algorithm> {
         Algorithm::Es384 => Some(jsonwebtoken::Algorithm::ES384),
         Algorithm::EdDsa => Some(jsonwebtoken::Algorithm::EdDSA),
         Algorithm::Es512 => None,
+    }
+}
+
+#[cfg(test)]
+impl VerificationKey {
+    /// As if it had verified often: asked in its parsed form first.
+    pub(super) fn become_known(&self) {
+        self.held.store(WORTH_PREPARING, Ordering::Relaxed);
     }
 }
 
@@ -262,10 +250,7 @@ mod tests {
     #[test]
     fn a_refusal_by_the_table_is_confirmed_before_it_counts() {
         let ((signing, misled), (stranger, other)) = (es256(), es256());
-        let Material::P256 { point, .. } = &other.material else {
-            panic!("P-256 was asked for");
-        };
-        let table = PreparedKey::of(point[..].try_into().unwrap()).unwrap();
+        let table = PreparedKey::of(other.material.p256.as_ref().unwrap()).unwrap();
         misled.prepared.set(table).unwrap();
         let signature = signed(&signing);
         let octets = URL_SAFE_NO_PAD.decode(&signature).unwrap();
@@ -290,6 +275,23 @@ mod tests {
         assert!(key.is_worth_preparing());
         key.prepare();
         assert!(!key.is_worth_preparing());
+    }
+
+    #[test]
+    fn a_key_that_is_known_gives_the_same_verdicts() {
+        for algorithm in [
+            Algorithm::Rs256,
+            Algorithm::Ps384,
+            Algorithm::EdDsa,
+            Algorithm::Es512,
+        ] {
+            let (signing, key) = pair(algorithm);
+            key.become_known();
+            let signature = b64(signing.sign(algorithm, MESSAGE));
+            assert_eq!(key.verify(algorithm, MESSAGE, &signature), Ok(()));
+            let other = key.verify(algorithm, b"header.others", &signature);
+            assert_eq!(other, Err(SignatureMismatch));
+        }
     }
 
     #[test]

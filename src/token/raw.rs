@@ -122,6 +122,11 @@ impl fmt::Debug for RawToken {
 /// and paragraph separators, and the ones that change direction. In an identity they exist only
 /// to make two names look alike.
 pub(crate) fn hidden_character(text: &str) -> Option<char> {
+    // Most texts are printable ASCII, where no character has to be taken apart.
+    let printable = |all, octet| all & (0x20..=0x7e).contains(&octet);
+    if text.bytes().fold(true, printable) {
+        return None;
+    }
     text.chars().find(|c| {
         c.is_control()
             || matches!(

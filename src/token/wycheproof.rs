@@ -56,7 +56,11 @@ fn verifies(
     let Ok(key) = set.find(None, algorithm) else {
         return false;
     };
-    key.verify(algorithm, message, &b64(signature)).is_ok()
+    let signature = b64(signature);
+    let at_first = key.verify(algorithm, message, &signature);
+    key.become_known();
+    assert_eq!(key.verify(algorithm, message, &signature), at_first);
+    at_first.is_ok()
 }
 
 #[test]

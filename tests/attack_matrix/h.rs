@@ -8,18 +8,21 @@ mod crowds;
 mod floods;
 mod frames;
 mod messages;
+mod shapes;
 mod slow;
 mod tls;
 
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
 use shortleaf::fault::Reason;
 use shortleaf::possession::KeyKind;
 
-use crate::ask::{self, Answer, Ask, Door};
+use crate::ask::{self, Answer, Ask, Door, Proof};
+use crate::issuer::{self, Alg};
 use crate::keys::TestKey;
 use crate::report::{Case, Report, Verdict, judge};
-use crate::site::Site;
+use crate::site::{PERSON, Site};
 
 /// How much the process may grow, the attackers in it counted as well.
 const GROWTH: usize = 64 << 20;
@@ -48,7 +51,7 @@ pub(crate) fn run(rows: &[String]) -> Vec<Report> {
         row!("H3", messages::headers);
         row!("H4", frames::rapid_reset);
         row!("H5", frames::continuation);
-        row!("H6", messages::smuggling);
+        row!("H6", shapes::smuggling);
         row!("H7", messages::compressed);
         row!("H9", crowds::idle);
         row!("H10", crowds::hang_up);
@@ -135,9 +138,9 @@ fn resident() -> usize {
     kilobytes.unwrap_or(0_usize) * 1024
 }
 
-/// H14: the same at every door there is.
+/// H14: the same at every door there is, whatever it is that is wrong.
 fn doors(kit: &Kit) -> Vec<Case> {
-    let case = |what: &str, change: fn(&mut Ask), reason| {
+    let case = |what: &str, change: &dyn Fn(&mut Ask), reason| {
         let mut ask = kit.good();
         change(&mut ask);
         Case {
@@ -149,29 +152,97 @@ fn doors(kit: &Kit) -> Vec<Case> {
             },
         }
     };
+    let token = |what: &str, header: Value, over: Value, reason| {
+        let issuer = kit.site.issuer();
+        let now = issuer::wall_clock();
+        let mut claims = json!({
+            "iss": issuer.url(), "aud": issuer::AUDIENCE, "iat": now, "exp": now + 300,
+            "sub": PERSON, "email": PERSON, "email_verified": true,
+        });
+        issuer::merge(&mut claims, over);
+        let token = issuer.sign(Alg::Rs256, &header.to_string(), &claims.to_string());
+        case(what, &|ask| ask.token.clone_from(&token), reason)
+    };
+    let usual = || json!({ "alg": "RS256", "kid": "RS256" });
+    let with_key = |ask: &mut Ask, new: &[u8]| {
+        if let Proof::Key { content, .. } = &mut ask.proof {
+            *content = new.to_vec();
+        }
+    };
     vec![
         case(
             "two parts",
-            |ask| ask.token = "a.b".to_owned(),
+            &|ask| ask.token = "a.b".to_owned(),
             Reason::TokenMalformed,
+        ),
+        token(
+            "no algorithm",
+            json!({ "alg": "none" }),
+            json!({}),
+            Reason::TokenAlgorithmRefused,
+        ),
+        token(
+            "claims of another type",
+            usual(),
+            json!({ "exp": "soon" }),
+            Reason::TokenMalformed,
+        ),
+        token(
+            "a stranger",
+            usual(),
+            json!({ "iss": "https://evil.example" }),
+            Reason::TokenIssuerUnknown,
+        ),
+        token(
+            "for somebody else",
+            usual(),
+            json!({ "aud": "others" }),
+            Reason::TokenAudienceMismatch,
+        ),
+        token(
+            "long ago",
+            usual(),
+            json!({ "iat": 1, "exp": 300 }),
+            Reason::TokenExpired,
+        ),
+        token(
+            "a made-up key",
+            json!({ "alg": "RS256", "kid": "k" }),
+            json!({}),
+            Reason::TokenKeyUnknown,
+        ),
+        token(
+            "nobody verified",
+            usual(),
+            json!({ "email_verified": false }),
+            Reason::EmailUnverified,
+        ),
+        case(
+            "a signature of nobody",
+            &|ask| {
+                let dot = ask.token.rfind('.').unwrap();
+                ask.token.replace_range(dot + 1..dot + 5, "AAAA");
+            },
+            Reason::TokenSignatureInvalid,
         ),
         case(
             "a key of nobody",
-            |ask| {
-                if let ask::Proof::Key { content, .. } = &mut ask.proof {
-                    *content = b"nobody".to_vec();
-                }
-            },
+            &|ask| with_key(ask, b"nobody"),
             Reason::PublicKeyMalformed,
         ),
         case(
             "a proof of nobody",
-            |ask| {
-                if let ask::Proof::Key { signature, .. } = &mut ask.proof {
+            &|ask| {
+                if let Proof::Key { signature, .. } = &mut ask.proof {
                     *signature = b"nobody".to_vec();
                 }
             },
             Reason::ProofInvalid,
+        ),
+        case(
+            "a request of nobody",
+            &|ask| ask.proof = Proof::Csr(b"nobody".to_vec()),
+            Reason::CsrMalformed,
         ),
     ]
 }

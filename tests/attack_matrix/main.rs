@@ -18,6 +18,8 @@
 mod ask;
 mod c;
 mod h;
+#[path = "../world/http2.rs"]
+mod http2;
 #[path = "../world/issuer.rs"]
 mod issuer;
 mod j;
@@ -32,6 +34,8 @@ mod material;
 mod report;
 #[path = "../ct/scripted.rs"]
 mod scripted;
+#[path = "../world/secrets.rs"]
+mod secrets;
 mod site;
 
 use std::path::Path;

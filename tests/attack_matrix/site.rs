@@ -38,7 +38,16 @@ pub(crate) struct Site {
     /// The files of the CA, private keys included.
     pub(crate) ca: init::Files,
     _running: Running,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
+}
+
+/// Whatever it was sent, its state directory has none of it that is secret.
+impl Drop for Site {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            crate::secrets::none_below(&self.folder.path().join("state"));
+        }
+    }
 }
 
 impl Site {
@@ -172,7 +181,7 @@ insecure_loopback_http = true
             ops,
             ca,
             _running: running,
-            _folder: folder,
+            folder,
         };
         if speaks_tls {
             return site;

@@ -7,6 +7,8 @@
 
 mod init;
 mod outside;
+#[path = "../world/secrets.rs"]
+mod secrets;
 mod serials;
 mod signatures;
 mod tool;

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
 use crate::parts;
-use crate::program::{Beside, Place};
+use crate::program::{Beside, PATIENCE, Place};
 
 /// A running development instance, and the variables of its env.sh.
 pub(crate) struct Dev {
@@ -25,7 +25,10 @@ impl Dev {
             .copied()
             .collect();
         let mut beside = place.start(&words);
-        beside.ready();
+        match more.contains(&"--json") {
+            true => beside.0.wait_for_line("{", PATIENCE),
+            false => beside.ready(),
+        };
         let variables = place
             .read("out/env.sh")
             .lines()
@@ -221,4 +224,72 @@ fn what_another_process_has_is_wrong_usage_and_says_what_to_do() {
         .exits(2)
         .says("is in use by another process")
         .says("try: a `serve` or `dev` that runs has this state directory");
+}
+
+/// Buys a certificate with a token, and again, and then tries with something that is none.
+fn decide(dev: &Dev) {
+    let token = dev.token(&[]);
+    let words = ["cert", "--server", dev.variable("FULCIO_URL"), "--token"];
+    let cert = |token: &str, out: &str| {
+        let more = [token, "--new-key", &format!("{out}.key"), "--out", out];
+        let words: Vec<&str> = words.iter().chain(&more).copied().collect();
+        dev.place.run(&words)
+    };
+    cert(&token, "first.pem").exits(0);
+    let spoilt = dev.place.read(&token).trim().replace('.', ".x");
+    dev.place.write("spoilt.jwt", &spoilt);
+    cert("spoilt.jwt", "second.pem").exits(4);
+}
+
+#[test]
+fn each_decision_is_one_readable_line() {
+    let mut dev = Dev::start(&[]);
+    decide(&dev);
+    dev.beside.told("refused");
+    let (_, stderr) = dev.beside.stop("TERM");
+    let lines = |word: &str| -> Vec<&str> {
+        let lines = stderr.lines();
+        lines.filter(|line| line.starts_with(word)).collect()
+    };
+    let [issued] = lines("issued     ")[..] else {
+        panic!("{stderr}")
+    };
+    let identity = "uri:https://github.com/acme/app/.github/workflows/release.yml@refs/heads/main";
+    assert!(
+        issued.contains(&format!("{identity}  serial 01")),
+        "{issued}"
+    );
+    let [refused] = lines("refused    ")[..] else {
+        panic!("{stderr}")
+    };
+    assert!(
+        refused.starts_with("refused    TOKEN_MALFORMED  "),
+        "{refused}"
+    );
+}
+
+#[test]
+fn decisions_are_objects_with_json_and_nothing_when_quiet() {
+    let mut dev = Dev::start(&["--json"]);
+    decide(&dev);
+    dev.beside.told("refused");
+    let (_, stderr) = dev.beside.stop("TERM");
+    let events = stderr
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap());
+    let events: Vec<Value> = events.collect();
+    let [issued, refused] = events.as_slice() else {
+        panic!("{stderr}")
+    };
+    assert_eq!(
+        (&issued["v"], &issued["event"]),
+        (&1.into(), &"issued".into())
+    );
+    assert_eq!(issued["serial"].as_str().map(str::len), Some(38));
+    assert_eq!(refused["reason"], "TOKEN_MALFORMED");
+
+    let dev = Dev::start(&["--quiet"]);
+    decide(&dev);
+    let (_, stderr) = dev.beside.stop("TERM");
+    assert_eq!(stderr, "");
 }

@@ -12,6 +12,7 @@ mod dev;
 mod github;
 #[path = "../world/issuer.rs"]
 mod issuer;
+mod leaks;
 mod listener;
 #[path = "../world/log.rs"]
 mod log;
@@ -20,5 +21,9 @@ mod parts;
 mod program;
 mod readme;
 mod results;
+#[path = "../world/secrets.rs"]
+mod secrets;
 mod serve;
+#[path = "../world/subject.rs"]
+mod subject;
 mod usage;

@@ -33,14 +33,14 @@ pub(crate) fn configure(place: &Place, rest: &str) {
 }
 
 /// A server whose log is a process-wide neighbour over HTTP, and whose issuers are the test's.
-struct World {
-    place: Place,
-    issuers: Served,
-    _log: Log,
+pub(crate) struct World {
+    pub(crate) place: Place,
+    pub(crate) issuers: Served,
+    pub(crate) log: Log,
 }
 
 impl World {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let place = Place::new();
         init(&place, &[]);
         let log = Log::start(Arc::new(SystemClock));
@@ -67,7 +67,7 @@ impl World {
         Self {
             place,
             issuers,
-            _log: log,
+            log,
         }
     }
 
@@ -346,6 +346,20 @@ fn the_audit_log_of_an_issuance_is_whole_and_a_flipped_byte_is_found_in_its_line
         log.iter().filter(|b| **b == b'\n').count() as u64,
         shown["lines"]
     );
+    let lines = log.split_inclusive(|b| *b == b'\n');
+    let lines: Vec<Value> = lines.map(|l| serde_json::from_slice(l).unwrap()).collect();
+    let (first, last) = (&lines[0], &lines[lines.len() - 1]);
+    assert_eq!(
+        (&first["event"], &last["event"]),
+        (&"start".into(), &"stop".into())
+    );
+    assert_eq!(first["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(first["configuration"].as_str().map(str::len), Some(64));
+    assert_eq!(
+        (&first["instance"], &last["instance"]),
+        (&"01".into(), &"01".into())
+    );
+
     let mut start = 0;
     for (index, line) in log.split_inclusive(|b| *b == b'\n').enumerate() {
         let mut flipped = log.clone();
@@ -430,5 +444,25 @@ fn a_key_set_file_that_changes_is_taken_over_while_it_serves() {
     let refused = buy(Alg::Rs256);
     assert!(refused.stderr.contains("no key"), "{}", refused.stderr);
     buy(Alg::Es256).exits(0);
+    serve.stop("TERM");
+}
+
+#[test]
+fn each_stage_of_an_issuance_is_measured() {
+    let world = World::new();
+    let (mut serve, url) = world.serve();
+    let operators = serve.operators();
+    let measured = || {
+        let metrics = parts::http("GET", &format!("{operators}/metrics"), None);
+        let (_, text) = metrics.unwrap();
+        ["token", "sign", "log", "store"].map(|stage| {
+            let start = format!("shortleaf_stage_seconds_count{{stage=\"{stage}\"}} ");
+            let count = text.lines().find_map(|line| line.strip_prefix(&start));
+            count.and_then(|count| count.parse().ok()).unwrap_or(0)
+        })
+    };
+    assert_eq!(measured(), [0, 0, 0, 0]);
+    world.buy(&url);
+    assert_eq!(measured(), [1, 2, 1, 2]);
     serve.stop("TERM");
 }

@@ -16,6 +16,7 @@ use shortleaf::ct::{
     VerifiedSct, signed_entry,
 };
 use shortleaf::time::{UnixMillis, UnixSeconds};
+use shortleaf::trace::{self, Context, SEED_BYTES};
 
 use crate::contract::{BUDGET, NOW};
 use crate::log::sth;
@@ -84,6 +85,36 @@ async fn submit(
         .submit(&entry("one"), NOW, budget)
         .await;
     (outcome, server.requests())
+}
+
+#[tokio::test]
+async fn each_try_is_a_part_of_its_own_in_the_requests_trace() {
+    let peer = Peer::new();
+    let busy = Reply::Answer(503, "", String::new());
+    let script = || vec![busy.clone(), busy.clone(), busy.clone()];
+    let parent = &b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"[..];
+    let place = Context::of([parent], [&b"vendor=opaque"[..]], &[7; SEED_BYTES]);
+    let (_, requests) = trace::within(Some(place), submit(script(), peer.key(), BUDGET)).await;
+    let mut spans: Vec<&str> = Vec::new();
+    for request in &requests {
+        let parent = request.header("traceparent").unwrap();
+        let ids: Vec<&str> = parent.split('-').collect();
+        let [version, trace, span, flags] = ids.as_slice() else {
+            panic!("{parent}")
+        };
+        assert_eq!(
+            [*version, *trace, *flags],
+            ["00", "4bf92f3577b34da6a3ce929d0e0e4736", "01"]
+        );
+        assert!(*span != "00f067aa0ba902b7" && !spans.contains(span));
+        spans.push(span);
+        assert_eq!(request.header("tracestate"), Some("vendor=opaque"));
+    }
+    assert_eq!(spans.len(), ATTEMPTS_MAX as usize);
+
+    // Work that no request asked for belongs to no trace.
+    let (_, requests) = submit(script(), peer.key(), BUDGET).await;
+    assert_eq!(requests[0].header("traceparent"), None);
 }
 
 fn all_the_same(requests: &[Request]) {

@@ -167,7 +167,13 @@ fn status(status: u16, headers: &'static str) -> Reply {
 }
 
 fn another_entry(entry: &PreEntry, spki: &[u8], tbs: &[u8]) -> PreEntry {
-    PreEntry::new(entry.precert_der(), Vec::new(), spki, tbs, UnixSeconds(0))
+    PreEntry::new(
+        entry.precert_der().clone(),
+        Vec::new(),
+        spki,
+        tbs,
+        UnixSeconds(0),
+    )
 }
 
 const fn lie(

@@ -15,4 +15,6 @@ mod parts;
 #[path = "../interop/ctfe.rs"]
 mod peer;
 mod scripted;
+#[path = "../world/secrets.rs"]
+mod secrets;
 mod signatures;

@@ -45,6 +45,8 @@ pub(crate) struct Request {
     pub(crate) line: String,
     /// The `Host` header.
     pub(crate) host: String,
+    /// The request line and all headers.
+    pub(crate) head: String,
     /// The body.
     pub(crate) body: Vec<u8>,
     /// On which connection, from 0.
@@ -133,9 +135,20 @@ async fn read(stream: &mut TcpStream, connection: usize) -> Option<Request> {
     Some(Request {
         line: head.lines().next()?.trim_end_matches(" HTTP/1.1").into(),
         host: header("host")?,
+        head,
         body,
         connection,
     })
+}
+
+impl Request {
+    /// The header of this name, if there is exactly one.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let lines = self.head.lines().filter_map(|line| line.split_once(':'));
+        let mut values = lines.filter(|(key, _)| key.eq_ignore_ascii_case(name));
+        let (_, value) = values.next()?;
+        values.next().is_none().then(|| value.trim())
+    }
 }
 
 /// `None` closes the connection.

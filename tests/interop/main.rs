@@ -19,6 +19,8 @@ mod oracle;
 mod outside_log;
 #[path = "../world/parts.rs"]
 mod parts;
+#[path = "../world/secrets.rs"]
+mod secrets;
 mod serve;
 #[path = "../world/subject.rs"]
 mod subject;

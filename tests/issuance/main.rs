@@ -13,11 +13,15 @@ mod issuer;
 mod kill;
 mod log_server;
 mod samples;
+#[path = "../world/secrets.rs"]
+mod secrets;
 mod service;
 mod store_audit;
 mod store_contract;
 mod store_faults;
 mod store_journal;
+mod store_schema2;
 #[path = "../world/subject.rs"]
 mod subject;
+mod trail;
 mod world;

@@ -31,7 +31,7 @@ pub(crate) fn token(n: u64) -> TokenId {
 pub(crate) fn intent(n: u64, token_n: u64, key_n: u64) -> Intent {
     Intent {
         serial: serial(n),
-        unsigned: vec![0x30; 700],
+        unsigned: [0x30; 700].into(),
         token_hash: hash(token_n + 1_000_000),
         token_id: token(token_n),
         spki_hash: hash(key_n),
@@ -42,10 +42,11 @@ pub(crate) fn intent(n: u64, token_n: u64, key_n: u64) -> Intent {
         issuer: "https://issuer.example".into(),
         subject: format!("subject-{token_n}"),
         san: format!("uri:https://san.example/{key_n}"),
-        extensions: vec![
+        extensions: [
             (8, "https://issuer.example".into()),
             (9, format!("uri-{n}")),
-        ],
+        ]
+        .into(),
         at: NOW,
         not_after: NOW.plus(599),
     }
@@ -61,7 +62,7 @@ pub(crate) fn uses(limit: u32) -> TokenUse {
 pub(crate) fn submission(n: u64) -> Submission {
     Submission {
         serial: serial(n),
-        precert_der: vec![0x31; 800],
+        precert_der: [0x31; 800].into(),
         scts: vec![vec![0x32; 119]],
     }
 }
@@ -69,7 +70,7 @@ pub(crate) fn submission(n: u64) -> Submission {
 pub(crate) fn leaf(n: u64) -> Final {
     Final {
         serial: serial(n),
-        leaf_der: vec![0x33; 900],
+        leaf_der: [0x33; 900].into(),
         at: NOW.plus(1),
     }
 }

@@ -42,7 +42,7 @@ async fn a_good_request_gets_a_certificate_that_is_recorded_and_logged() {
         panic!("{records:?}")
     };
     let (submission, stored) = (record.submission.as_ref(), record.leaf.as_ref());
-    assert_eq!(stored.unwrap().leaf_der, *issued.leaf_der);
+    assert_eq!(stored.unwrap().leaf_der, issued.leaf_der);
     assert_eq!(submission.unwrap().scts.len(), 1);
     assert_eq!(record.intent.serial, issued.serial);
     assert_eq!(record.intent.issuer, crate::world::ISSUER);
@@ -150,7 +150,7 @@ async fn the_same_token_with_another_key_is_a_replay() {
         .await
         .unwrap_err();
     assert!(
-        matches!(refused, Error::Replayed { limit: 1, .. }),
+        matches!(refused.error, Error::Replayed { limit: 1, .. }),
         "{refused}"
     );
     assert_eq!(refused.reason(), Reason::TokenReplayed);
@@ -266,7 +266,7 @@ async fn a_panic_in_the_pipeline_is_our_fault_and_blocks_nobody() {
         .issue(request(&token, &key, "r-1"), now())
         .await
         .unwrap_err();
-    assert!(matches!(died, Error::Died), "{died}");
+    assert!(matches!(died.error, Error::Died), "{died}");
     assert_eq!(died.reason(), Reason::Internal);
     world.log.set(Mood::Well);
     service
@@ -291,7 +291,7 @@ async fn an_issuer_is_matched_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn a_refusal_by_the_token_writes_its_reason_and_nothing_else() {
+async fn a_refusal_by_the_token_writes_its_reason_its_issuer_and_nothing_else() {
     let world = World::new();
     let token = world.issuer.token(expired(), NOW.0);
     let refused = world
@@ -306,7 +306,11 @@ async fn a_refusal_by_the_token_writes_its_reason_and_nothing_else() {
     ];
     assert_eq!(refused.metadata(), named);
     let lines = world.audit.lines();
-    assert_eq!(lines[0].fields, [("reason", "TOKEN_EXPIRED".to_owned())]);
+    let written = [
+        ("reason", "TOKEN_EXPIRED".to_owned()),
+        ("issuer", crate::world::ISSUER.to_owned()),
+    ];
+    assert_eq!(lines[0].fields, written);
 }
 
 #[tokio::test]
@@ -347,7 +351,7 @@ async fn a_wall_clock_that_jumps_stops_issuing() {
     for jump in [6_000, -6_000, 3_600_000, -3_600_000] {
         let request = request(&world.token(), &key(), "r-2");
         let stopped = service.issue(request, now().plus(jump)).await.unwrap_err();
-        assert_away(&stopped, Reason::CaUnavailable);
+        assert_away(&stopped.error, Reason::CaUnavailable);
     }
     assert_eq!(world.signer.count(), 2);
 }

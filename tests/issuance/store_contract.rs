@@ -97,6 +97,7 @@ adapters!(redb: super::Redb, memory: super::Memory => {
     an_abandoned_intent_takes_no_final,
     a_finished_record_cannot_be_abandoned,
     old_records_are_forgotten_oldest_first_and_open_ones_kept,
+    records_come_oldest_first_whenever_they_were_written,
     every_field_of_the_selector_selects,
     a_window_begins_inclusive_and_ends_exclusive,
     a_thousand_writers_get_a_thousand_records,
@@ -195,7 +196,7 @@ async fn the_same_final_twice_is_fine_another_one_conflicts(harness: &mut impl H
     store.put_final(leaf(1)).await.unwrap();
     store.put_final(leaf(1)).await.unwrap();
     let another = Final {
-        leaf_der: vec![0x77; 900],
+        leaf_der: [0x77; 900].into(),
         ..leaf(1)
     };
     let refused = store.put_final(another).await;
@@ -365,6 +366,50 @@ async fn old_records_are_forgotten_oldest_first_and_open_ones_kept(harness: &mut
     assert_eq!(left(5, 9).await, (1, vec![]));
 }
 
+async fn records_come_oldest_first_whenever_they_were_written(harness: &mut impl Harness) {
+    let store = harness.store();
+    let find = async |from, to, limit| -> Vec<i64> {
+        let (from, to, all) = (NOW.plus(from), NOW.plus(to), Selector::default());
+        let found = store.find_issued(&all, from, to, limit).await.unwrap();
+        found
+            .iter()
+            .map(|found| found.intent.at.0 - NOW.0)
+            .collect()
+    };
+    // Times in no order, some with a final only later; every look is a reason to write.
+    for n in 0..40 {
+        let at = NOW.plus(n as i64 * 7 % 40);
+        let intent = Intent {
+            at,
+            ..intent(n, n, n)
+        };
+        store.put_intent(intent, uses(1)).await.unwrap();
+        if n % 3 > 0 {
+            store.put_final(leaf(n)).await.unwrap();
+        }
+        if n % 5 == 0 {
+            assert_eq!(find(0, 40, 99).await.len() as u64, n + 1);
+            if n >= 6 {
+                store.put_final(leaf(n / 3 * 3 - 6)).await.unwrap();
+            }
+        }
+    }
+    let all: Vec<i64> = (0..40).collect();
+    assert_eq!(find(0, 40, 99).await, all);
+    assert_eq!(find(9, 31, 99).await, all[9..31]);
+    assert_eq!(find(9, 31, 5).await, all[9..14]);
+    assert_eq!(find(9, 9, 5).await, all[..0]);
+    for n in 0..40 {
+        // Some of them are finished already.
+        store.put_final(leaf(n)).await.unwrap();
+    }
+    assert_eq!(find(0, 40, 99).await, all);
+    assert_eq!(store.forget(NOW.plus(9), 5).await.unwrap(), 5);
+    assert_eq!(find(0, 40, 99).await, all[5..]);
+    assert_eq!(store.forget(NOW.plus(9), 9).await.unwrap(), 4);
+    assert_eq!(find(0, 40, 99).await, all[9..]);
+}
+
 async fn every_field_of_the_selector_selects(harness: &mut impl Harness) {
     let store = harness.store();
     let wanted = Intent {
@@ -375,7 +420,7 @@ async fn every_field_of_the_selector_selects(harness: &mut impl Harness) {
         kid: Some("kid-77".into()),
         issuing_ca: IssuingCaId(hash(77)),
         profile: ProfileHash(hash(77)),
-        extensions: vec![(8, "https://other.example".into()), (12, "x".into())],
+        extensions: [(8, "https://other.example".into()), (12, "x".into())].into(),
         ..intent(2, 2, 2)
     };
     store.put_intent(intent(1, 1, 1), uses(1)).await.unwrap();
@@ -416,7 +461,7 @@ async fn every_field_of_the_selector_selects(harness: &mut impl Harness) {
             ..any()
         },
         Selector {
-            extensions: wanted.extensions.clone(),
+            extensions: wanted.extensions.to_vec(),
             ..any()
         },
     ];

@@ -320,7 +320,7 @@ fn a_file_of_a_newer_version_is_refused() {
             refused,
             OpenError::Newer {
                 found: 99,
-                known: 2
+                known: 3
             }
         ),
         "{refused}"
@@ -331,7 +331,7 @@ fn a_file_of_a_newer_version_is_refused() {
             refused,
             OpenError::Newer {
                 found: 99,
-                known: 2
+                known: 3
             }
         ),
         "{refused}"

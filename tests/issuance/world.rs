@@ -102,6 +102,7 @@ impl World {
         self.service()
             .issue(request(&token, &key, "r-1"), now())
             .await
+            .map_err(|refused| refused.error)
     }
 
     pub(crate) async fn records(&self) -> Vec<Record> {
@@ -437,13 +438,15 @@ impl AuditLog for Trail {
         let mut lines = self.lines.lock().unwrap();
         let mut text = Vec::new();
         let chain = lines.last().map_or(Chain::START, |line| line.end);
+        let end = chain.line(event, &mut text);
+        crate::secrets::none_in("the audit trail", &text);
         let fields = event.fields.iter();
         lines.push(Line {
             kind: event.kind,
             fields: fields
                 .map(|(name, value)| (*name, value.to_string()))
                 .collect(),
-            end: chain.line(event, &mut text),
+            end,
             text,
         });
         Ok(())

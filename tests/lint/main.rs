@@ -5,3 +5,5 @@ mod judge;
 #[path = "../world/parts.rs"]
 mod parts;
 mod rules;
+#[path = "../world/secrets.rs"]
+mod secrets;

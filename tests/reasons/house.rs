@@ -20,6 +20,7 @@ use tracing::subscriber::DefaultGuard;
 
 use crate::ask::{Ask, Door, Proof};
 use crate::faults::{Faults, INSIDE};
+use crate::secrets;
 use crate::world::issuer::{Alg, Identity, merge};
 use crate::world::subject::{Kind, Subject};
 use crate::world::{Seeded, World};
@@ -130,6 +131,7 @@ impl House {
     pub(crate) async fn ask(&self, door: Door, ask: &Ask) -> Answer {
         self.secrets.lock().unwrap().extend(ask.secrets());
         let answer = exchange(self.at, &ask.http(door)).await;
+        secrets::none_in("an answer", &answer.text);
         if answer.status >= 300 {
             for secret in ask.secrets() {
                 assert!(!answer.text.contains(&secret), "{secret} in {answer:?}");
@@ -157,6 +159,7 @@ impl House {
     pub(crate) async fn check(&self) {
         self.world.check().await;
         let text = self.page.text();
+        secrets::none_in("the log", &text);
         for secret in self.secrets.lock().unwrap().iter() {
             assert!(!text.contains(secret), "{secret} in {text}");
         }

@@ -19,3 +19,5 @@ mod world;
 
 #[path = "../world/log.rs"]
 mod log;
+#[path = "../world/secrets.rs"]
+mod secrets;

@@ -73,7 +73,7 @@ fn away(
         code: 14,
         retry_after: Some(retry_after),
         cause: Some(cause),
-        ..bad(reason, message, &[], asks, House::good)
+        ..bad(reason, message, &[("issuer", GITHUB)], asks, House::good)
     }
 }
 
@@ -83,7 +83,7 @@ fn ours(reason: Reason, message: &'static str, cause: String, asks: fn(&House) -
         status: 500,
         code: 13,
         cause: Some(cause),
-        ..bad(reason, message, &[], asks, House::good)
+        ..bad(reason, message, &[("issuer", GITHUB)], asks, House::good)
     }
 }
 
@@ -97,7 +97,7 @@ fn rows() -> Vec<Row> {
         bad(Reason::RequestMalformed, "The request could not be parsed: not valid JSON at byte 0", &[],
             |house| vec![Ask { edit: |body| format!("]{body}"), ..house.good() }],
             House::good),
-        bad(Reason::RequestTooLarge, "The request is too large: the limit is 65536 bytes", &[],
+        bad(Reason::RequestTooLarge, "The request is too large: the limit is 65536 bytes", &[("limit", "65536")],
             |house| vec![Ask { edit: |body| padded(body, 64 * 1024 + 1), ..house.good() }],
             |house| Ask { edit: |body| padded(body, 64 * 1024), ..house.good() }),
         Row { status: 404, code: 5, ..bad(Reason::RouteUnknown, "Not Found", &[],
@@ -169,7 +169,7 @@ fn rows() -> Vec<Row> {
         bad(Reason::ClaimInvalid, "There was an error processing the identity token: claim \"email\" of https://issuer.example/email, needed for Subject Alternative Name, is not one email address in printable ASCII", &[("claim", "email"), ("extension", "Subject Alternative Name"), ("issuer", EMAIL)],
             |house| vec![house.with_claims(Identity::Email, json!({ "email": "jane@example.com, joe@example.com" }))],
             |house| house.with_claims(Identity::Email, json!({ "email": "jane@example.com" }))),
-        bad(Reason::ClaimInvalid, "There was an error processing the identity token: the claims together make a certificate of up to 17607 octets, at most 16384 fit", &[],
+        bad(Reason::ClaimInvalid, "There was an error processing the identity token: the claims together make a certificate of up to 17607 octets, at most 16384 fit", &[("issuer", GITHUB)],
             |house| vec![house.with_claims(Identity::Github, long_claims(900))],
             |house| house.with_claims(Identity::Github, long_claims(600))),
         bad(Reason::EmailUnverified, "There was an error processing the identity token: https://issuer.example/email does not say that it verified the email address", &[("claim", "email_verified"), ("extension", "Subject Alternative Name"), ("issuer", EMAIL)],
@@ -177,28 +177,31 @@ fn rows() -> Vec<Row> {
             |house| house.with_claims(Identity::Email, json!({ "email_verified": true }))),
 
         // The key and its proof.
-        bad(Reason::PublicKeyMalformed, "The public key supplied in the request could not be parsed: no public key", &[],
+        bad(Reason::PublicKeyMalformed, "The public key supplied in the request could not be parsed: no public key", &[("issuer", GITHUB)],
             |house| vec![house.good().proven_by(Proof::Key { pem: String::new(), signature: Vec::new() })],
             House::good),
-        bad(Reason::PublicKeyInsecure, "The public key supplied in the request is insecure: the Ed25519 point has small order", &[],
+        bad(Reason::PublicKeyInsecure, "The public key supplied in the request is insecure: the Ed25519 point has small order", &[("issuer", GITHUB)],
             |house| vec![house.good().proven_by(Proof::Key { pem: pem("PUBLIC KEY", &ed25519(&[0; 32])), signature: vec![0; 64] })],
             |house| house.good().proven_by(Proof::of(&Subject::generate(Kind::Ed25519), &Identity::Github.challenge()))),
-        bad(Reason::PublicKeyInsecure, "The public key supplied in the request is insecure: the RSA modulus has 1024 bits, not 2048, 3072 or 4096", &[],
+        bad(Reason::PublicKeyInsecure, "The public key supplied in the request is insecure: the RSA modulus has 1024 bits, not 2048, 3072 or 4096", &[("issuer", GITHUB)],
             |house| vec![house.good().proven_by(Proof::Key { pem: pem("PUBLIC KEY", &rsa_1024()), signature: vec![0; 128] })],
             |house| house.good().proven_by(Proof::of(&Subject::generate(Kind::Rsa2048), &Identity::Github.challenge()))),
-        bad(Reason::CsrMalformed, "The certificate signing request could not be parsed: the PEM block is not labelled \"CERTIFICATE REQUEST\" or \"NEW CERTIFICATE REQUEST\"", &[],
+        bad(Reason::CsrMalformed, "The certificate signing request could not be parsed: the PEM block is not labelled \"CERTIFICATE REQUEST\" or \"NEW CERTIFICATE REQUEST\"", &[("issuer", GITHUB)],
             |house| vec![house.good().proven_by(Proof::Csr(pem("CERTIFICATE", &csr())))],
             |house| house.good().proven_by(Proof::Csr(pem("CERTIFICATE REQUEST", &csr())))),
-        bad(Reason::ProofInvalid, "The signature supplied in the request could not be verified: the proof is not the P-256 key's ECDSA-SHA256 signature of the challenge", &[],
+        bad(Reason::ProofInvalid, "The signature supplied in the request could not be verified: the proof is not the P-256 key's ECDSA-SHA256 signature of the challenge, which is the token's \"sub\"", &[("claim", "sub"), ("issuer", GITHUB)],
             |house| vec![house.good().proven_by(Proof::of(&house.subject, "repo:octo-org/other:ref:refs/heads/main"))],
             |house| house.good().proven_by(Proof::of(&house.subject, "repo:octo-org/octo-app:ref:refs/heads/main"))),
-        bad(Reason::ProofInvalid, "The signature supplied in the request could not be verified: the request is not signed with ECDSA-SHA256 by the P-256 key inside it", &[],
+        bad(Reason::ProofInvalid, "The signature supplied in the request could not be verified: the proof is not the P-256 key's ECDSA-SHA256 signature of the challenge, which is the token's \"email\"", &[("claim", "email"), ("issuer", EMAIL)],
+            |house| vec![house.with_claims(Identity::Email, json!({})).proven_by(Proof::of(&house.subject, "subject-of-jane"))],
+            |house| house.with_claims(Identity::Email, json!({}))),
+        bad(Reason::ProofInvalid, "The signature supplied in the request could not be verified: the request is not signed with ECDSA-SHA256 by the P-256 key inside it", &[("issuer", GITHUB)],
             |house| vec![house.good().proven_by(Proof::Csr(pem("CERTIFICATE REQUEST", &csr_signed_by_another())))],
             |house| house.good().proven_by(Proof::Csr(pem("CERTIFICATE REQUEST", &csr())))),
-        bad(Reason::AlgorithmNotPermitted, "signing algorithm not permitted: P-384 key, ECDSA-SHA384 signature", &[("algorithm", "ecdsa-sha2-384-nistp384")],
+        bad(Reason::AlgorithmNotPermitted, "signing algorithm not permitted: P-384 key, ECDSA-SHA384 signature", &[("algorithm", "ecdsa-sha2-384-nistp384"), ("issuer", GITHUB)],
             |house| vec![house.good().proven_by(Proof::of(&Subject::generate(Kind::P384), &Identity::Github.challenge()))],
             |house| house.good().proven_by(Proof::of(&Subject::generate(Kind::P256), &Identity::Github.challenge()))),
-        bad(Reason::AlgorithmNotPermitted, "unrecognized signature algorithm: 1.2.840.10045.4.3.1", &[("algorithm", "1.2.840.10045.4.3.1")],
+        bad(Reason::AlgorithmNotPermitted, "unrecognized signature algorithm: 1.2.840.10045.4.3.1", &[("algorithm", "1.2.840.10045.4.3.1"), ("issuer", GITHUB)],
             |house| vec![house.good().proven_by(Proof::Csr(pem("CERTIFICATE REQUEST", &csr_with_sha224())))],
             |house| house.good().proven_by(Proof::Csr(pem("CERTIFICATE REQUEST", &csr())))),
 
@@ -223,9 +226,9 @@ fn rows() -> Vec<Row> {
         away(Reason::CaUnavailable, "5", "error communicating with CA backend: the CA cannot sign now",
             format!("the CA key cannot sign now: {INSIDE}"),
             |house| failing(house, Fault::SignerAwayAfter(1))),
-        Row { metadata: &[("issuer", GITHUB)], ..away(Reason::IdentityProviderUnavailable, "10", "The identity provider is unavailable: could not fetch the signing keys of https://issuer.example/github",
+        away(Reason::IdentityProviderUnavailable, "10", "The identity provider is unavailable: could not fetch the signing keys of https://issuer.example/github",
             format!("could not fetch the signing keys of {GITHUB}: {INSIDE}"),
-            |house| failing(house, Fault::KeysAway)) },
+            |house| failing(house, Fault::KeysAway)),
         away(Reason::StoreUnavailable, "5", "The store is unavailable: the issuance cannot be recorded now",
             format!("could not record the issuance: the store is unavailable: {INSIDE}"),
             |house| failing(house, Fault::StoreAway(Call::PutIntent))),
@@ -374,6 +377,12 @@ fn assert_told(house: &House, before: usize, row: &Row, answer: &Answer, place: 
     assert_eq!(
         event["request_id"].as_str(),
         answer.header("x-request-id"),
+        "{place}"
+    );
+    let issuer = row.metadata.iter().find(|(name, _)| *name == "issuer");
+    assert_eq!(
+        event["issuer"].as_str(),
+        issuer.map(|(_, value)| *value),
         "{place}"
     );
 }

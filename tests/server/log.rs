@@ -58,8 +58,11 @@ async fn an_issued_certificate_is_one_event() {
             "target": "shortleaf::telemetry",
             "message": "issued",
             "request_id": "job-17",
+            "trace_id": "ab".repeat(16),
+            "span_id": "ab".repeat(8),
             "client": "127.0.0.1",
             "issuer": ISSUER,
+            "identity": "email:jane@example.com",
             "serial": "01".repeat(19),
             "not_after": "2026-11-21T12:10:00Z",
             "repeated": false,
@@ -84,6 +87,8 @@ async fn a_refusal_of_the_callers_making_is_told_with_what_the_caller_was_told()
             "target": "shortleaf::telemetry",
             "message": "refused",
             "request_id": "job-17",
+            "trace_id": "ab".repeat(16),
+            "span_id": "ab".repeat(8),
             "client": "127.0.0.1",
             "issuer": ISSUER,
             "reason": "CLAIM_INVALID",
@@ -106,6 +111,8 @@ async fn a_refusal_that_is_not_the_callers_fault_is_told_with_its_causes() {
             "target": "shortleaf::telemetry",
             "message": "refused",
             "request_id": "job-17",
+            "trace_id": "ab".repeat(16),
+            "span_id": "ab".repeat(8),
             "client": "127.0.0.1",
             "reason": "CT_LOG_UNAVAILABLE",
             "cause": "refused",
@@ -119,6 +126,44 @@ async fn a_request_refused_at_the_door_is_an_event_too() {
     let house = House::open().await;
     house.post(V2, "x-request-id: job-17\r\n", "{").await;
     assert_eq!(page.event()["reason"], "REQUEST_MALFORMED");
+}
+
+const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+#[tokio::test]
+async fn a_callers_trace_is_in_the_event_of_a_certificate_and_of_a_refusal() {
+    for body in [BODY, "{"] {
+        let (page, _guard) = Page::open(Format::Json, "info");
+        let house = House::open().await;
+        let headers = format!("traceparent: {PARENT}\r\ntracestate: a=planted-state\r\n");
+        house.post(V2, &headers, body).await;
+        let event = page.event();
+        assert_eq!(event["trace_id"], "4bf92f3577b34da6a3ce929d0e0e4736");
+        // The request is a part of its own in it; the caller's words about it are the caller's.
+        assert_eq!(event["span_id"], "ab".repeat(8));
+        assert_eq!(event["request_id"], "ab".repeat(16));
+        assert!(!page.text().contains("planted-state"));
+    }
+}
+
+#[tokio::test]
+async fn a_trace_that_is_not_whole_or_not_the_only_one_is_left_for_a_new_one() {
+    let cut = &PARENT[..54];
+    for headers in [
+        format!("traceparent: {cut}\r\n"),
+        format!("traceparent: {}\r\n", PARENT.to_uppercase()),
+        format!("traceparent: {PARENT}\r\ntraceparent: {PARENT}\r\n"),
+        "tracestate: a=1\r\n".to_owned(),
+    ] {
+        let (page, _guard) = Page::open(Format::Json, "info");
+        let house = House::open().await;
+        let answer = house.post(V2, &headers, BODY).await;
+        assert_eq!(answer.status, 200, "{headers}");
+        let event = page.event();
+        assert_eq!(event["trace_id"], "ab".repeat(16), "{headers}");
+        // One number for both, where the caller named neither.
+        assert_eq!(event["request_id"], event["trace_id"], "{headers}");
+    }
 }
 
 #[tokio::test]

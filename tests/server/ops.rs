@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use shortleaf::fault::Reason;
+use shortleaf::issuance::Issued;
 use shortleaf::server::{ConnectionLimits, KeyState, Problem};
 use tokio::time::sleep;
 
-use crate::house::{Answer, House, ISSUER, exchange};
+use crate::house::{Answer, House, ISSUER, certificate, exchange};
 use crate::tls::{self, Pair};
 
 const BEARER: &str = "authorization: Bearer a.b.c\r\n";
@@ -197,10 +198,20 @@ async fn each_decision_is_counted_once_under_its_issuer() {
         house.post("/api/v2/signingCert", BEARER, "{}").await;
     }
     house.post("/api/v1/signingCert", "", "{}").await;
+    house.script.answer(Ok(Issued {
+        repeated: true,
+        ..certificate()
+    }));
+    house.post("/api/v2/signingCert", BEARER, "{}").await;
     let text = metrics(&house).await;
     has_line(
         &text,
         &format!(r#"shortleaf_certs_issued_total{{issuer="{ISSUER}"}} 2"#),
+    );
+    // What had been made before is not made again.
+    has_line(
+        &text,
+        &format!(r#"shortleaf_certs_repeated_total{{issuer="{ISSUER}"}} 1"#),
     );
     has_line(
         &text,

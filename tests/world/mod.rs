@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use shortleaf::audit::{self, AuditLog, Event};
+use shortleaf::audit::{self, AuditLog, Chain, Event};
 use shortleaf::ca::{InstanceId, LeafProfile, Serial, SignError, Signer};
 use shortleaf::ct::memory::MemoryLog;
 use shortleaf::ct::{self, CertificateLog, LogId, PreEntry, SubmitError, VerifiedSct};
@@ -200,7 +200,12 @@ impl World {
 
     /// Asks the service at the world's time, and remembers what came back.
     pub(crate) async fn ask(&self, request: Request) -> Result<Issued, issuance::Error> {
-        let issued = self.service.issue(request, self.now()).await?;
+        let issued = self.service.issue(request, self.now()).await;
+        crate::secrets::none_in("a decision", format!("{issued:?}"));
+        if let Err(refused) = &issued {
+            crate::secrets::none_in("a refusal", refused.to_string());
+        }
+        let issued = issued.map_err(|refused| refused.error)?;
         lock(&self.returned).push(issued.clone());
         Ok(issued)
     }
@@ -276,10 +281,12 @@ impl World {
         }
     }
 
-    /// Each `…_signed` line follows its `…_signing` line, for the same serial.
+    /// No line holds a secret, and each `…_signed` line follows its `…_signing` line, for the same
+    /// serial.
     fn check_trail(&self) {
         let mut announced = BTreeSet::new();
         for event in lock(&self.trail.0).iter() {
+            crate::secrets::none_in("the audit trail", &event.line);
             let serial = event.serial.clone();
             if event.kind.ends_with("_signing") {
                 announced.insert((event.kind.replace("_signing", ""), serial));
@@ -456,14 +463,19 @@ struct Trail(Mutex<Vec<Said>>);
 struct Said {
     kind: &'static str,
     serial: Option<String>,
+    /// As it would stand in a file, whatever came before it.
+    line: Vec<u8>,
 }
 
 impl AuditLog for Trail {
     fn append(&self, event: &Event<'_>) -> Result<(), audit::Error> {
         let serial = event.fields.iter().find(|(name, _)| *name == "serial");
+        let mut line = Vec::new();
+        Chain::START.line(event, &mut line);
         lock(&self.0).push(Said {
             kind: event.kind,
             serial: serial.map(|(_, value)| value.to_string()),
+            line,
         });
         Ok(())
     }

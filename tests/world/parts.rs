@@ -21,6 +21,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::secrets;
+
 /// How often a wait looks again.
 const POLL: Duration = Duration::from_millis(20);
 /// How much of a program's output a failing test shows, per stream.
@@ -130,12 +132,15 @@ pub(crate) fn http(method: &str, url: &str, body: Option<&str>) -> Option<(u16, 
 }
 
 /// A program that runs beside the test, in its own process group, its output in two files.
-/// Dropped, it and everything it started is killed; a failing test then shows what it wrote.
+/// Dropped, it and everything it started is killed; a failing test then shows what it wrote. A
+/// program of ours that wrote a secret fails the test that ran it.
 pub(crate) struct Running {
     name: String,
     child: Child,
     exited: Option<ExitStatus>,
     folder: PathBuf,
+    /// Whether what it writes is ours to answer for.
+    is_ours: bool,
 }
 
 /// A program that ended by itself.
@@ -171,6 +176,7 @@ impl Running {
             child,
             exited: None,
             folder,
+            is_ours: is_ours(command),
         }
     }
 
@@ -272,14 +278,26 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.kill();
+        let (stdout, stderr) = (self.stdout(), self.stderr());
+        let _ = fs::remove_dir_all(&self.folder);
         if thread::panicking() {
             eprintln!("--- {} ({:?})", self.name, self.exited);
-            eprintln!("{}", tail(&self.stdout()));
-            eprintln!("{}", tail(&self.stderr()));
+            eprintln!("{}", tail(&stdout));
+            eprintln!("{}", tail(&stderr));
             eprintln!("--- end of {}", self.name);
+        } else if self.is_ours {
+            secrets::none_in(&format!("the output of {}", self.name), stdout);
+            secrets::none_in(&format!("the errors of {}", self.name), stderr);
         }
-        let _ = fs::remove_dir_all(&self.folder);
     }
+}
+
+/// `shortleaf`, unless a token is what it was asked for.
+fn is_ours(command: &Command) -> bool {
+    let program = Path::new(command.get_program());
+    let mut words = command.get_args();
+    let mints = words.next() == Some("dev".as_ref()) && words.next() == Some("token".as_ref());
+    program.file_name() == Some("shortleaf".as_ref()) && !mints
 }
 
 /// Runs `command` to its end and demands success. The failure shows its output.

@@ -8,8 +8,10 @@ mod answer;
 mod config;
 mod csr;
 mod der;
+mod fixed_key;
 mod json;
 mod jwks;
+mod pem;
 mod request;
 mod sct;
 mod spki;
@@ -46,12 +48,20 @@ pub(crate) const TARGETS: &[Target] = &[
         run: der::run,
     },
     Target {
+        name: "fixed_key",
+        run: fixed_key::run,
+    },
+    Target {
         name: "json",
         run: json::run,
     },
     Target {
         name: "jwks",
         run: jwks::run,
+    },
+    Target {
+        name: "pem",
+        run: pem::run,
     },
     Target {
         name: "request",

@@ -10,7 +10,7 @@ use x509_parser::public_key::PublicKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
 pub(crate) fn run(input: &[u8]) {
-    same_blocks(input);
+    super::pem::run(input);
     let bare = read(input);
     if !input.trim_ascii_start().starts_with(b"-") && !input.is_empty() {
         // Armour changes nothing, but for the size.
@@ -59,24 +59,4 @@ fn read(content: &[u8]) -> Result<Vec<u8>, KeyError> {
         Err(Error::ProofInvalid { key: kind, scheme })
     );
     Ok(der)
-}
-
-/// PEM that we read, another reader reads the same way.
-fn same_blocks(input: &[u8]) {
-    let Some(blocks) = str::from_utf8(input)
-        .ok()
-        .and_then(|text| pem::decode(text).ok())
-    else {
-        return;
-    };
-    let theirs = ::pem::parse_many(input).expect("the pem crate reads it");
-    let theirs: Vec<_> = theirs
-        .iter()
-        .map(|block| (block.tag(), block.contents()))
-        .collect();
-    let ours: Vec<_> = blocks
-        .iter()
-        .map(|block| (&*block.label, &*block.der))
-        .collect();
-    assert_eq!(ours, theirs);
 }

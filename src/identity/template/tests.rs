@@ -15,7 +15,8 @@ fn render(template: &str, absent: Absent) -> Result<String, Failure> {
         defaults: &[],
     };
     let template = Template::parse(template).unwrap().unwrap();
-    template.render(&values, absent)
+    let text = template.render(&values, absent)?;
+    Ok(text.into_owned())
 }
 
 fn rendered(template: &str) -> String {

@@ -10,9 +10,13 @@
 //! It does not compress, encrypt or replicate.
 
 mod backend;
+mod block;
 mod journal;
 mod op;
+mod reads;
+mod schema2;
 mod tables;
+mod tokens;
 mod writer;
 
 use std::fs::OpenOptions;
@@ -35,8 +39,10 @@ use self::backend::Watched;
 use self::journal::Journal;
 pub use self::journal::JournalError;
 use self::op::{Batch, Done, Lines, Op, TokenAndKey};
-use self::tables::{APPLIED, CARRIED, META, ReadError, Tables};
+use self::reads::ReadError;
+use self::tables::{APPLIED, CARRIED, META, Tables};
 use self::writer::{Asked, Shared, Waiting, Writer, unavailable};
+use super::record::Row;
 use super::{Carried, Restore, sync_directory_of};
 use crate::ca::Serial;
 use crate::entropy::Entropy;
@@ -46,9 +52,10 @@ use crate::issuance::store::{
 use crate::time::UnixSeconds;
 use crate::token::TokenId;
 
-/// The layout of the tables. A file with a higher number was written by a newer shortleaf. From 2
-/// on there is a journal, which a version that knows only 1 would not see.
-const SCHEMA: u64 = 2;
+/// The layout of the tables. A file with a higher number was written by a newer shortleaf; one with
+/// a lower number becomes one of this when it is opened. From 2 on there is a journal; from 3 on a
+/// record is one row.
+const SCHEMA: u64 = 3;
 
 /// Operations that may wait for the writer; beyond it the answer is `Unavailable`.
 const QUEUE: usize = 8192;
@@ -80,6 +87,17 @@ pub enum OpenError {
         /// Ours.
         known: u64,
     },
+    /// Written by an older version, and only looked at: nothing is changed.
+    #[error("the store has schema {found}, and becomes one of {known} when it is opened once")]
+    Older {
+        /// In the file.
+        found: u64,
+        /// Ours.
+        known: u64,
+    },
+    /// A record of an older version could not be read, so the file was left as it is.
+    #[error("could not bring the store's records to schema {SCHEMA}")]
+    Record(#[source] StoreError),
     /// The journal could not be used.
     #[error("could not use the store's journal")]
     Journal(#[source] JournalError),
@@ -215,7 +233,13 @@ impl RedbStore {
     pub fn inspect(path: &Path) -> Result<Inspection, OpenError> {
         let database = ReadOnlyDatabase::open(path)?;
         let meta = database.begin_read()?.open_table(META)?;
-        known_schema(&meta)?;
+        let found = schema(&meta)?;
+        if found < SCHEMA {
+            return Err(OpenError::Older {
+                found,
+                known: SCHEMA,
+            });
+        }
         if let Some(uuid) = meta_octets(&meta, "uuid")? {
             let journal = match std::fs::read(journal_of(path)) {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
@@ -373,19 +397,26 @@ enum Audit<'a> {
     Synced(u64),
 }
 
-/// Checks or writes what names the file; its uuid.
+/// Checks or writes what names the file; its uuid. Brings the tables to our schema.
 fn prepare(database: &Database, entropy: &dyn Entropy) -> Result<[u8; 16], OpenError> {
     let txn = database.begin_write()?;
     let mut uuid = [0; 16];
-    {
+    let older = {
         let mut meta = txn.open_table(META)?;
-        known_schema(&meta)?;
+        let older = schema(&meta)? < SCHEMA;
         match meta_octets(&meta, "uuid")? {
             Some(known) => uuid = known,
             None => entropy.fill(&mut uuid),
         }
         meta.insert("uuid", uuid.as_slice())?;
         meta.insert("schema", SCHEMA.to_be_bytes().as_slice())?;
+        older
+    };
+    if older {
+        schema2::migrate(&txn).map_err(|error| match error {
+            ReadError::File(error) => OpenError::File(error),
+            ReadError::Record(error) => OpenError::Record(error),
+        })?;
     }
     // Every table exists from the start, so that reading need not ask.
     drop(Tables::open(&txn)?);
@@ -406,14 +437,15 @@ fn applied(meta: &impl ReadableTable<&'static str, &'static [u8]>) -> Result<u64
     Ok(meta_octets(meta, APPLIED)?.map_or(0, u64::from_be_bytes))
 }
 
-fn known_schema(meta: &impl ReadableTable<&'static str, &'static [u8]>) -> Result<(), OpenError> {
+/// The file's schema: ours if it is new, and never a higher one.
+fn schema(meta: &impl ReadableTable<&'static str, &'static [u8]>) -> Result<u64, OpenError> {
     let found = meta_octets(meta, "schema")?;
     match found.map_or(SCHEMA, u64::from_be_bytes) {
         found if found > SCHEMA => Err(OpenError::Newer {
             found,
             known: SCHEMA,
         }),
-        _ => Ok(()),
+        found => Ok(found),
     }
 }
 
@@ -445,13 +477,13 @@ impl Inspection {
         limit: usize,
     ) -> Result<Vec<Record>, StoreError> {
         read_from(&self.0, |txn| {
-            tables::find_issued(txn, selector, from, to, limit)
+            reads::find_issued(txn, selector, from, to, limit)
         })
     }
 
     /// As [`IssuanceStore::orphans`].
     pub fn orphans(&self, before: UnixSeconds, limit: usize) -> Result<Vec<Record>, StoreError> {
-        read_from(&self.0, |txn| tables::orphans(txn, before, limit))
+        read_from(&self.0, |txn| reads::orphans(txn, before, limit))
     }
 }
 
@@ -470,21 +502,22 @@ impl IssuanceStore for RedbStore {
             self.publish().await?;
         }
         // One look into a small tree that is in memory: cheaper than a change of threads.
-        self.read(|txn| tables::find_retry(txn, &token_and_key, now))
+        self.read(|txn| reads::find_retry(txn, &token_and_key, now))
     }
 
     async fn put_intent(&self, intent: Intent, token_use: TokenUse) -> Result<Begun, StoreError> {
-        let op = Op::intent(&intent, token_use);
+        let row = Row::new(&intent);
+        let op = Op::Intent { row, token_use };
         self.write(op).await.map(Begun::from)
     }
 
     async fn put_submission(&self, submission: Submission) -> Result<(), StoreError> {
-        let op = Op::submission(&submission);
+        let op = Op::Submission(submission);
         self.enqueue(Asked::Write(Waiting { op, reply: None }))
     }
 
     async fn put_final(&self, leaf: Final) -> Result<(), StoreError> {
-        self.write(Op::leaf(&leaf)).await.map(drop)
+        self.write(Op::Final(leaf)).await.map(drop)
     }
 
     async fn find_issued(
@@ -503,7 +536,7 @@ impl IssuanceStore for RedbStore {
         let selector = selector.clone();
         tokio::task::spawn_blocking(move || {
             read_from(&*database, |txn| {
-                tables::find_issued(txn, &selector, from, to, limit)
+                reads::find_issued(txn, &selector, from, to, limit)
             })
         })
         .await
@@ -514,7 +547,7 @@ impl IssuanceStore for RedbStore {
         if self.shared.is_behind() {
             self.publish().await?;
         }
-        self.read(|txn| tables::orphans(txn, before, limit))
+        self.read(|txn| reads::orphans(txn, before, limit))
     }
 
     async fn abandon(&self, serials: &[Serial], at: UnixSeconds) -> Result<(), StoreError> {
@@ -525,9 +558,15 @@ impl IssuanceStore for RedbStore {
     }
 
     async fn expire(&self, now: UnixSeconds) -> Result<usize, StoreError> {
-        match self.write(Op::Expire { now: now.0 }).await? {
-            Done::Expired(gone) => Ok(gone),
-            Done::Written | Done::Finished(_) | Done::Exhausted | Done::Forgotten(_) => Ok(0),
+        let mut all = 0;
+        loop {
+            match self.write(Op::Expire { now: now.0 }).await? {
+                Done::Expired { gone, more: true } => all += gone,
+                Done::Expired { gone, more: false } => return Ok(all + gone),
+                Done::Written | Done::Finished(_) | Done::Exhausted | Done::Forgotten(_) => {
+                    return Ok(all);
+                }
+            }
         }
     }
 
@@ -535,7 +574,7 @@ impl IssuanceStore for RedbStore {
         let (before, limit) = (before.0, u32::try_from(limit).unwrap_or(u32::MAX));
         match self.write(Op::Forget { before, limit }).await? {
             Done::Forgotten(gone) => Ok(gone),
-            Done::Written | Done::Finished(_) | Done::Exhausted | Done::Expired(_) => Ok(0),
+            Done::Written | Done::Finished(_) | Done::Exhausted | Done::Expired { .. } => Ok(0),
         }
     }
 

@@ -1,11 +1,15 @@
 //! What can be asked of the tables, and how it stands in the journal.
 
+use super::schema2;
 use crate::ca::Serial;
-use crate::issuance::store::{Begun, Final, Intent, Submission, TokenUse};
-use crate::store::record::{self, Reader, Writer};
+use crate::issuance::store::{Begun, Final, Submission, TokenUse};
+use crate::store::fields::{Reader, Writer};
+use crate::store::record::{Part, Row};
 
 /// The layout of a batch in the journal. A later one gets another octet and its own reader.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
+/// Written beside tables of schema 2.
+const VERSION_2: u8 = 2;
 
 const INTENT: u8 = 1;
 const SUBMISSION: u8 = 2;
@@ -14,6 +18,7 @@ const ABANDON: u8 = 4;
 const EXPIRE: u8 = 5;
 const PROBE: u8 = 6;
 const FORGET: u8 = 7;
+const PART: u8 = 8;
 
 /// What was written to the audit log since the batch before.
 #[derive(Debug, Default)]
@@ -38,7 +43,8 @@ pub(super) fn encode_batch<'a>(
     ops: impl ExactSizeIterator<Item = &'a Op> + Clone,
 ) -> Vec<u8> {
     out.reserve(ops.clone().map(Op::room).sum::<usize>() + lines.octets.len() + 64);
-    let mut out = Writer::after(out, VERSION);
+    let mut out = Writer::new(out);
+    out.fixed(&[VERSION]);
     out.fixed(&lines.at.to_be_bytes());
     out.bytes(&lines.octets);
     out.count(ops.len());
@@ -49,35 +55,35 @@ pub(super) fn encode_batch<'a>(
 /// All of `bytes`, or nothing.
 pub(super) fn decode_batch(bytes: &[u8]) -> Option<Batch> {
     let mut from = Reader::new(bytes);
-    from.fixed().filter(|version| *version == [VERSION])?;
+    let decode = match from.fixed()? {
+        [VERSION] => Op::decode,
+        [VERSION_2] => schema2::decode_op,
+        [_] => return None,
+    };
     let lines = Lines {
         at: from.fixed().map(u64::from_be_bytes)?,
         octets: from.bytes()?.to_vec(),
     };
     let ops = (0..from.count()?)
-        .map(|_| Op::decode(&mut from))
+        .map(|_| decode(&mut from))
         .collect::<Option<_>>()?;
     from.is_empty().then_some(Batch { lines, ops })
 }
 
-/// One thing to be written, encoded by the caller's thread.
+/// One thing to be written.
 #[derive(Debug)]
 pub(super) enum Op {
+    /// Encoded by the caller's thread.
     Intent {
-        key: (i64, Serial),
-        encoded: Vec<u8>,
-        token_id: [u8; 32],
-        spki_hash: [u8; 32],
-        not_after: i64,
+        row: Row,
         token_use: TokenUse,
     },
-    Submission {
+    Submission(Submission),
+    Final(Final),
+    /// One of these two as what differs from the intent that is known under this serial.
+    Part {
         serial: Serial,
-        encoded: Vec<u8>,
-    },
-    Final {
-        serial: Serial,
-        encoded: Vec<u8>,
+        part: Part,
     },
     Abandon {
         serials: Vec<Serial>,
@@ -104,65 +110,40 @@ pub(super) enum Done {
     /// Written: the final of this token and key.
     Finished(TokenAndKey),
     Exhausted,
-    Expired(usize),
+    /// So much, and perhaps there is more of it.
+    Expired {
+        gone: usize,
+        more: bool,
+    },
     Forgotten(usize),
 }
 
 impl Op {
-    pub(super) fn intent(intent: &Intent, token_use: TokenUse) -> Self {
-        Self::Intent {
-            key: (intent.at.0, intent.serial),
-            encoded: record::encode_intent(intent),
-            token_id: *intent.token_id.octets(),
-            spki_hash: intent.spki_hash,
-            not_after: intent.not_after.0,
-            token_use,
-        }
-    }
-
-    pub(super) fn submission(submission: &Submission) -> Self {
-        Self::Submission {
-            serial: submission.serial,
-            encoded: record::encode_submission(submission),
-        }
-    }
-
-    pub(super) fn leaf(leaf: &Final) -> Self {
-        Self::Final {
-            serial: leaf.serial,
-            encoded: record::encode_final(leaf),
-        }
-    }
-
     fn encode(&self, out: &mut Writer) {
         match self {
-            Self::Intent {
-                key: (at, serial),
-                encoded,
-                token_id,
-                spki_hash,
-                not_after,
-                token_use,
-            } => {
+            Self::Intent { row, token_use } => {
                 out.fixed(&[INTENT]);
-                out.fixed(&at.to_be_bytes());
-                out.fixed(serial.octets());
-                out.bytes(encoded);
-                out.fixed(token_id);
-                out.fixed(spki_hash);
-                out.fixed(&not_after.to_be_bytes());
+                out.bytes(row.octets());
                 out.fixed(&token_use.limit.to_be_bytes());
                 out.seconds(token_use.expires_at);
             }
-            Self::Submission { serial, encoded } => {
+            Self::Submission(submission) => {
                 out.fixed(&[SUBMISSION]);
-                out.fixed(serial.octets());
-                out.bytes(encoded);
+                out.fixed(submission.serial.octets());
+                out.bytes(&submission.precert_der);
+                out.count(submission.scts.len());
+                submission.scts.iter().for_each(|sct| out.bytes(sct));
             }
-            Self::Final { serial, encoded } => {
+            Self::Final(leaf) => {
                 out.fixed(&[FINAL]);
+                out.fixed(leaf.serial.octets());
+                out.seconds(leaf.at);
+                out.bytes(&leaf.leaf_der);
+            }
+            Self::Part { serial, part } => {
+                out.fixed(&[PART]);
                 out.fixed(serial.octets());
-                out.bytes(encoded);
+                out.bytes(part.octets());
             }
             Self::Abandon { serials, at } => {
                 out.fixed(&[ABANDON]);
@@ -183,26 +164,30 @@ impl Op {
         }
     }
 
-    fn decode(from: &mut Reader<'_>) -> Option<Self> {
+    pub(super) fn decode(from: &mut Reader<'_>) -> Option<Self> {
         match from.fixed()? {
             [INTENT] => Some(Self::Intent {
-                key: (from.seconds()?.0, from.serial()?),
-                encoded: from.bytes()?.to_vec(),
-                token_id: from.fixed()?,
-                spki_hash: from.fixed()?,
-                not_after: from.seconds()?.0,
+                row: Row::from_bytes(from.bytes()?.to_vec())?,
                 token_use: TokenUse {
                     limit: u32::from_be_bytes(from.fixed()?),
                     expires_at: from.seconds()?,
                 },
             }),
-            [SUBMISSION] => Some(Self::Submission {
+            [SUBMISSION] => Some(Self::Submission(Submission {
                 serial: from.serial()?,
-                encoded: from.bytes()?.to_vec(),
-            }),
-            [FINAL] => Some(Self::Final {
+                precert_der: from.bytes()?.into(),
+                scts: (0..from.count()?)
+                    .map(|_| from.bytes().map(<[u8]>::to_vec))
+                    .collect::<Option<_>>()?,
+            })),
+            [FINAL] => Some(Self::Final(Final {
                 serial: from.serial()?,
-                encoded: from.bytes()?.to_vec(),
+                at: from.seconds()?,
+                leaf_der: from.bytes()?.into(),
+            })),
+            [PART] => Some(Self::Part {
+                serial: from.serial()?,
+                part: Part::from_bytes(from.bytes()?.to_vec())?,
             }),
             [ABANDON] => Some(Self::Abandon {
                 at: from.seconds()?.0,
@@ -225,16 +210,29 @@ impl Op {
     /// About how many octets it takes in the journal.
     fn room(&self) -> usize {
         match self {
-            Self::Intent { encoded, .. } => encoded.len() + 160,
-            Self::Submission { encoded, .. } | Self::Final { encoded, .. } => encoded.len() + 32,
+            Self::Intent { row, .. } => row.octets().len() + 32,
+            Self::Submission(Submission {
+                precert_der, scts, ..
+            }) => precert_der.len() + scts.iter().map(|sct| sct.len() + 4).sum::<usize>() + 32,
+            Self::Final(Final { leaf_der, .. }) => leaf_der.len() + 40,
+            Self::Part { part, .. } => part.octets().len() + 32,
             Self::Abandon { serials, .. } => 24 * serials.len() + 16,
             Self::Expire { .. } | Self::Forget { .. } | Self::Probe => 16,
         }
     }
 
-    /// Whether this alone is reason enough to commit.
+    /// Whether this alone is reason enough to commit: all but a submission.
     pub(super) fn wants_commit(&self) -> bool {
-        !matches!(self, Self::Submission { .. })
+        match self {
+            Self::Submission(_) => false,
+            Self::Part { part, .. } => part.is_final(),
+            Self::Intent { .. }
+            | Self::Final(_)
+            | Self::Abandon { .. }
+            | Self::Expire { .. }
+            | Self::Forget { .. }
+            | Self::Probe => true,
+        }
     }
 }
 
@@ -242,7 +240,7 @@ impl From<Done> for Begun {
     fn from(done: Done) -> Self {
         match done {
             Done::Exhausted => Self::Exhausted,
-            Done::Written | Done::Finished(_) | Done::Expired(_) | Done::Forgotten(_) => {
+            Done::Written | Done::Finished(_) | Done::Expired { .. } | Done::Forgotten(_) => {
                 Self::Recorded
             }
         }
@@ -252,29 +250,50 @@ impl From<Done> for Begun {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ca::{IssuingCaId, ProfileHash};
+    use crate::issuance::store::Intent;
     use crate::time::UnixSeconds;
+    use crate::token::TokenId;
 
     fn one_of_each() -> Vec<Op> {
         let serial = |octet| Serial::from_octets(&[octet; 19]).unwrap();
         vec![
             Op::Intent {
-                key: (-1, serial(1)),
-                encoded: vec![1; 700],
-                token_id: [2; 32],
-                spki_hash: [3; 32],
-                not_after: i64::MAX,
+                row: Row::new(&Intent {
+                    serial: serial(1),
+                    unsigned: [1; 700].into(),
+                    token_hash: [2; 32],
+                    token_id: TokenId::from_octets([2; 32]),
+                    spki_hash: [3; 32],
+                    issuing_ca: IssuingCaId([4; 32]),
+                    profile: ProfileHash([5; 32]),
+                    request_id: "r-1".into(),
+                    kid: None,
+                    issuer: "https://issuer.example".into(),
+                    subject: String::new(),
+                    san: "email:a@example.com".into(),
+                    extensions: [].into(),
+                    at: UnixSeconds(-1),
+                    not_after: UnixSeconds(i64::MAX),
+                }),
                 token_use: TokenUse {
                     limit: u32::MAX,
                     expires_at: UnixSeconds(i64::MIN),
                 },
             },
-            Op::Submission {
+            Op::Submission(Submission {
                 serial: serial(1),
-                encoded: vec![4; 3],
-            },
-            Op::Final {
+                precert_der: [4; 3].into(),
+                scts: vec![vec![5; 119], vec![]],
+            }),
+            Op::Final(Final {
                 serial: serial(1),
-                encoded: vec![],
+                leaf_der: [].into(),
+                at: UnixSeconds(6),
+            }),
+            Op::Part {
+                serial: serial(1),
+                part: Part::from_bytes(vec![1, 2, 3]).unwrap(),
             },
             Op::Abandon {
                 serials: vec![serial(5), serial(6)],
@@ -303,10 +322,10 @@ mod tests {
 
     #[test]
     fn what_is_written_reads_back_equal() {
-        let ops = one_of_each();
-        let read = decode_batch(&encoded(&lines(), &ops)).unwrap();
-        assert_eq!(format!("{:?}", read.ops), format!("{ops:?}"));
-        assert_eq!(format!("{:?}", read.lines), format!("{:?}", lines()));
+        let bytes = encoded(&lines(), &one_of_each());
+        let read = decode_batch(&bytes).unwrap();
+        assert_eq!(format!("{:?}", read.ops), format!("{:?}", one_of_each()));
+        assert_eq!(encoded(&read.lines, &read.ops), bytes);
     }
 
     #[test]
@@ -329,6 +348,6 @@ mod tests {
             decode_batch(&bytes)
         };
         assert!(changed(0, VERSION + 1).is_none());
-        assert!(changed(bytes.len() - 1, FORGET + 1).is_none());
+        assert!(changed(bytes.len() - 1, PART + 1).is_none());
     }
 }

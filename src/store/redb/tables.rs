@@ -1,24 +1,22 @@
-//! The tables of the file, what each operation changes in them, and how they are read.
+//! The tables of the file, and what each operation changes in them.
 //!
-//! Everything big is keyed by (time, serial), so that new records land beside each other at the
-//! right edge of their tree and a time window is one range. Only `serials` and the two
-//! token tables are keyed by random octets; their rows are small.
+//! A transaction keeps the records it changes in memory and writes each once, at its end: intent,
+//! submission and final of nearly every certificate come within milliseconds. Closed records go into
+//! blocks in the order of their times, so that they land beside each other at the right edge of their
+//! tree; only the small rows of `places` and `tokens` are keyed by random octets.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use ::redb::{
-    Error, ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction,
-};
+use ::redb::{Error, ReadableTable, Table, TableDefinition, WriteTransaction};
 
-use super::op::{Done, Op, TokenAndKey};
+use super::block::{self, Block};
+use super::op::{Done, Op};
+use super::reads::{self, ReadError};
+use super::tokens::Tokens;
 use crate::ca::Serial;
-use crate::issuance::store::{Intent, Record, Selector, StoreError, TokenUse};
-use crate::store::record;
+use crate::issuance::store::StoreError;
+use crate::store::record::{Part, Row, View};
 use crate::time::UnixSeconds;
-
-/// (intent's time, serial)
-type Key = (i64, &'static [u8; 19]);
-type KeyOf<'a> = (i64, &'a [u8; 19]);
 
 pub(super) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 /// In `meta`: the sequence number of the journal's last batch that the tables hold.
@@ -27,132 +25,168 @@ pub(super) const APPLIED: &str = "applied";
 /// the journal carried of the log up to there is durable in the log's own file. Behind `applied`
 /// where a transaction was published and became durable without a checkpoint.
 pub(super) const CARRIED: &str = "carried";
-const INTENTS: TableDefinition<'_, Key, &[u8]> = TableDefinition::new("intents");
-const SUBMISSIONS: TableDefinition<'_, Key, &[u8]> = TableDefinition::new("submissions");
-const FINALS: TableDefinition<'_, Key, &[u8]> = TableDefinition::new("finals");
-/// Intents that may still get a final, with what the retry index will need of them.
-const OPEN: TableDefinition<'_, Key, &[u8; 72]> = TableDefinition::new("open");
-/// Intents given up, and when.
-const ABANDONED: TableDefinition<'_, Key, i64> = TableDefinition::new("abandoned");
-/// Serial to the intent's time.
-const SERIALS: TableDefinition<'_, &[u8; 19], i64> = TableDefinition::new("serials");
-/// Token id to the SPKI hashes it has certified, one after another.
-const USES: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("token_uses");
-/// Token id and SPKI hash to the latest final: (notAfter, key of the record).
-const RETRY: TableDefinition<'_, &[u8; 64], (i64, i64, &[u8; 19])> = TableDefinition::new("retry");
-/// (when it may go, token id or token id and SPKI hash)
-const EXPIRIES: TableDefinition<'_, (i64, &[u8]), ()> = TableDefinition::new("expiries");
+/// In `meta`: what the next row that is known by a number has for one.
+const NEXT: &str = "next";
 
-/// An intent of this transaction, and what it puts into `open` if the transaction ends before
-/// its final comes: most finals come within milliseconds.
-struct Fresh {
-    at: i64,
-    open: Option<[u8; 72]>,
+/// (time of its first record, number) to closed records.
+pub(super) type Blocks = TableDefinition<'static, BlockKey, &'static [u8]>;
+pub(super) const BLOCKS: Blocks = TableDefinition::new("blocks");
+pub(super) type BlockKey = (i64, u64);
+/// (intent's time, serial) to the record of an intent that may still get a final.
+pub(super) const PENDING: TableDefinition<'_, Key, &[u8]> = TableDefinition::new("pending");
+type Key = (i64, &'static [u8; 19]);
+/// Serial to where its record is: a block's key, or its own time and zero if it is pending.
+pub(super) const PLACES: TableDefinition<'_, &[u8; 19], BlockKey> = TableDefinition::new("places");
+
+/// Where a record is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// Among what the transaction has changed.
+    Fresh,
+    /// `pending`, with this time.
+    Pending(i64),
+    Block(BlockKey),
+}
+
+impl Place {
+    fn read(stored: BlockKey) -> Self {
+        match stored {
+            (at, 0) => Self::Pending(at),
+            block => Self::Block(block),
+        }
+    }
+}
+
+/// A record that the transaction has yet to write.
+pub(super) struct Fresh {
+    pub(super) row: Row,
+    /// Whether it may still get a final.
+    pub(super) open: bool,
 }
 
 /// Every table, open for writing.
 pub(super) struct Tables<'t> {
     fresh: HashMap<Serial, Fresh>,
+    pub(super) tokens: Tokens<'t>,
+    next: u64,
     meta: Table<'t, &'static str, &'static [u8]>,
-    intents: Table<'t, Key, &'static [u8]>,
-    submissions: Table<'t, Key, &'static [u8]>,
-    finals: Table<'t, Key, &'static [u8]>,
-    open: Table<'t, Key, &'static [u8; 72]>,
-    abandoned: Table<'t, Key, i64>,
-    serials: Table<'t, &'static [u8; 19], i64>,
-    uses: Table<'t, &'static [u8; 32], &'static [u8]>,
-    retry: Table<'t, &'static [u8; 64], (i64, i64, &'static [u8; 19])>,
-    expiries: Table<'t, (i64, &'static [u8]), ()>,
+    blocks: Table<'t, BlockKey, &'static [u8]>,
+    pending: Table<'t, Key, &'static [u8]>,
+    places: Table<'t, &'static [u8; 19], BlockKey>,
 }
 
 impl<'t> Tables<'t> {
     /// Opens all of them, creating those that do not exist.
     pub(super) fn open(txn: &'t WriteTransaction) -> Result<Self, Error> {
+        let meta = txn.open_table(META)?;
+        let next = meta.get(NEXT)?.map(|next| next.value().try_into());
+        let next = next.and_then(Result::ok).map_or(1, u64::from_be_bytes);
         Ok(Self {
             fresh: HashMap::new(),
-            meta: txn.open_table(META)?,
-            intents: txn.open_table(INTENTS)?,
-            submissions: txn.open_table(SUBMISSIONS)?,
-            finals: txn.open_table(FINALS)?,
-            open: txn.open_table(OPEN)?,
-            abandoned: txn.open_table(ABANDONED)?,
-            serials: txn.open_table(SERIALS)?,
-            uses: txn.open_table(USES)?,
-            retry: txn.open_table(RETRY)?,
-            expiries: txn.open_table(EXPIRIES)?,
+            tokens: Tokens::open(txn)?,
+            next,
+            meta,
+            blocks: txn.open_table(BLOCKS)?,
+            pending: txn.open_table(PENDING)?,
+            places: txn.open_table(PLACES)?,
         })
+    }
+
+    /// The operation as what differs from its intent, where that is at hand. It was in an earlier
+    /// batch then, so a start knows it too when it comes to this one.
+    pub(super) fn shorten(&self, op: &mut Op) {
+        let part = if let Op::Submission(submission) = op {
+            let known = self.fresh.get(&submission.serial);
+            known.map(|fresh| {
+                (
+                    submission.serial,
+                    Part::submission(fresh.row.view(), submission),
+                )
+            })
+        } else if let Op::Final(leaf) = op {
+            let known = self.fresh.get(&leaf.serial);
+            known.map(|fresh| (leaf.serial, Part::leaf(fresh.row.view(), leaf)))
+        } else {
+            None
+        };
+        if let Some((serial, part)) = part {
+            *op = Op::Part { serial, part };
+        }
     }
 
     /// Does one operation. The inner error concerns this operation only, which then changed
     /// nothing; the outer one the whole transaction.
     pub(super) fn apply(&mut self, op: &Op) -> Result<Result<Done, StoreError>, Error> {
+        match self.do_one(op) {
+            Ok(done) => Ok(Ok(done)),
+            Err(ReadError::Record(error)) => Ok(Err(error)),
+            Err(ReadError::File(error)) => Err(*error),
+        }
+    }
+
+    fn do_one(&mut self, op: &Op) -> Result<Done, ReadError> {
         match op {
-            Op::Intent {
-                key: (at, serial),
-                encoded,
-                token_id,
-                spki_hash,
-                not_after,
-                token_use,
-            } => {
-                let key = (*at, serial.octets());
-                if let Some(known_at) = self.at(serial)? {
-                    let known = self.intents.get((known_at, serial.octets()))?;
-                    return Ok(match known {
-                        Some(known) if known.value() == encoded.as_slice() => Ok(Done::Written),
-                        Some(_) | None => Err(StoreError::Conflict { serial: *serial }),
-                    });
+            Op::Intent { row, token_use } => {
+                let intent = row.view();
+                let serial = intent.serial();
+                if let Some(place) = self.place(&serial)? {
+                    let same = self.look(place, &serial, |known| Ok(known.has_intent_of(row)))?;
+                    return match same {
+                        true => Ok(Done::Written),
+                        false => Err(StoreError::Conflict { serial }.into()),
+                    };
                 }
-                if !self.spend(token_id, spki_hash, token_use)? {
-                    return Ok(Ok(Done::Exhausted));
+                let (token_id, spki_hash) = (intent.token_id(), intent.spki_hash());
+                if !self.tokens.spend(&token_id, &spki_hash, token_use)? {
+                    return Ok(Done::Exhausted);
                 }
-                let mut open = [0; 72];
-                open[..32].copy_from_slice(token_id);
-                open[32..64].copy_from_slice(spki_hash);
-                open[64..].copy_from_slice(&not_after.to_be_bytes());
-                self.intents.insert(key, encoded.as_slice())?;
-                self.serials.insert(serial.octets(), at)?;
-                let open = Some(open);
-                self.fresh.insert(*serial, Fresh { at: *at, open });
-                Ok(Ok(Done::Written))
+                self.insert(intent.to_row(), true);
+                Ok(Done::Written)
             }
-            Op::Submission { serial, encoded } => {
-                if let Some(at) = self.at(serial)? {
-                    let key = (at, serial.octets());
-                    self.submissions.insert(key, encoded.as_slice())?;
+            Op::Submission(submission) => {
+                if let Some(place) = self.place(&submission.serial)? {
+                    let fresh = self.take(place, &submission.serial)?;
+                    fresh.row.add_submission(submission);
                 }
-                Ok(Ok(Done::Written))
+                Ok(Done::Written)
             }
-            Op::Final { serial, encoded } => self.put_final(serial, encoded),
+            Op::Final(leaf) => self.put_final(&leaf.serial, |row| Part::leaf(row, leaf)),
+            Op::Part { serial, part } if part.is_final() => {
+                self.put_final(serial, |_| part.clone())
+            }
+            Op::Part { serial, part } => {
+                if let Some(place) = self.place(serial)? {
+                    self.take(place, serial)?.row.add(part);
+                }
+                Ok(Done::Written)
+            }
             Op::Abandon { serials, at } => {
                 for serial in serials {
-                    if let Some(since) = self.at(serial)?
-                        && self.close(since, serial)?.is_some()
+                    if let Some(place) = self.place(serial)?
+                        && self.is_open(place, serial)
                     {
-                        self.abandoned.insert((since, serial.octets()), at)?;
+                        let fresh = self.take(place, serial)?;
+                        fresh.row.add_abandoned(UnixSeconds(*at));
+                        fresh.open = false;
                     }
                 }
-                Ok(Ok(Done::Written))
+                Ok(Done::Written)
             }
-            Op::Expire { now } => self.expire(*now).map(|gone| Ok(Done::Expired(gone))),
-            Op::Forget { before, limit } => self.forget(*before, *limit).map(Ok),
+            Op::Expire { now } => Ok(self.tokens.expire(*now, &mut self.next)?),
+            Op::Forget { before, limit } => self.forget(*before, *limit),
             Op::Probe => {
                 self.meta.insert("probe", &[0u8][..])?;
-                Ok(Ok(Done::Written))
+                Ok(Done::Written)
             }
         }
     }
 
-    /// The last of the transaction: what is still open, and that the journal's batches up to
+    /// The last of the transaction: what is still in memory, and that the journal's batches up to
     /// this one are in it.
     ///
     /// `audited`, for a checkpoint: up to where the audit log is durable.
     pub(super) fn finish(mut self, sequence: u64, audited: Option<u64>) -> Result<(), Error> {
-        for (serial, fresh) in &self.fresh {
-            if let Some(open) = &fresh.open {
-                self.open.insert((fresh.at, serial.octets()), open)?;
-            }
-        }
+        self.write()?;
         let sequence = sequence.to_be_bytes();
         self.meta.insert(APPLIED, sequence.as_slice())?;
         if let Some(audited) = audited {
@@ -162,260 +196,196 @@ impl<'t> Tables<'t> {
         Ok(())
     }
 
-    fn at(&self, serial: &Serial) -> Result<Option<i64>, Error> {
-        if let Some(fresh) = self.fresh.get(serial) {
-            return Ok(Some(fresh.at));
-        }
-        Ok(self.serials.get(serial.octets())?.map(|at| at.value()))
+    /// Writes what is in memory.
+    pub(super) fn write(&mut self) -> Result<(), Error> {
+        self.write_records()?;
+        self.tokens.write(&mut self.next)?;
+        self.meta.insert(NEXT, self.next.to_be_bytes().as_slice())?;
+        Ok(())
     }
 
-    /// Takes the intent off those that may still get a final; what was noted of it, if it was one.
-    fn close(&mut self, at: i64, serial: &Serial) -> Result<Option<[u8; 72]>, Error> {
-        if let Some(fresh) = self.fresh.get_mut(serial) {
-            return Ok(fresh.open.take());
-        }
-        let open = self.open.remove((at, serial.octets()))?;
-        Ok(open.map(|open| *open.value()))
+    /// Puts a record among those to be written.
+    pub(super) fn insert(&mut self, row: Row, open: bool) {
+        let serial = row.view().serial();
+        self.fresh.insert(serial, Fresh { row, open });
     }
 
-    /// Counts the key against the token; false if no use is left for it.
-    fn spend(
+    /// How many records are in memory.
+    pub(super) fn unwritten(&self) -> usize {
+        self.fresh.len()
+    }
+
+    fn write_records(&mut self) -> Result<(), Error> {
+        let mut fresh: Vec<Fresh> = self.fresh.drain().map(|(_, fresh)| fresh).collect();
+        fresh.sort_unstable_by_key(|fresh| order(fresh.row.view()));
+        let mut places = Vec::with_capacity(fresh.len());
+        let mut block = Block::default();
+        for Fresh { row, open } in &fresh {
+            let row = row.view();
+            let (at, serial) = order(row);
+            if *open {
+                self.pending.insert((at, serial.octets()), row.octets())?;
+                places.push((serial, (at, 0)));
+                continue;
+            }
+            if !block.has_room_for(row) {
+                self.write_block(&mut block, &mut places)?;
+            }
+            block.push(row);
+        }
+        self.write_block(&mut block, &mut places)?;
+        places.sort_unstable();
+        for (serial, place) in places {
+            self.places.insert(serial.octets(), place)?;
+        }
+        Ok(())
+    }
+
+    fn write_block(
         &mut self,
-        token_id: &[u8; 32],
-        spki_hash: &[u8; 32],
-        token_use: &TokenUse,
-    ) -> Result<bool, Error> {
-        let mut keys = match self.uses.get(token_id)? {
-            Some(keys) => keys.value().to_vec(),
-            None => Vec::new(),
+        block: &mut Block,
+        places: &mut Vec<(Serial, BlockKey)>,
+    ) -> Result<(), Error> {
+        if block.serials().is_empty() {
+            return Ok(());
+        }
+        let key = (block.first_at(), self.next);
+        self.next += 1;
+        self.blocks.insert(key, block.octets())?;
+        places.extend(block.serials().iter().map(|serial| (*serial, key)));
+        block.clear();
+        Ok(())
+    }
+
+    fn place(&self, serial: &Serial) -> Result<Option<Place>, Error> {
+        if self.fresh.contains_key(serial) {
+            return Ok(Some(Place::Fresh));
+        }
+        let place = self.places.get(serial.octets())?;
+        Ok(place.map(|place| Place::read(place.value())))
+    }
+
+    fn is_open(&self, place: Place, serial: &Serial) -> bool {
+        match place {
+            Place::Fresh => self.fresh.get(serial).is_some_and(|fresh| fresh.open),
+            Place::Pending(_) => true,
+            Place::Block(_) => false,
+        }
+    }
+
+    /// Looks at a record where it is.
+    fn look<T>(
+        &self,
+        place: Place,
+        serial: &Serial,
+        look: impl FnOnce(View<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, ReadError> {
+        match place {
+            Place::Fresh => {
+                let fresh = self.fresh.get(serial).ok_or(MISPLACED)?;
+                Ok(look(fresh.row.view())?)
+            }
+            Place::Pending(at) => {
+                let row = self.pending.get((at, serial.octets()))?.ok_or(MISPLACED)?;
+                Ok(look(View::new(row.value()).ok_or(MISPLACED)?)?)
+            }
+            Place::Block(key) => {
+                let block = self.blocks.get(key)?.ok_or(MISPLACED)?;
+                let row = block::find(block.value(), serial)?.ok_or(MISPLACED)?;
+                Ok(look(row)?)
+            }
+        }
+    }
+
+    /// Brings a record among those that the transaction changes.
+    fn take(&mut self, place: Place, serial: &Serial) -> Result<&mut Fresh, ReadError> {
+        if place != Place::Fresh {
+            let row = self.look(place, serial, |row| Ok(row.to_row()))?;
+            match place {
+                Place::Fresh => {}
+                Place::Pending(at) => drop(self.pending.remove((at, serial.octets()))?),
+                Place::Block(key) => drop(self.take_from(key, |row| row.serial() == *serial)?),
+            }
+            self.insert(row, matches!(place, Place::Pending(_)));
+        }
+        Ok(self.fresh.get_mut(serial).ok_or(MISPLACED)?)
+    }
+
+    /// Takes records out of a block.
+    fn take_from(
+        &mut self,
+        key: BlockKey,
+        gone: impl Fn(View<'_>) -> bool,
+    ) -> Result<Vec<Row>, ReadError> {
+        let (rows, left) = {
+            let block = self.blocks.get(key)?.ok_or(MISPLACED)?;
+            block::without(block.value(), gone)?
         };
-        if keys.chunks_exact(32).any(|key| key == spki_hash) {
-            return Ok(true);
+        match left {
+            Some(left) => drop(self.blocks.insert(key, left.as_slice())?),
+            None => drop(self.blocks.remove(key)?),
         }
-        if keys.len() / 32 >= token_use.limit as usize {
-            return Ok(false);
-        }
-        if keys.is_empty() {
-            // A token's expiry is part of it, so its first use knows the only one.
-            let expiry = (token_use.expires_at.0, token_id.as_slice());
-            self.expiries.insert(expiry, ())?;
-        }
-        keys.extend_from_slice(spki_hash);
-        self.uses.insert(token_id, keys.as_slice())?;
-        Ok(true)
+        Ok(rows)
     }
 
     fn put_final(
         &mut self,
         serial: &Serial,
-        encoded: &[u8],
-    ) -> Result<Result<Done, StoreError>, Error> {
-        let conflict = Ok(Err(StoreError::Conflict { serial: *serial }));
-        let Some(at) = self.at(serial)? else {
-            return conflict;
+        part: impl Fn(View<'_>) -> Part,
+    ) -> Result<Done, ReadError> {
+        let conflict = StoreError::Conflict { serial: *serial };
+        let Some(place) = self.place(serial)? else {
+            return Err(conflict.into());
         };
-        let key: KeyOf<'_> = (at, serial.octets());
-        let Some(open) = self.close(at, serial)? else {
-            let known = self.finals.get(key)?;
-            return match known.is_some_and(|known| known.value() == encoded) {
-                true => Ok(Ok(Done::Written)),
-                false => conflict,
+        if !self.is_open(place, serial) {
+            let same = self.look(place, serial, |row| {
+                let known = row.record()?.leaf;
+                Ok(known.is_some() && known == part(row).final_in(row))
+            })?;
+            return match same {
+                true => Ok(Done::Written),
+                false => Err(conflict.into()),
             };
-        };
-        self.finals.insert(key, encoded)?;
-        let mut token_and_key = [0; 64];
-        token_and_key.copy_from_slice(&open[..64]);
-        let mut not_after = [0; 8];
-        not_after.copy_from_slice(&open[64..]);
-        let not_after = i64::from_be_bytes(not_after);
-        self.retry
-            .insert(&token_and_key, (not_after, at, serial.octets()))?;
-        self.expiries
-            .insert((not_after, token_and_key.as_slice()), ())?;
-        Ok(Ok(Done::Finished(token_and_key)))
+        }
+        let fresh = self.take(place, serial)?;
+        let part = part(fresh.row.view());
+        fresh.row.add(&part);
+        fresh.open = false;
+        let intent = fresh.row.view();
+        let (token_and_key, not_after) = (intent.token_and_key(), intent.not_after());
+        self.tokens.finish(&token_and_key, not_after, serial)?;
+        Ok(Done::Finished(token_and_key))
     }
 
-    fn forget(&mut self, before: i64, limit: u32) -> Result<Done, Error> {
+    fn forget(&mut self, before: i64, limit: u32) -> Result<Done, ReadError> {
+        self.write_records()?;
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let mut due: Vec<(i64, [u8; 19])> = Vec::new();
-        for row in self.intents.range(..(before, &[0; 19]))? {
-            if due.len() >= limit {
-                break;
-            }
-            let (key, _) = row?;
-            let (at, serial) = key.value();
-            let fresh = Serial::from_octets(serial).and_then(|serial| self.fresh.get(&serial));
-            let open = match fresh {
-                Some(fresh) => fresh.open.is_some(),
-                None => self.open.get((at, serial))?.is_some(),
-            };
-            if !open {
-                due.push((at, *serial));
-            }
+        let mut due: BTreeMap<BlockKey, Vec<Serial>> = BTreeMap::new();
+        let oldest = reads::in_order(
+            &self.blocks,
+            i64::MIN..before,
+            BTreeMap::new(),
+            limit,
+            |key, row| Ok(Some((key, row.serial()))),
+        )?;
+        let count = oldest.len();
+        for (key, serial) in oldest {
+            due.entry(key).or_default().push(serial);
         }
-        for (at, serial) in &due {
-            let key = (*at, serial);
-            self.intents.remove(key)?;
-            self.submissions.remove(key)?;
-            self.finals.remove(key)?;
-            self.abandoned.remove(key)?;
-            self.serials.remove(serial)?;
-            if let Some(serial) = Serial::from_octets(serial) {
-                self.fresh.remove(&serial);
+        for (key, serials) in due {
+            self.take_from(key, |row| serials.contains(&row.serial()))?;
+            for serial in &serials {
+                self.places.remove(serial.octets())?;
             }
         }
-        Ok(Done::Forgotten(due.len()))
-    }
-
-    fn expire(&mut self, now: i64) -> Result<usize, Error> {
-        let mut gone = 0;
-        let due: Vec<Vec<u8>> = self
-            .expiries
-            .extract_from_if(..(now, &[][..]), |_, ()| true)?
-            .map(|entry| entry.map(|(key, _)| key.value().1.to_vec()))
-            .collect::<Result<_, _>>()?;
-        for key in due {
-            if let Ok(token_id) = <&[u8; 32]>::try_from(key.as_slice()) {
-                gone += usize::from(self.uses.remove(token_id)?.is_some());
-            } else if let Ok(token_and_key) = <&[u8; 64]>::try_from(key.as_slice()) {
-                // A later final for the same token and key has its own, later entry.
-                let latest = self.retry.get(token_and_key)?.map(|row| row.value().0);
-                if latest.is_some_and(|not_after| not_after < now) {
-                    self.retry.remove(token_and_key)?;
-                    gone += 1;
-                }
-            }
-        }
-        Ok(gone)
+        Ok(Done::Forgotten(count))
     }
 }
 
-/// Every table of records, open for reading.
-pub(super) struct Records {
-    intents: ReadOnlyTable<Key, &'static [u8]>,
-    submissions: ReadOnlyTable<Key, &'static [u8]>,
-    finals: ReadOnlyTable<Key, &'static [u8]>,
-    abandoned: ReadOnlyTable<Key, i64>,
-}
+/// What the record's place says is not so.
+const MISPLACED: StoreError = StoreError::Corrupt { what: "place" };
 
-impl Records {
-    fn open(txn: &ReadTransaction) -> Result<Self, Error> {
-        Ok(Self {
-            intents: txn.open_table(INTENTS)?,
-            submissions: txn.open_table(SUBMISSIONS)?,
-            finals: txn.open_table(FINALS)?,
-            abandoned: txn.open_table(ABANDONED)?,
-        })
-    }
-
-    fn get(&self, key: KeyOf<'_>) -> Result<Option<Record>, ReadError> {
-        let intent = self.intents.get(key)?;
-        intent
-            .map(|intent| self.complete(key, record::decode_intent(intent.value())?))
-            .transpose()
-    }
-
-    fn complete(&self, key: KeyOf<'_>, intent: Intent) -> Result<Record, ReadError> {
-        let submission = self.submissions.get(key)?;
-        let leaf = self.finals.get(key)?;
-        Ok(Record {
-            intent,
-            submission: submission
-                .map(|row| record::decode_submission(row.value()))
-                .transpose()?,
-            leaf: leaf
-                .map(|row| record::decode_final(row.value()))
-                .transpose()?,
-            abandoned: self.abandoned.get(key)?.map(|row| UnixSeconds(row.value())),
-        })
-    }
-}
-
-/// Why a read failed: the file, or one record in it.
-#[derive(Debug)]
-pub(super) enum ReadError {
-    File(Box<Error>),
-    Record(StoreError),
-}
-
-impl<E: Into<Error>> From<E> for ReadError {
-    fn from(error: E) -> Self {
-        Self::File(Box::new(error.into()))
-    }
-}
-
-impl From<StoreError> for ReadError {
-    fn from(error: StoreError) -> Self {
-        Self::Record(error)
-    }
-}
-
-pub(super) fn find_retry(
-    txn: &ReadTransaction,
-    token_and_key: &TokenAndKey,
-    now: UnixSeconds,
-) -> Result<Option<Record>, ReadError> {
-    let retry = txn.open_table(RETRY)?;
-    let Some(row) = retry.get(token_and_key)? else {
-        return Ok(None);
-    };
-    let (not_after, at, serial) = row.value();
-    if not_after < now.0 {
-        return Ok(None);
-    }
-    Records::open(txn)?.get((at, serial))
-}
-
-pub(super) fn find_issued(
-    txn: &ReadTransaction,
-    selector: &Selector,
-    from: UnixSeconds,
-    to: UnixSeconds,
-    limit: usize,
-) -> Result<Vec<Record>, ReadError> {
-    let records = Records::open(txn)?;
-    let mut found = Vec::new();
-    if let Some(serial) = &selector.serial {
-        let at = txn.open_table(SERIALS)?.get(serial.octets())?;
-        if let Some(at) = at
-            .map(|at| at.value())
-            .filter(|at| (from.0..to.0).contains(at))
-        {
-            let record = records.get((at, serial.octets()))?;
-            found.extend(record.filter(|record| selector.matches(&record.intent)));
-        }
-        found.truncate(limit);
-        return Ok(found);
-    }
-    for row in records
-        .intents
-        .range((from.0, &[0; 19])..(to.0, &[0; 19]))?
-    {
-        if found.len() >= limit {
-            break;
-        }
-        let (key, intent) = row?;
-        let intent = record::decode_intent(intent.value())?;
-        if selector.matches(&intent) {
-            found.push(records.complete(key.value(), intent)?);
-        }
-    }
-    Ok(found)
-}
-
-pub(super) fn orphans(
-    txn: &ReadTransaction,
-    before: UnixSeconds,
-    limit: usize,
-) -> Result<Vec<Record>, ReadError> {
-    let records = Records::open(txn)?;
-    let mut found = Vec::new();
-    for row in txn
-        .open_table(OPEN)?
-        .range(..(before.0, &[0; 19]))?
-        .take(limit)
-    {
-        found.extend(records.get(row?.0.value())?);
-    }
-    Ok(found)
+/// Oldest first.
+fn order(row: View<'_>) -> (i64, Serial) {
+    (row.at(), row.serial())
 }

@@ -281,6 +281,9 @@ impl Writer {
         // They are closed and opened together.
         let journal = self.journal.as_mut();
         let journal = journal.ok_or_else(|| closed("without a journal"))?;
+        for waiting in &mut self.batch {
+            tables.shorten(&mut waiting.op);
+        }
         let ops = self.batch.iter().map(|waiting| &waiting.op);
         journal.frame(&self.lines, ops).map_err(aside)?;
         let mut results = Vec::with_capacity(self.batch.len());

@@ -19,6 +19,7 @@ use super::fetch::{FetchError, Fetched, Fetcher};
 use super::{causes, key_error, report_skipped};
 use crate::token::jwks::{KeySet, NotFound, Unfit};
 use crate::token::{Algorithm, IssuerUrl, KeyError, VerificationKey};
+use crate::trace;
 
 /// The times and numbers that govern fetching.
 #[derive(Clone, Copy, Debug)]
@@ -228,10 +229,10 @@ impl Kept {
 
     fn spawn_fetch(self: &Arc<Self>, flight: OwnedMutexGuard<()>) -> tokio::task::JoinHandle<()> {
         let this = Arc::clone(self);
-        tokio::spawn(async move {
+        tokio::spawn(trace::inherit(async move {
             this.fetch().await;
             drop(flight);
-        })
+        }))
     }
 
     async fn fetch(&self) {
@@ -285,7 +286,9 @@ impl Kept {
             None => "none",
         };
         let cause = causes(error);
-        tracing::warn!(%issuer, cause, in_a_row, keys, "could not fetch issuer keys");
+        let here = trace::current();
+        let trace_id = here.map(|here| tracing::field::display(here.trace_id()));
+        tracing::warn!(%issuer, cause, in_a_row, keys, trace_id, "could not fetch issuer keys");
     }
 
     fn breaker_is_open(&self, state: &State) -> bool {

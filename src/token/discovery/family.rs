@@ -31,6 +31,7 @@ use super::http::Documents;
 use super::{ConfigError, IssuerKeysConfig, KeysFrom};
 use crate::token::jwks::Unfit;
 use crate::token::{Algorithm, IssuerUrl, KeyError, VerificationKey};
+use crate::trace;
 
 /// Most new issuers of one family that are found out about within a minute.
 pub const DISCOVERIES_PER_MINUTE: usize = 60;
@@ -255,10 +256,10 @@ impl Family {
 
 /// The one fetch of a discovery, which goes on without whoever asked and counts until it ends.
 fn discover(kept: Arc<Kept>, permit: OwnedSemaphorePermit) {
-    tokio::spawn(async move {
+    tokio::spawn(trace::inherit(async move {
         kept.read().await;
         drop(permit);
-    });
+    }));
 }
 
 fn is_address(source: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {

@@ -25,6 +25,7 @@ use super::resolve::{Checked, Resolve};
 use super::{ConfigError, FETCH_BUDGET, FetchError, IssuerKeysConfig, causes};
 use crate::token::error::excerpt;
 use crate::token::{IssuerName, IssuerUrl};
+use crate::trace;
 
 /// Largest file of certificate authorities read, in bytes.
 const MAX_CA_BYTES: u64 = 1024 * 1024;
@@ -189,6 +190,11 @@ impl Documents for Http {
         let credential = self.credential.as_ref();
         if let Some(header) = credential.and_then(|credential| credential.header_for(url)) {
             request = request.header(AUTHORIZATION, header);
+        }
+        // Whoever caused the fetch is not known yet: the trace goes out, the caller's words about
+        // it stay here.
+        if let Some(here) = trace::current() {
+            request = request.header("traceparent", here.outgoing().parent);
         }
         let answer = request.send().await;
         let mut answer = answer.map_err(transport)?;

@@ -1,6 +1,7 @@
 //! Providers that are slow, wrong, large, moved or gone, played by a small server on loopback.
 
 mod bounds;
+mod churn;
 mod cluster;
 pub(super) mod dns;
 mod families;
@@ -15,6 +16,7 @@ use serde_json::{Value as Json, json};
 use self::provider::{Answer, Provider, http, ok};
 use super::*;
 use crate::token::testing::SigningKey;
+use crate::trace;
 
 const METADATA: &str = "/.well-known/openid-configuration";
 const KEYS: &str = "/keys";
@@ -86,6 +88,24 @@ async fn one_fetch_serves_everyone_who_asks() {
     }
     assert_eq!((provider.asked(METADATA), provider.asked(KEYS)), (1, 1));
     assert!(keys.ages()[0].1.is_some());
+}
+
+/// The request is not believed yet when the fetch is made: its trace goes out, its words do not.
+#[tokio::test]
+async fn a_fetch_belongs_to_the_trace_of_the_request_that_caused_it() {
+    let parent = &b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"[..];
+    let place = trace::Context::of([parent], [&b"a=planted"[..]], &[7; trace::SEED_BYTES]);
+    for (place, traced) in [(Some(place), 2), (None, 0)] {
+        let provider = Provider::start(json!([jwk("k1")])).await;
+        let (keys, issuer) = (provider.keys(PACE), provider.issuer());
+        let key = keys.key(&issuer, Some("k1"), Algorithm::Es256);
+        assert!(trace::within(place, key).await.is_ok());
+        let headers = provider.headers().join("\n").to_ascii_lowercase();
+        let sent = headers.matches("traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-");
+        assert_eq!(sent.count(), traced, "{headers}");
+        assert!(!headers.contains("00f067aa0ba902b7"), "{headers}");
+        assert!(!headers.contains("planted"), "{headers}");
+    }
 }
 
 #[tokio::test]

@@ -7,53 +7,13 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::h::{Kit, closed_after};
+use crate::http2::{
+    CANCEL, CONTINUATION, END_HEADERS, END_STREAM, GOAWAY, HEADERS, RST_STREAM, frame, header,
+    preface, request,
+};
 use crate::report::Report;
 
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const GOAWAY: u8 = 7;
-const CONTINUATION: u8 = 9;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
-const CANCEL: [u8; 4] = [0, 0, 0, 8];
-
 const PATIENCE: Duration = Duration::from_secs(20);
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    let mut frame = length[1..].to_vec();
-    frame.extend([kind, flags]);
-    frame.extend(stream.to_be_bytes());
-    frame.extend(payload);
-    frame
-}
-
-fn preface() -> Vec<u8> {
-    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
-    bytes.extend(frame(SETTINGS, 0, 0, &[]));
-    bytes
-}
-
-/// A header in HPACK, neither indexed nor compressed (RFC 7541 §6.2.2).
-fn header(name: &str, value: &str) -> Vec<u8> {
-    let mut bytes = vec![0];
-    for text in [name, value] {
-        bytes.push(u8::try_from(text.len()).unwrap()); // below 127: one octet
-        bytes.extend(text.as_bytes());
-    }
-    bytes
-}
-
-fn request(method: &str, path: &str) -> Vec<u8> {
-    [
-        header(":method", method),
-        header(":scheme", "http"),
-        header(":authority", "x"),
-        header(":path", path),
-    ]
-    .concat()
-}
 
 /// Writes until the peer has had enough; what it said, if it closed.
 async fn until_closed(

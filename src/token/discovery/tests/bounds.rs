@@ -18,13 +18,13 @@ use async_trait::async_trait;
 use url::Url;
 
 /// From publication to use .
-const NEW_KEY: Duration = Duration::from_secs(35);
+pub(super) const NEW_KEY: Duration = Duration::from_secs(35);
 /// From withdrawal to refusal.
-const OLD_KEY: Duration = Duration::from_secs(15 * 60);
+pub(super) const OLD_KEY: Duration = Duration::from_secs(15 * 60);
 /// Between two fetches.
 const PAUSE: Duration = Duration::from_secs(30);
 
-const fn secs(seconds: u64) -> Duration {
+pub(super) const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
@@ -74,11 +74,15 @@ impl Stage {
     }
 
     pub(super) fn keys(self: &Arc<Self>) -> Arc<HttpKeys> {
+        self.keys_at(Pace::DEFAULT)
+    }
+
+    pub(super) fn keys_at(self: &Arc<Self>, pace: Pace) -> Arc<HttpKeys> {
         let issuer = IssuerUrl::new(ISSUER).unwrap();
         let config = IssuerKeysConfig::discovery(issuer.clone());
         let documents = Arc::clone(self) as Arc<dyn Documents>;
         let fetcher = Fetcher::reading(issuer.clone(), &config, documents).unwrap();
-        let kept = Source::Kept(Arc::new(Kept::new(fetcher, Pace::DEFAULT)));
+        let kept = Source::Kept(Arc::new(Kept::new(fetcher, pace)));
         let issuers = [(issuer.into(), kept)].into_iter().collect();
         Arc::new(HttpKeys { issuers })
     }
@@ -123,14 +127,14 @@ impl Documents for Stage {
 }
 
 /// A key with a token that it signed.
-struct Signed {
+pub(super) struct Signed {
     key: SigningKey,
     kid: String,
     token: String,
 }
 
 impl Signed {
-    fn new(kid: &str) -> Arc<Self> {
+    pub(super) fn new(kid: &str) -> Arc<Self> {
         let key = SigningKey::for_algorithm(Algorithm::Es256);
         let header = json!({ "alg": "ES256", "kid": kid }).to_string();
         let token = key.token(Algorithm::Es256, &header, &claims().to_string());
@@ -138,12 +142,12 @@ impl Signed {
         Arc::new(Self { key, kid, token })
     }
 
-    fn jwk(&self) -> Json {
+    pub(super) fn jwk(&self) -> Json {
         self.key.jwk(&self.kid)
     }
 }
 
-async fn present(keys: &HttpKeys, signed: &Signed) -> Result<(), Error> {
+pub(super) async fn present(keys: &HttpKeys, signed: &Signed) -> Result<(), Error> {
     let raw = RawToken::parse(&signed.token).unwrap();
     verify(raw, &policy(), keys, NOW).await.map(drop)
 }
@@ -157,7 +161,7 @@ fn away(answer: Result<(), Error>) -> Duration {
     }
 }
 
-fn unknown(answer: &Result<(), Error>) -> bool {
+pub(super) fn unknown(answer: &Result<(), Error>) -> bool {
     matches!(answer, Err(Error::Key(KeyError::Unknown { .. })))
 }
 

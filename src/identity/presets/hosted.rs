@@ -1,0 +1,247 @@
+//! CI services at one address for everybody: Buildkite, CircleCI, Codefresh, Buddy.
+
+use super::facts::{Audience, Facts, HOUR, Limits, MINUTE, Reading, SEVERAL};
+use super::site::{ACCOUNT, Place, Site, is_uuid};
+use crate::identity::{Definition, IdClaims};
+
+/// The pipeline is the signer, by its slugs: `organization_id` and `pipeline_id` are in a token
+/// only if the job asked for them.
+pub(super) const BUILDKITE: Facts = Facts {
+    word: "buildkite",
+    issuer: Some("https://agent.buildkite.com"),
+    shape: "https://agent.buildkite.com",
+    families: &[],
+    place: |site| match site.is("agent.buildkite.com") && site.path.is_empty() {
+        true => Place::at("https://buildkite.com"),
+        false => None,
+    },
+    reading: Reading::Table(Definition {
+        defaults: &[("build_tag", "")],
+        required: &[
+            "organization_slug",
+            "pipeline_slug",
+            "build_number",
+            "build_branch",
+            "build_commit",
+            "build_source",
+            "job_id",
+            "runner_environment",
+        ],
+        extensions: &[
+            (11, "runner_environment"),
+            (13, "build_commit"),
+            // As Buildkite composes it into `sub`.
+            (
+                14,
+                "refs/{{ if .build_tag }}tags/{{ .build_tag }}{{ else }}heads/{{ .build_branch }}{{ end }}",
+            ),
+            (20, "build_source"),
+            (
+                21,
+                "{instance}/{{ .organization_slug }}/{{ .pipeline_slug }}/builds/{{ .build_number }}#{{ .job_id }}",
+            ),
+        ],
+        san: "{instance}/{{ .organization_slug }}/{{ .pipeline_slug }}",
+        ..Definition::EMPTY
+    }),
+    audience: Audience::Free,
+    limits: Limits {
+        max_token_age_s: 10 * MINUTE,
+        // Five minutes, unless the job asks for more.
+        max_token_lifetime_s: HOUR,
+        certificates_per_token: 1,
+        why: "the agent gives a token whenever it is asked, and cosign asks for each signature",
+    },
+    ids: IdClaims {
+        any_of: &[],
+        names: &["organization_slug", "pipeline_slug"],
+        ref_kind: None,
+        event: Some("build_source"),
+        runner: Some("runner_environment"),
+    },
+    unverified: &[],
+};
+
+/// The pipeline definition is the signer. Unlike with Fulcio's file an ordinary run has no runner
+/// environment instead of two quotation marks, and the address of a run one slash after its host.
+pub(super) const CIRCLECI: Facts = Facts {
+    word: "circleci",
+    issuer: None,
+    shape: "https://oidc.circleci.com/org/ORGANIZATION-UUID",
+    families: &["https://oidc.circleci.com/org/*"],
+    place: |site| match (site.is("oidc.circleci.com"), &site.path[..]) {
+        (true, ["org", id]) if is_uuid(id) => Place::of("https://circleci.com/api/v2", id),
+        _ => None,
+    },
+    reading: Reading::Table(Definition {
+        required: &[
+            "oidc.circleci.com/project-id",
+            "oidc.circleci.com/pipeline-definition-id",
+            "oidc.circleci.com/pipeline-id",
+            "oidc.circleci.com/workflow-id",
+            "oidc.circleci.com/job-id",
+        ],
+        one_of: &[("oidc.circleci.com/org-id", &[ACCOUNT])],
+        extensions: &[
+            (9, CIRCLECI_SIGNER),
+            (
+                11,
+                r#"{{ if eq (index . "oidc.circleci.com/ssh-rerun") "true" }}ssh-rerun{{ end }}"#,
+            ),
+            (12, r#"{{ index . "oidc.circleci.com/vcs-origin" }}"#),
+            (14, r#"{{ index . "oidc.circleci.com/vcs-ref" }}"#),
+            (
+                18,
+                r#"{instance}/pipeline/{{ index . "oidc.circleci.com/pipeline-id" }}/config"#,
+            ),
+            (
+                21,
+                r#"https://app.circleci.com/workflow/{{ index . "oidc.circleci.com/workflow-id" }}/job/{{ index . "oidc.circleci.com/job-id" }}"#,
+            ),
+        ],
+        san: CIRCLECI_SIGNER,
+        ..Definition::EMPTY
+    }),
+    audience: Audience::Usual(ACCOUNT),
+    limits: Limits {
+        // The longest a job may run.
+        max_token_age_s: 5 * HOUR,
+        max_token_lifetime_s: 5 * HOUR,
+        certificates_per_token: SEVERAL,
+        why: "a job finds one token in its environment when it starts",
+    },
+    ids: IdClaims {
+        any_of: &[
+            "oidc.circleci.com/project-id",
+            "oidc.circleci.com/pipeline-definition-id",
+        ],
+        names: &[],
+        ref_kind: None,
+        event: None,
+        runner: Some("oidc.circleci.com/ssh-rerun"),
+    },
+    unverified: &["lifetime of its tokens: taken to be at most that of a job, five hours"],
+};
+
+const CIRCLECI_SIGNER: &str = r#"{instance}/projects/{{ index . "oidc.circleci.com/project-id" }}/pipeline-definitions/{{ index . "oidc.circleci.com/pipeline-definition-id" }}"#;
+
+/// The names are there to be read, the ids beside them are the identity. A token's own
+/// `platform_url` is not looked at: this issuer is one platform's.
+pub(super) const CODEFRESH: Facts = Facts {
+    word: "codefresh",
+    issuer: Some("https://oidc.codefresh.io"),
+    shape: "https://oidc.codefresh.io",
+    families: &[],
+    place: |site| match site.is("oidc.codefresh.io") && site.path.is_empty() {
+        true => Place::at("https://g.codefresh.io"),
+        false => None,
+    },
+    reading: Reading::Table(Definition {
+        defaults: &[
+            ("scm_repo_url", ""),
+            ("scm_ref", ""),
+            ("runner_environment", ""),
+        ],
+        required: &[
+            "account_id",
+            "account_name",
+            "pipeline_id",
+            "pipeline_name",
+            "workflow_id",
+        ],
+        extensions: &[
+            (9, "{instance}/build/{{ .workflow_id }}"),
+            (11, "runner_environment"),
+            (12, "scm_repo_url"),
+            (14, "scm_ref"),
+            (18, "{instance}/api/pipelines/{{ .pipeline_id }}"),
+            (21, "{instance}/build/{{ .workflow_id }}"),
+        ],
+        san: "{instance}/{{ .account_name }}/{{ .pipeline_name }}:{{ .account_id }}/{{ .pipeline_id }}",
+        ..Definition::EMPTY
+    }),
+    audience: Audience::Usual("https://g.codefresh.io"),
+    limits: Limits {
+        max_token_age_s: 10 * MINUTE,
+        max_token_lifetime_s: HOUR,
+        certificates_per_token: SEVERAL,
+        why: "a step of its own asks for the token, the ones after it share it",
+    },
+    ids: IdClaims {
+        any_of: &["pipeline_id", "account_id"],
+        names: &[],
+        ref_kind: None,
+        event: None,
+        runner: Some("runner_environment"),
+    },
+    unverified: &["lifetime of its tokens: five minutes in the one that was seen"],
+};
+
+/// Three regions, each with an issuer of its own. `pipeline_id` is never given twice in a region;
+/// which region it was, only the issuer says, for all use one address.
+pub(super) const BUDDY: Facts = Facts {
+    word: "buddy",
+    issuer: None,
+    shape: "https://oidc.buddyusercontent.com, https://eu-oidc.buddyusercontent.com or https://asia-oidc.buddyusercontent.com",
+    families: &[],
+    place: buddy,
+    reading: Reading::Table(Definition {
+        defaults: &[("revision", ""), ("ref", "")],
+        required: &[
+            "workspace_domain",
+            "project_name",
+            "pipeline_id",
+            "execution_id",
+            "triggered_on",
+            "runner_environment",
+        ],
+        extensions: &[
+            (9, BUDDY_PIPELINE),
+            (11, "runner_environment"),
+            (12, "{instance}/{{ .workspace_domain }}/{{ .project_name }}"),
+            (13, "revision"),
+            (14, "ref"),
+            (16, "{instance}/{{ .workspace_domain }}"),
+            (20, "triggered_on"),
+            (
+                21,
+                "{instance}/{{ .workspace_domain }}/{{ .project_name }}/pipelines/pipeline/{{ .pipeline_id }}/execution/{{ .execution_id }}",
+            ),
+        ],
+        san: BUDDY_PIPELINE,
+        ..Definition::EMPTY
+    }),
+    audience: Audience::Free,
+    limits: Limits {
+        max_token_age_s: HOUR,
+        max_token_lifetime_s: HOUR,
+        certificates_per_token: SEVERAL,
+        why: "an action asks for a token of an hour, the ones after it share it",
+    },
+    ids: IdClaims {
+        any_of: &["pipeline_id"],
+        names: &[],
+        ref_kind: None,
+        event: Some("triggered_on"),
+        runner: Some("runner_environment"),
+    },
+    unverified: &[
+        "values of triggered_on and runner_environment",
+        "addresses in the EU and Asia: taken to be app.buddy.works, as in Fulcio's file",
+    ],
+};
+
+const BUDDY_PIPELINE: &str =
+    "{instance}/{{ .workspace_domain }}/{{ .project_name }}/pipelines/pipeline/{{ .pipeline_id }}";
+
+fn buddy(site: &Site<'_>) -> Option<Place> {
+    let regions = [
+        "oidc.buddyusercontent.com",
+        "eu-oidc.buddyusercontent.com",
+        "asia-oidc.buddyusercontent.com",
+    ];
+    let known = site.path.is_empty() && regions.iter().any(|region| site.is(region));
+    known
+        .then(|| Place::at("https://app.buddy.works"))
+        .flatten()
+}
