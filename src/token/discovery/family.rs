@@ -123,11 +123,14 @@ impl Family {
     ) -> Result<Arc<VerificationKey>, KeyError> {
         let kept = self.member(issuer)?;
         let found = kept.key(issuer, kid, algorithm).await;
-        found.map_err(|error| match error {
-            KeyError::Unavailable { issuer, source, .. } if is_address(&*source) => {
-                KeyError::OutOfReach { issuer, source }
+        found.map_err(|error| {
+            if let KeyError::Unavailable { issuer, source, .. } = &error
+                && is_address(&**source)
+            {
+                let (issuer, source) = (issuer.clone(), Arc::clone(source));
+                return KeyError::OutOfReach { issuer, source };
             }
-            other => other,
+            error
         })
     }
 

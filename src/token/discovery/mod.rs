@@ -208,7 +208,7 @@ pub struct HttpKeys {
 enum Source {
     File(IssuerUrl, StaticKeys),
     Kept(Arc<Kept>),
-    Family(Family),
+    Family(Box<Family>),
 }
 
 impl HttpKeys {
@@ -332,7 +332,8 @@ impl Source {
                 }
                 places::Places::check_hosts(&config)?;
                 let documents = clients.for_family(&config)?;
-                return Ok(Self::Family(Family::new(config, documents, pace, families)));
+                let family = Family::new(config, documents, pace, families);
+                return Ok(Self::Family(Box::new(family)));
             }
         };
         Ok(match &config.source {

@@ -90,7 +90,7 @@ impl Cloud {
         let fetcher = Fetcher::reading(exact.clone(), &config, documents()).unwrap();
         let kept = Arc::new(Kept::new(fetcher, Pace::DEFAULT));
         let issuers = [
-            (name(), Source::Family(family)),
+            (name(), Source::Family(Box::new(family))),
             (exact.into(), Source::Kept(kept)),
         ];
         let issuers = issuers.into_iter().collect();
