@@ -21,7 +21,6 @@ pub use crate::config::SHARED_AUDIENCE;
 use crate::ct::KeyError;
 use crate::ct::memory::MemoryLog;
 use crate::entropy::Entropy;
-use crate::identity::fulcio::IssuerName;
 use crate::identity::{IssuerType, Mapping};
 use crate::instance::{self, Blueprint, Listeners, PublishedLog, Running, parts};
 use crate::issuance::{self, CtMode};
@@ -32,6 +31,7 @@ use crate::server::{Front, Hops, serve};
 use crate::store;
 use crate::system::{SystemClock, SystemEntropy};
 use crate::time::Clock;
+use crate::token::IssuerName;
 use crate::token::IssuerUrl;
 use crate::x509::SignatureAlgorithm;
 use issuer::{DevIssuer, Persona};
@@ -292,6 +292,8 @@ pub fn outside(kind: IssuerType, issuer: IssuerUrl) -> Option<IssuerSettings> {
         jwks_file: None,
         ca_file: None,
         ca_pem: None,
+        discovery_url: None,
+        bearer_token_file: None,
         jwks_hosts: Vec::new(),
         subject_domain: None,
         spiffe_trust_domain: None,

@@ -15,7 +15,6 @@ use crate::config::{CaSettings, CtLogSettings, CtSettings, IssuerSettings, Setti
 use crate::ct::memory::MemoryLog;
 use crate::ct::rfc6962::{Rfc6962Config, Rfc6962Log};
 use crate::ct::{CertificateLog, KeyError, LogKey};
-use crate::identity::fulcio::IssuerName;
 use crate::issuance::store::IssuanceStore;
 use crate::issuance::{self, CtMode, TrustedIssuer};
 use crate::keys::file as keyfile;
@@ -495,13 +494,9 @@ pub(super) fn log_key(log: &str, path: &Path) -> Result<LogKey, Error> {
 
 /// Issuers as the pipeline trusts them.
 pub fn trusted(issuers: &[IssuerSettings]) -> Vec<TrustedIssuer> {
-    let single = issuers.iter().filter_map(|issuer| match &issuer.name {
-        IssuerName::One(url) => Some((url, issuer)),
-        IssuerName::Family(_) => None,
-    });
-    let trusted = single.map(|(url, issuer)| TrustedIssuer {
+    let trusted = issuers.iter().map(|issuer| TrustedIssuer {
         policy: IssuerPolicy {
-            issuer: url.clone(),
+            issuer: issuer.name.clone(),
             audiences: issuer.audiences.clone(),
             max_token_age_s: issuer.max_token_age_s,
             max_token_lifetime_s: issuer.max_token_lifetime_s,
@@ -515,12 +510,8 @@ pub fn trusted(issuers: &[IssuerSettings]) -> Vec<TrustedIssuer> {
 
 /// Where the issuers' keys come from.
 pub fn keys(issuers: &[IssuerSettings]) -> Result<HttpKeys, Error> {
-    let single = issuers.iter().filter_map(|issuer| match &issuer.name {
-        IssuerName::One(url) => Some((url, issuer)),
-        IssuerName::Family(_) => None,
-    });
-    let configs = single.map(|(url, issuer)| IssuerKeysConfig {
-        issuer: url.clone(),
+    let configs = issuers.iter().map(|issuer| IssuerKeysConfig {
+        issuer: issuer.name.clone(),
         source: match &issuer.jwks_file {
             Some(path) => KeysFrom::JwksFile(path.clone()),
             None => KeysFrom::Discovery,
@@ -529,6 +520,8 @@ pub fn keys(issuers: &[IssuerSettings]) -> Result<HttpKeys, Error> {
         allow_insecure_http_loopback: issuer.insecure_loopback_http,
         jwks_hosts: issuer.jwks_hosts.clone(),
         ca_file: issuer.ca_file.clone(),
+        discovery_url: issuer.discovery_url.clone(),
+        bearer_token_file: issuer.bearer_token_file.clone(),
     });
     HttpKeys::new(configs.collect()).map_err(Error::Keys)
 }
@@ -541,7 +534,7 @@ pub fn key_states(keys: &Arc<HttpKeys>) -> KeyStates {
         // Both are sorted by issuer.
         let states = keys.ages().into_iter().zip(keys.skipped());
         let states = states.map(|((issuer, age), (_, skipped))| KeyState {
-            issuer: issuer.as_str().to_owned(),
+            issuer,
             age,
             skipped: Unfit::ALL
                 .map(|unfit| (unfit.word(), count(&skipped, unfit)))

@@ -322,14 +322,17 @@ impl Public {
     fn decided(&self, caller: &Caller, decision: &Result<Issued, Problem>) {
         match decision {
             Ok(issued) => {
-                self.metrics.issued(&issued.issuer, issued.repeated);
+                let issuer = self.issuance.configured_as(&issued.issuer);
+                self.metrics.issued(issuer, issued.repeated);
                 if issued.would_refuse {
-                    self.metrics.would_refuse(&issued.issuer);
+                    self.metrics.would_refuse(issuer);
                 }
                 telemetry::issued(caller.request_id.as_str(), caller.client, issued);
             }
             Err(problem) => {
-                self.metrics.refused(problem.issuer(), problem.reason());
+                let issuer = problem.issuer();
+                let issuer = issuer.and_then(|issuer| self.issuance.configured_as(issuer));
+                self.metrics.refused(issuer, problem.reason());
                 if problem.reason() == Reason::RateLimited {
                     self.metrics.rate_limited(problem.member("limit"));
                 }
