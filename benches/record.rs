@@ -167,6 +167,7 @@ async fn issue(store: &RedbStore, audit: &AuditFile) {
         issuer: EXTENSIONS[0].1.into(),
         subject: "repo:acme/app:ref:refs/heads/main".into(),
         san: format!("uri:{WORKFLOW}"),
+        rule: None,
         extensions: EXTENSIONS.map(|(arc, value)| (arc, value.into())).into(),
         at: now.seconds(),
         not_after: now.seconds().plus(599),

@@ -163,6 +163,8 @@ pub fn issued(request_id: &str, client: Option<IpAddr>, issued: &Issued) {
         not_after = %issued.not_after,
         repeated = issued.repeated,
         key_of_another = issued.key_of_another.then_some(true),
+        rule = issued.rule.as_deref(),
+        would_refuse = issued.would_refuse.then_some(true),
         "issued"
     );
 }

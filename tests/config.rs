@@ -1,24 +1,48 @@
 //! Every file under `config/` can be used as it stands.
 
 use shortleaf::config::{Inputs, load, schema};
+use shortleaf::identity::presets::Preset;
+use shortleaf::rules::RuleSet;
 
 #[test]
-fn every_file_under_config_is_a_configuration() {
+fn every_file_under_config_can_be_used() {
     let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
-    let mut seen = 0;
+    let mut seen = std::collections::BTreeSet::new();
     for entry in std::fs::read_dir(dir).expect("config/ is part of the repository") {
         let path = entry.expect("readable").path();
-        if path.extension().is_some_and(|e| e == "toml") {
-            if let Err(error) = load(&Inputs {
-                file: Some(path.clone()),
-                ..Inputs::default()
-            }) {
-                panic!("{}: {error}", path.display());
-            }
-            seen += 1;
+        let name = path.file_name().and_then(|name| name.to_str());
+        let name = name.expect("a name in ASCII").to_owned();
+        match name.as_str() {
+            "rules.toml" => are_rules_without_a_finding(&path),
+            _ => is_a_configuration(&path),
         }
+        seen.insert(name);
     }
-    assert!(seen > 0, "no configuration under config/");
+    let shipped = ["first-run.toml", "rules.toml", "shortleaf.toml"];
+    assert!(
+        shipped.iter().all(|name| seen.contains(*name)),
+        "only {seen:?} under config/"
+    );
+}
+
+fn is_a_configuration(path: &std::path::Path) {
+    let inputs = Inputs {
+        file: Some(path.to_owned()),
+        ..Inputs::default()
+    };
+    if let Err(error) = load(&inputs) {
+        panic!("{}: {error}", path.display());
+    }
+}
+
+/// The rules that everybody copies: ids, kinds of refs and the like are in them.
+fn are_rules_without_a_finding(path: &std::path::Path) {
+    let text = std::fs::read_to_string(path).expect("readable");
+    let rules = RuleSet::parse(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    assert!(!rules.is_empty());
+    let github = "https://token.actions.githubusercontent.com";
+    let ids = |issuer: &str| (issuer == github).then(|| Some(Preset::Github.ids()));
+    assert_eq!(rules.findings(&ids), []);
 }
 
 #[test]
@@ -88,6 +112,7 @@ fn key_of(error: &shortleaf::config::Error) -> String {
         Error::UnknownKey { key, .. }
         | Error::WrongType { key, .. }
         | Error::BadValue { key, .. }
+        | Error::Unusable { key, .. }
         | Error::Missing { key, .. }
         | Error::NeedsSwitch { key, .. } => key.clone(),
         _ => panic!("not about a key: {error}"),
@@ -370,7 +395,7 @@ fn each_refused_value_has_a_twin_that_is_accepted() {
             issuer(base),
         ),
         (
-            "issuer[0].type",
+            "issuer[0].preset",
             issuer(&base.replace("type = \"email\"\n", "")),
             issuer(base),
         ),
@@ -476,6 +501,82 @@ fn each_refused_value_has_a_twin_that_is_accepted() {
             full("[rate_limits]\nipv6_prefix = 32"),
         ),
         (
+            "identity.fulcio_max_token_age",
+            full("[identity]\nfulcio_max_token_age = \"25h\""),
+            full("[identity]\nfulcio_max_token_age = \"24h\""),
+        ),
+        (
+            "identity.fulcio_certificates_per_token",
+            full("[identity]\nfulcio_certificates_per_token = 0"),
+            full("[identity]\nfulcio_certificates_per_token = 1"),
+        ),
+        (
+            "issuer[0].preset",
+            issuer(
+                "audiences = [\"a\"]\npreset = \"githb\"\nurl = \"https://token.actions.githubusercontent.com\"",
+            ),
+            issuer("audiences = [\"a\"]\npreset = \"github\""),
+        ),
+        (
+            "issuer[0].preset",
+            issuer("audiences = [\"a\"]\npreset = \"buildkite\"\nurl = \"https://a.example\""),
+            issuer("audiences = [\"a\"]\npreset = \"gitlab\"\nurl = \"https://gitlab.com\""),
+        ),
+        (
+            "issuer[0].type",
+            issuer("audiences = [\"a\"]\npreset = \"github\"\ntype = \"email\""),
+            issuer("audiences = [\"a\"]\ntype = \"email\"\nurl = \"https://a.example\""),
+        ),
+        (
+            "issuer[0].url",
+            issuer("audiences = [\"a\"]\npreset = \"gitlab\""),
+            issuer("audiences = [\"a\"]\npreset = \"buildkite\""),
+        ),
+        (
+            "issuer[0].subject_domain",
+            issuer("audiences = [\"a\"]\ntype = \"uri\"\nurl = \"https://a.example.com\""),
+            issuer(
+                "audiences = [\"a\"]\ntype = \"uri\"\nurl = \"https://a.example.com\"\nsubject_domain = \"https://example.com\"",
+            ),
+        ),
+        (
+            "issuer[0].subject_domain",
+            issuer(
+                "audiences = [\"a\"]\ntype = \"username\"\nurl = \"https://a.example.com\"\nsubject_domain = \"example.org\"",
+            ),
+            issuer(
+                "audiences = [\"a\"]\ntype = \"username\"\nurl = \"https://a.example.com\"\nsubject_domain = \"example.com\"",
+            ),
+        ),
+        (
+            "issuer[0].spiffe_trust_domain",
+            issuer(
+                "audiences = [\"a\"]\ntype = \"spiffe\"\nurl = \"https://a.example.com\"\nspiffe_trust_domain = \"A\"",
+            ),
+            issuer(
+                "audiences = [\"a\"]\ntype = \"spiffe\"\nurl = \"https://a.example.com\"\nspiffe_trust_domain = \"a\"",
+            ),
+        ),
+        (
+            "issuer[0].type",
+            issuer("audiences = [\"a\"]\ntype = \"ci-provider\"\nurl = \"https://a.example.com\""),
+            issuer("audiences = [\"a\"]\ntype = \"kubernetes\"\nurl = \"https://*.a.example.com\""),
+        ),
+        (
+            "issuer[0].url",
+            issuer("audiences = [\"a\"]\ntype = \"kubernetes\"\nurl = \"https://*.com\""),
+            issuer("audiences = [\"a\"]\ntype = \"kubernetes\"\nurl = \"https://x-*.a.com\""),
+        ),
+        (
+            "issuer[0].allow_private_network",
+            issuer(
+                "audiences = [\"a\"]\ntype = \"kubernetes\"\nurl = \"https://*.a.com\"\nallow_private_network = true",
+            ),
+            issuer(
+                "audiences = [\"a\"]\ntype = \"kubernetes\"\nurl = \"https://x.a.com\"\nallow_private_network = true",
+            ),
+        ),
+        (
             "log.format",
             full("[log]\nformat = \"xml\""),
             full("[log]\nformat = \"text\""),
@@ -499,7 +600,7 @@ fn insecure_choices_warn_in_words() {
         ISSUER.replace("audiences", "accept_shared_audience = true\naudiences")
     ))
     .expect("admitted");
-    assert_eq!(settings.warnings.len(), 3, "{:?}", settings.warnings);
+    assert_eq!(settings.warnings.len(), 4, "{:?}", settings.warnings);
 }
 
 #[test]

@@ -55,7 +55,7 @@ const HOUSE: &[Room] = &[
 
     room("token", Decisions, &["fault", "fixed_key", "hash", "hex", "json", "possession", "time"]),
     room("identity", Decisions, &["fault", "json", "spelling", "token"]),
-    room("rules", Decisions, &["identity", "json", "spelling", "token"]),
+    room("rules", Decisions, &["hash", "identity", "json", "spelling", "token"]),
     room("possession", Decisions, &["der", "fault", "hash", "x509"]),
     room("rates", Decisions, &["fault", "hash"]),
     room("lint", Decisions, &["hex", "time", "x509"]),

@@ -15,6 +15,8 @@
     reason = "shared with benches/issuance, which uses more of it"
 )]
 
+#[path = "../issuance/arguments.rs"]
+mod arguments;
 #[path = "../issuance/cpu.rs"]
 mod cpu;
 mod floods;
@@ -41,12 +43,13 @@ mod subject;
 
 use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
+use arguments::Arguments;
 use cpu::Core;
 use floods::Flood;
 use primitives::CaKey;
@@ -66,16 +69,15 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const GOAL: f64 = 2.0;
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = env::args().skip(1).collect();
-    let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
+    let arguments = Arguments::given();
+    let has = |flag: &str| arguments.has(flag);
     match arguments.as_slice() {
         [role, order] if role == "good" => return answer(&good::run(&read(order)).unwrap()),
         [role, order] if role == "flood" => return answer(&floods::run(&read(order)).unwrap()),
         _ => {}
     }
-    let smoke = has("--smoke") || env::var_os("SHORTLEAF_BENCH_SMOKE").is_some_and(|v| v != "0");
-    // `cargo test --all-targets` runs this too, without the flag that `cargo bench` gives.
-    if !smoke && !has("--bench") {
+    let smoke = arguments.is_smoke();
+    if !arguments.is_wanted() {
         println!("nothing measured: run `cargo bench --bench attacks`");
         return ExitCode::SUCCESS;
     }
@@ -83,14 +85,7 @@ fn main() -> ExitCode {
         println!("one core only: load and server would share it, so no figures are given");
         return ExitCode::SUCCESS;
     }
-    let out = arguments
-        .iter()
-        .position(|argument| argument == "--out")
-        .and_then(|at| arguments.get(at + 1))
-        .map_or_else(
-            || Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench"),
-            PathBuf::from,
-        );
+    let out = arguments.out();
 
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let ca = server::ca_init(&scratch.path().join("ca"), CaKey::P384);

@@ -11,6 +11,7 @@
 #![allow(clippy::print_stdout, reason = "a program for people")]
 #![allow(clippy::unwrap_used, reason = "a broken benchmark should stop")]
 
+mod arguments;
 mod check;
 mod cpu;
 #[path = "../../tests/interop/fulcio.rs"]
@@ -33,6 +34,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use arguments::Arguments;
 use cpu::Core;
 use issuer::Issuer;
 use load::{Order, Seen};
@@ -102,16 +104,15 @@ const ROWS: &[Plan] = &[
 ];
 
 fn main() {
-    let arguments: Vec<String> = env::args().skip(1).collect();
-    let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
+    let arguments = Arguments::given();
+    let has = |flag: &str| arguments.has(flag);
     match arguments.as_slice() {
         [role, order] if role == "generate" => return generate(order),
         [role, effort] if role == "primitives" => return measure_primitives(effort),
         _ => {}
     }
-    let smoke = has("--smoke") || env::var_os("SHORTLEAF_BENCH_SMOKE").is_some_and(|v| v != "0");
-    // `cargo test --all-targets` runs this too, without the flag that `cargo bench` gives.
-    if !smoke && !has("--bench") {
+    let smoke = arguments.is_smoke();
+    if !arguments.is_wanted() {
         println!("nothing measured: run `cargo bench --bench issuance`");
         return;
     }
@@ -127,14 +128,7 @@ fn main() {
     if !cpu::can_pin() {
         println!("NOT PINNED: taskset is missing or refused; figures are worth less");
     }
-    let out = arguments
-        .iter()
-        .position(|argument| argument == "--out")
-        .and_then(|at| arguments.get(at + 1))
-        .map_or_else(
-            || Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench"),
-            PathBuf::from,
-        );
+    let out = arguments.out();
 
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let mut report = Report::here();

@@ -8,6 +8,7 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use super::encode::{self, Body, Content, EncodeError, Last};
 use super::pair;
@@ -104,6 +105,15 @@ impl Plan {
             key,
         })
     }
+    /// The same with a shorter life, both ends counted: never a longer one.
+    #[must_use]
+    pub fn no_longer_than(mut self, longest: Duration) -> Self {
+        let seconds = i64::try_from(longest.as_secs()).unwrap_or(i64::MAX);
+        let last = self.not_before.plus(seconds.max(1).saturating_sub(1));
+        self.not_after = self.not_after.min(last);
+        self
+    }
+
     /// The issuing CA.
     pub fn authority(&self) -> &Arc<Authority> {
         &self.authority

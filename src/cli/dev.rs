@@ -1,7 +1,7 @@
 //! `dev`: a development instance until interrupted; `dev token`: a token from a running one.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -11,10 +11,13 @@ use super::files;
 use super::output::{Failure, Output};
 use super::signal::Stop;
 use crate::client;
-use crate::config::IssuerType;
+use crate::config::{IdentitySettings, IssuerSettings};
 use crate::dev::{self, Options};
+use crate::identity::fulcio::{self, FulcioConfig};
+use crate::identity::{IssuerType, Mapping};
 use crate::instance::{self, parts};
 use crate::telemetry::{self, Told};
+use crate::token::IssuerUrl;
 
 /// Largest claims file read, in bytes.
 const MAX_CLAIMS_BYTES: u64 = 64 * 1024;
@@ -32,7 +35,10 @@ pub(super) struct DevArgs {
     /// Believe this outside issuer too, audience `sigstore`, plain http on loopback allowed;
     /// repeatable
     #[arg(long = "issuer", value_name = "TYPE=URL", value_parser = issuer)]
-    issuers: Vec<(IssuerType, String)>,
+    issuers: Vec<IssuerSettings>,
+    /// Believe the issuers of Fulcio's identity configuration too, plain http on loopback allowed
+    #[arg(long, value_name = "FILE")]
+    fulcio_config: Option<PathBuf>,
     /// Where records live [default: a temporary folder, removed at the end]
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
@@ -63,12 +69,44 @@ enum DevCommand {
     },
 }
 
-fn issuer(text: &str) -> Result<(IssuerType, String), String> {
+fn issuer(text: &str) -> Result<IssuerSettings, String> {
     let (kind, url) = text
         .split_once('=')
         .ok_or("write TYPE=URL, such as email=http://127.0.0.1:9000")?;
-    let kind = IssuerType::from_word(kind).ok_or("the type is github-workflow or email")?;
-    Ok((kind, url.to_owned()))
+    let plain = |kind: &IssuerType| Mapping::plain(*kind).is_some();
+    let kind = IssuerType::from_word(kind).filter(plain).ok_or_else(|| {
+        let words = IssuerType::ALL.into_iter().filter(plain);
+        let words: Vec<_> = words.map(IssuerType::as_str).collect();
+        format!(
+            "the type is one of {}; others need more than a URL",
+            words.join(", ")
+        )
+    })?;
+    IssuerUrl::new(url).map_err(|error| error.to_string())?;
+    dev::outside(kind, url).ok_or_else(|| "the issuer cannot be used".to_owned())
+}
+
+/// The issuers of Fulcio's file, as they stand there.
+fn of_fulcio(path: &Path, out: &Output) -> Result<Vec<IssuerSettings>, Failure> {
+    let text = files::read(path, fulcio::MAX_FILE_BYTES as u64)?;
+    let text = String::from_utf8(text).map_err(|_| {
+        Failure::new(
+            Exit::Configuration,
+            format!("{} is not UTF-8", path.display()),
+        )
+    })?;
+    let config = FulcioConfig::parse(&text).map_err(|error| {
+        let mut failure = Failure::from_error(Exit::Configuration, &error);
+        failure.message = format!("{}: {}", path.display(), failure.message);
+        failure
+    })?;
+    let (issuers, _) = IssuerSettings::of_fulcio(&config, &IdentitySettings::default());
+    out.say(&format!(
+        "fulcio     {} issuers of {}",
+        issuers.len(),
+        path.display()
+    ));
+    Ok(issuers)
 }
 
 pub(super) async fn run(args: DevArgs, out: &Output) -> Result<(), Failure> {
@@ -77,9 +115,13 @@ pub(super) async fn run(args: DevArgs, out: &Output) -> Result<(), Failure> {
     }
     let stop = Stop::listen()?;
     let strict = args.strict;
+    let mut issuers = args.issuers;
+    if let Some(path) = &args.fulcio_config {
+        issuers.extend(of_fulcio(path, out)?);
+    }
     let dev = dev::start(Options {
         listen: args.listen,
-        issuers: args.issuers,
+        issuers,
         state: args.state,
         strict,
         ..Options::default()

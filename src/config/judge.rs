@@ -8,16 +8,13 @@ use secrecy::SecretString;
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 
 use super::settings::{
-    CaSettings, CtLogSettings, CtSettings, IssuerSettings, IssuerType, LogFormat, ServerSettings,
-    Settings, StoreKind, TlsSettings,
+    CaSettings, CtLogSettings, CtSettings, LogFormat, ServerSettings, Settings, StoreKind,
+    TlsSettings,
 };
-use super::{Error, duration, rates, raw};
+use super::{Error, duration, issuers, rates, raw};
 use crate::ca::{Encoder, LeafProfile, ProfileError};
 use crate::possession::AlgorithmList;
-use crate::token::{IssuerUrl, is_loopback};
 
-/// The audience every Sigstore client asks for.
-pub const SHARED_AUDIENCE: &str = "sigstore";
 /// What `ca.algorithms` should be.
 const ALGORITHMS_WANTED: &str = "write one or more of the names that config/shortleaf.toml lists";
 
@@ -30,7 +27,8 @@ impl Settings {
         let retention = judge_retention(raw.state.retention)?;
         let ca = judge_ca(raw.ca)?;
         let ct = judge_ct(raw.ct, &mut warnings)?;
-        let issuers = judge_issuers(raw.issuer, &mut warnings)?;
+        let identity = issuers::judge_identity(raw.identity, &mut warnings)?;
+        let issuers = issuers::judge(raw.issuer, &identity, &mut warnings)?;
         let rate_limits = rates::judge(raw.rate_limits)?;
         let log_format = match raw.log.format.as_str() {
             "text" => LogFormat::Text,
@@ -51,6 +49,7 @@ impl Settings {
             ca,
             ct,
             fixed_key_tables: raw.crypto.fixed_key_tables,
+            identity,
             issuers,
             rate_limits,
             log_format,
@@ -60,7 +59,7 @@ impl Settings {
     }
 }
 
-fn bad(key: impl Into<String>, value: impl Into<String>, why: &'static str) -> Error {
+pub(super) fn bad(key: impl Into<String>, value: impl Into<String>, why: &'static str) -> Error {
     Error::BadValue {
         key: key.into(),
         value: value.into(),
@@ -68,7 +67,7 @@ fn bad(key: impl Into<String>, value: impl Into<String>, why: &'static str) -> E
     }
 }
 
-fn span(key: impl Into<String>, text: String) -> Result<Duration, Error> {
+pub(super) fn span(key: impl Into<String>, text: String) -> Result<Duration, Error> {
     match duration::parse(&text) {
         Some(duration) => Ok(duration),
         None => Err(bad(
@@ -430,140 +429,4 @@ fn judge_log(
         }
         _ => Err(bad(key("kind"), raw.kind, "write \"rfc6962\"")),
     }
-}
-
-fn judge_issuers(
-    raw: Vec<raw::Issuer>,
-    warnings: &mut Vec<String>,
-) -> Result<Vec<IssuerSettings>, Error> {
-    if raw.is_empty() {
-        return Err(Error::Missing {
-            key: "issuer".to_owned(),
-            why: "without an issuer nobody can get a certificate; add an [[issuer]]",
-        });
-    }
-    let mut issuers: Vec<IssuerSettings> = Vec::new();
-    for (index, issuer) in raw.into_iter().enumerate() {
-        let issuer = judge_issuer(index, issuer, warnings)?;
-        if issuers.iter().any(|other| other.url == issuer.url) {
-            return Err(bad(
-                format!("issuer[{index}].url"),
-                issuer.url,
-                "another [[issuer]] has this url",
-            ));
-        }
-        issuers.push(issuer);
-    }
-    Ok(issuers)
-}
-
-fn judge_issuer(
-    index: usize,
-    raw: raw::Issuer,
-    warnings: &mut Vec<String>,
-) -> Result<IssuerSettings, Error> {
-    let key = |name: &str| format!("issuer[{index}].{name}");
-    judge_issuer_url(&key("url"), &raw)?;
-    let Some(kind) = IssuerType::from_word(&raw.kind) else {
-        return Err(bad(
-            key("type"),
-            raw.kind,
-            "write \"github-workflow\" or \"email\"",
-        ));
-    };
-    if raw.skip_email_verification && kind != IssuerType::Email {
-        return Err(bad(
-            key("skip_email_verification"),
-            "true",
-            "only issuers of type \"email\" have an address to verify",
-        ));
-    }
-    let audiences = judge_audiences(&key("audiences"), &raw, warnings)?;
-    let seconds = |name: &str, text: String| -> Result<i64, Error> {
-        match span(key(name), text.clone())?.as_secs() {
-            span @ 1..=86_400 => Ok(i64::try_from(span).unwrap_or(i64::MAX)),
-            _ => Err(bad(key(name), text, "between 1s and 24h")),
-        }
-    };
-    let max_token_age_s = seconds("max_token_age", raw.max_token_age)?;
-    let max_token_lifetime_s = seconds("max_token_lifetime", raw.max_token_lifetime)?;
-    let certificates_per_token = u32::try_from(raw.certificates_per_token)
-        .ok()
-        .filter(|uses| (1..=1024).contains(uses))
-        .ok_or_else(|| {
-            bad(
-                key("certificates_per_token"),
-                raw.certificates_per_token.to_string(),
-                "between 1 and 1024",
-            )
-        })?;
-    Ok(IssuerSettings {
-        url: raw.url,
-        kind,
-        audiences,
-        max_token_age_s,
-        max_token_lifetime_s,
-        certificates_per_token,
-        jwks_file: raw.jwks_file,
-        ca_file: raw.ca_file,
-        jwks_hosts: raw.jwks_hosts,
-        skip_email_verification: raw.skip_email_verification,
-        allow_private_network: raw.allow_private_network,
-        insecure_loopback_http: raw.insecure_loopback_http,
-    })
-}
-
-/// What discovery will be able to use: an identifier as tokens spell it, and keys fetched over
-/// https or on this very machine.
-fn judge_issuer_url(key: &str, raw: &raw::Issuer) -> Result<(), Error> {
-    let plain = IssuerUrl::new(&raw.url)
-        .ok()
-        .and_then(|_| url::Url::parse(&raw.url).ok());
-    let Some(url) = plain else {
-        return Err(bad(
-            key,
-            raw.url.clone(),
-            "write the issuer exactly as its tokens' `iss` says it: https, without user, query or fragment",
-        ));
-    };
-    let here = url.scheme() == "http" && is_loopback(&url) && raw.insecure_loopback_http;
-    if url.scheme() == "https" || here {
-        return Ok(());
-    }
-    Err(bad(
-        key,
-        raw.url.clone(),
-        "an issuer is https; plain http is for loopback, with insecure_loopback_http = true",
-    ))
-}
-
-fn judge_audiences(
-    key: &str,
-    raw: &raw::Issuer,
-    warnings: &mut Vec<String>,
-) -> Result<Vec<String>, Error> {
-    let mut audiences = raw.audiences.clone();
-    let names_none = audiences.is_empty() && !raw.accept_shared_audience;
-    if names_none || audiences.iter().any(String::is_empty) {
-        return Err(Error::Missing {
-            key: key.to_owned(),
-            why: "the `aud` a token must carry; an empty one would accept tokens meant for others",
-        });
-    }
-    let names_shared = audiences.iter().any(|a| a == SHARED_AUDIENCE);
-    if names_shared && !raw.accept_shared_audience {
-        return Err(Error::NeedsSwitch {
-            key: key.to_owned(),
-            value: SHARED_AUDIENCE.to_owned(),
-            switch: "accept_shared_audience",
-            why: "every Sigstore service asks for this audience, so a token handed to another one works here too",
-        });
-    }
-    if raw.accept_shared_audience {
-        warnings.push(format!("issuer {} accepts the shared audience {SHARED_AUDIENCE:?}: a token handed to another Sigstore service works here too", raw.url));
-        if !names_shared {
-            audiences.push(SHARED_AUDIENCE.to_owned());
-        }
-    }
-    Ok(audiences)
 }

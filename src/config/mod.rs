@@ -5,6 +5,7 @@
 
 mod duration;
 mod file;
+mod issuers;
 mod judge;
 mod load;
 mod place;
@@ -14,13 +15,14 @@ pub mod schema;
 mod settings;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-pub use judge::SHARED_AUDIENCE;
+pub use issuers::SHARED_AUDIENCE;
 pub use load::{Effective, Inputs, Loaded, Source, load};
 pub use place::place;
 pub use settings::{
-    CaSettings, CtLogSettings, CtSettings, IssuerSettings, IssuerType, LogFormat, ServerSettings,
-    Settings, StoreKind, TlsSettings,
+    CaSettings, CtLogSettings, CtSettings, IdentitySettings, IssuerSettings, LogFormat,
+    ServerSettings, Settings, StoreKind, TlsSettings,
 };
 
 /// Why the configuration cannot be used. Each says which key, which value, and what to try.
@@ -92,6 +94,17 @@ pub enum Error {
         /// The rule it breaks, and what to write instead.
         why: &'static str,
     },
+    /// A value that the room it is for cannot use.
+    #[error("`{key}` is {value:?}")]
+    Unusable {
+        /// The dotted path.
+        key: String,
+        /// The value.
+        value: String,
+        /// Why not.
+        #[source]
+        source: Arc<dyn std::error::Error + Send + Sync>,
+    },
     /// A setting that has no default is absent.
     #[error("`{key}` is missing: {why}")]
     Missing {
@@ -121,6 +134,7 @@ impl Error {
             Self::UnknownKey { key, .. }
             | Self::WrongType { key, .. }
             | Self::BadValue { key, .. }
+            | Self::Unusable { key, .. }
             | Self::Missing { key, .. }
             | Self::NeedsSwitch { key, .. } => Some(key),
             Self::Unreadable { .. }

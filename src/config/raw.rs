@@ -12,6 +12,7 @@ pub(super) struct Raw {
     pub(super) ca: Ca,
     pub(super) ct: Ct,
     pub(super) crypto: Crypto,
+    pub(super) identity: Identity,
     #[serde(default)]
     pub(super) issuer: Vec<Issuer>,
     pub(super) rate_limits: RateLimits,
@@ -87,18 +88,31 @@ pub(super) struct Crypto {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(super) struct Identity {
+    pub(super) rules: Option<PathBuf>,
+    pub(super) fulcio_config: Option<PathBuf>,
+    pub(super) fulcio_max_token_age: String,
+    pub(super) fulcio_certificates_per_token: i64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Issuer {
-    pub(super) url: String,
+    pub(super) url: Option<String>,
     #[serde(rename = "type")]
-    pub(super) kind: String,
-    pub(super) audiences: Vec<String>,
+    pub(super) kind: Option<String>,
+    pub(super) preset: Option<String>,
+    pub(super) audiences: Option<Vec<String>>,
     pub(super) accept_shared_audience: bool,
-    pub(super) max_token_age: String,
-    pub(super) max_token_lifetime: String,
-    pub(super) certificates_per_token: i64,
+    pub(super) max_token_age: Option<String>,
+    pub(super) max_token_lifetime: Option<String>,
+    pub(super) certificates_per_token: Option<i64>,
     pub(super) jwks_file: Option<PathBuf>,
     pub(super) ca_file: Option<PathBuf>,
     pub(super) jwks_hosts: Vec<String>,
+    pub(super) issuer_claim: Option<String>,
+    pub(super) subject_domain: Option<String>,
+    pub(super) spiffe_trust_domain: Option<String>,
     pub(super) skip_email_verification: bool,
     pub(super) allow_private_network: bool,
     pub(super) insecure_loopback_http: bool,

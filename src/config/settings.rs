@@ -7,8 +7,11 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use crate::ca::{Encoder, LeafProfile};
+use crate::identity::presets::Preset;
+use crate::identity::{IssuerType, Mapping};
 use crate::possession::AlgorithmList;
 use crate::rates::Limits;
+use crate::token::IssuerName;
 
 /// The whole configuration.
 #[derive(Debug)]
@@ -27,6 +30,8 @@ pub struct Settings {
     pub ct: CtSettings,
     /// Whether keys known beforehand are prepared for faster verification.
     pub fixed_key_tables: bool,
+    /// Who may have a certificate, and whom we believe beside `issuers`.
+    pub identity: IdentitySettings,
     /// Whom we believe.
     pub issuers: Vec<IssuerSettings>,
     /// How often addresses, issuers and identities may ask.
@@ -136,36 +141,27 @@ pub enum CtLogSettings {
     },
 }
 
-/// How an issuer's claims become an identity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IssuerType {
-    /// The `email` claim.
-    Email,
-    /// GitHub Actions.
-    GithubWorkflow,
+/// `[identity]`.
+#[derive(Clone, Debug)]
+pub struct IdentitySettings {
+    /// The rule file; none = everybody an issuer vouches for.
+    pub rules: Option<PathBuf>,
+    /// Fulcio's identity configuration, whose issuers are trusted beside those of `[[issuer]]`.
+    pub fulcio_config: Option<PathBuf>,
+    /// Oldest token of these issuers, in seconds since `iat`.
+    pub fulcio_max_token_age_s: i64,
+    /// Different keys one token of theirs may have certified.
+    pub fulcio_certificates_per_token: u32,
 }
 
-impl IssuerType {
-    /// The word in the configuration and on the wire.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Email => "email",
-            Self::GithubWorkflow => "github-workflow",
-        }
-    }
-
-    /// The type of this word.
-    pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Email, Self::GithubWorkflow]
-            .into_iter()
-            .find(|t| t.as_str() == word)
-    }
-
-    /// The claim whose value the proof of possession signs.
-    pub fn challenge_claim(self) -> &'static str {
-        match self {
-            Self::Email => "email",
-            Self::GithubWorkflow => "sub",
+impl Default for IdentitySettings {
+    /// What the schema has.
+    fn default() -> Self {
+        Self {
+            rules: None,
+            fulcio_config: None,
+            fulcio_max_token_age_s: 3600,
+            fulcio_certificates_per_token: 16,
         }
     }
 }
@@ -173,10 +169,14 @@ impl IssuerType {
 /// One issuer.
 #[derive(Clone, Debug)]
 pub struct IssuerSettings {
-    /// `iss`, byte for byte.
-    pub url: String,
-    /// How its claims are read.
+    /// `iss`, byte for byte, or the pattern of a family.
+    pub name: IssuerName,
+    /// The preset it was configured with, if any.
+    pub preset: Option<Preset>,
+    /// How its claims are read, in a word.
     pub kind: IssuerType,
+    /// What they mean.
+    pub mapping: Mapping,
     /// Accepted audiences, the shared one included if accepted.
     pub audiences: Vec<String>,
     /// Oldest token, in seconds since `iat`.
@@ -189,8 +189,14 @@ pub struct IssuerSettings {
     pub jwks_file: Option<PathBuf>,
     /// Further TLS roots.
     pub ca_file: Option<PathBuf>,
+    /// The same as PEM text, as Fulcio's file has it.
+    pub ca_pem: Option<String>,
     /// Further hosts for the key set.
     pub jwks_hosts: Vec<String>,
+    /// For `uri` and `username`.
+    pub subject_domain: Option<String>,
+    /// For `spiffe`.
+    pub spiffe_trust_domain: Option<String>,
     /// Believe unverified addresses.
     pub skip_email_verification: bool,
     /// Https to addresses that are not public.

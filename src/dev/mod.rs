@@ -16,11 +16,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::ca::{InstanceId, LeafProfile, ProfileError};
+use crate::config::IssuerSettings;
 pub use crate::config::SHARED_AUDIENCE;
-use crate::config::{IssuerSettings, IssuerType};
 use crate::ct::KeyError;
 use crate::ct::memory::MemoryLog;
 use crate::entropy::Entropy;
+use crate::identity::{IssuerType, Mapping};
 use crate::instance::{self, Blueprint, Listeners, PublishedLog, Running, parts};
 use crate::issuance::{self, CtMode};
 use crate::keys::ephemeral::{DevelopmentCa, DevelopmentError};
@@ -30,6 +31,7 @@ use crate::server::{Front, Hops, serve};
 use crate::store;
 use crate::system::{SystemClock, SystemEntropy};
 use crate::time::Clock;
+use crate::token::{IssuerName, IssuerUrl};
 use crate::x509::SignatureAlgorithm;
 use issuer::{DevIssuer, Persona};
 
@@ -44,7 +46,7 @@ pub struct Options {
     /// Where clients connect; port 0 takes a free one.
     pub listen: SocketAddr,
     /// Outside issuers to believe as well.
-    pub issuers: Vec<(IssuerType, String)>,
+    pub issuers: Vec<IssuerSettings>,
     /// Where records live; `None` takes a temporary folder, removed at the end.
     pub state: Option<PathBuf>,
     /// Whether to keep the defaults of `serve`: one certificate a token, no shared audience.
@@ -184,7 +186,8 @@ pub async fn start(options: Options) -> Result<Dev, Error> {
             connections_per_address: None,
             drain: Duration::from_secs(5),
             issuance: issuance::Parts {
-                issuers: parts::trusted(&issuers)?,
+                issuers: parts::trusted(&issuers),
+                rules: None,
                 keys: keys.clone(),
                 authority: Arc::new(ca.authority.with_profile(&profile)),
                 signer: Arc::new(ca.signer),
@@ -246,42 +249,55 @@ fn state_folder(asked: Option<PathBuf>) -> Result<(PathBuf, Option<tempfile::Tem
 /// Our own two personas and the outside issuers asked for. Tokens are meant for this instance's
 /// `url`; unless strict, also for the audience that outside clients always ask for.
 fn believed(own: &DevIssuer, options: &Options, url: &str) -> Vec<IssuerSettings> {
-    let mine = [
-        (IssuerType::GithubWorkflow, own.url(Persona::Github)),
-        (IssuerType::Email, own.url(Persona::Email)),
-    ];
-    let shared = || vec![SHARED_AUDIENCE.to_owned()];
     let audiences = match options.strict {
         true => vec![url.to_owned()],
         false => vec![SHARED_AUDIENCE.to_owned(), url.to_owned()],
     };
-    let mine = mine.map(|(kind, url)| (kind, url, audiences.clone()));
-    let outside = options
-        .issuers
-        .iter()
-        .map(|(kind, url)| (*kind, url.clone(), shared()));
-    mine.into_iter()
-        .chain(outside)
-        .map(|(kind, url, audiences)| IssuerSettings {
-            url,
-            kind,
-            audiences,
-            max_token_age_s: 600,
-            max_token_lifetime_s: 86_400,
-            certificates_per_token: if options.strict {
-                1
-            } else {
-                LENIENT_CERTIFICATES_PER_TOKEN
-            },
-            jwks_file: None,
-            ca_file: None,
-            jwks_hosts: Vec::new(),
-            skip_email_verification: false,
-            // Whoever starts this has named them himself, and only this machine can send tokens.
-            allow_private_network: true,
-            insecure_loopback_http: true,
-        })
-        .collect()
+    let mine = [
+        (IssuerType::GithubWorkflow, own.url(Persona::Github)),
+        (IssuerType::Email, own.url(Persona::Email)),
+    ];
+    let mine = mine.into_iter().filter_map(|(kind, url)| {
+        let mut mine = outside(kind, &url)?;
+        mine.audiences.clone_from(&audiences);
+        Some(mine)
+    });
+    let mut all: Vec<_> = mine.chain(options.issuers.iter().cloned()).collect();
+    for issuer in &mut all {
+        issuer.certificates_per_token = match options.strict {
+            true => 1,
+            false => LENIENT_CERTIFICATES_PER_TOKEN,
+        };
+        // Whoever starts this has named them himself, and only this machine can send tokens.
+        let one = matches!(issuer.name, IssuerName::One(_));
+        issuer.allow_private_network = one;
+        issuer.insecure_loopback_http = one;
+    }
+    all
+}
+
+/// An outside issuer for [`Options::issuers`], audience `sigstore`; `None` for a type that needs
+/// more than its name, and for a URL that cannot be an issuer's.
+pub fn outside(kind: IssuerType, url: &str) -> Option<IssuerSettings> {
+    Some(IssuerSettings {
+        name: IssuerName::One(IssuerUrl::new(url).ok()?),
+        preset: None,
+        kind,
+        mapping: Mapping::plain(kind)?,
+        audiences: vec![SHARED_AUDIENCE.to_owned()],
+        max_token_age_s: 600,
+        max_token_lifetime_s: 86_400,
+        certificates_per_token: 1,
+        jwks_file: None,
+        ca_file: None,
+        ca_pem: None,
+        jwks_hosts: Vec::new(),
+        subject_domain: None,
+        spiffe_trust_domain: None,
+        skip_email_verification: false,
+        allow_private_network: false,
+        insecure_loopback_http: false,
+    })
 }
 
 impl Dev {

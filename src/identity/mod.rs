@@ -76,6 +76,30 @@ pub enum Mapping {
     CiProvider(Arc<Provider>),
 }
 
+impl Mapping {
+    /// The mapping of a type that needs nothing beside its name; `None` for `uri`, `username`,
+    /// `spiffe` and `ci-provider`.
+    pub fn plain(kind: IssuerType) -> Option<Self> {
+        let provider = |provider| Some(Self::CiProvider(Arc::new(provider)));
+        match kind {
+            IssuerType::Email => Some(Self::Email {
+                skip_verification: false,
+                issuer: None,
+            }),
+            IssuerType::Kubernetes => Some(Self::Kubernetes),
+            IssuerType::ChainguardIdentity => Some(Self::ChainguardIdentity),
+            IssuerType::GithubWorkflow => provider(builtin::github()),
+            IssuerType::GitlabPipeline => provider(builtin::gitlab()),
+            IssuerType::BuildkiteJob => provider(builtin::buildkite()),
+            IssuerType::CodefreshWorkflow => provider(builtin::codefresh()),
+            IssuerType::Uri
+            | IssuerType::Username
+            | IssuerType::Spiffe
+            | IssuerType::CiProvider => None,
+        }
+    }
+}
+
 /// The one name a leaf carries.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum San {

@@ -10,7 +10,7 @@ use super::files::{
     writable,
 };
 use super::parts::{Error, keys, log_client, log_key, weak_keys};
-use super::{PublishedLog, TlsFiles, trust_files};
+use super::{PublishedLog, TlsFiles, trust_files, whom};
 use crate::ca::{Authority, Signer};
 use crate::config::{CaSettings, CtLogSettings, CtSettings, IssuerSettings, Settings, TlsSettings};
 use crate::ct::rfc6962::Rfc6962Config;
@@ -50,6 +50,9 @@ pub fn examine(settings: &Settings, passphrase: Passphrase, now: UnixSeconds) ->
         found.tls(tls, now);
     }
     found.note(weak_keys(settings.ca.weak_keys.as_deref()));
+    if let Some(believed) = found.note(whom::believed(settings)) {
+        found.warnings.extend(believed.warnings);
+    }
     let logs = found.logs(&settings.ct);
     if let (Some(chain), Some(logs)) = (chain, logs) {
         let ders = chain.iter().map(|c| c.der().to_vec()).collect();

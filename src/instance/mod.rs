@@ -9,6 +9,7 @@ mod files;
 pub mod parts;
 mod prepare;
 mod tls;
+pub mod whom;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -30,6 +31,7 @@ use crate::server::{
 };
 use crate::telemetry;
 use crate::time::{Clock, UnixSeconds};
+use crate::token::IssuerName as Name;
 use crate::trust::{self, AuthorityEntry, LogEntry, TrustInputs};
 
 /// How old a readiness answer may be before the parts are asked again.
@@ -170,7 +172,7 @@ pub fn start(blueprint: Blueprint, listeners: Listeners) -> Result<Running, Erro
     let chain: Vec<Vec<u8>> = authority.chain().iter().map(|c| c.der().to_vec()).collect();
     let since = authority.issuing().not_before();
     let trust = trust_files(&public_url, chain.clone(), since, &blueprint.logs)?;
-    let believed = blueprint.issuers.iter().map(|i| i.url.clone());
+    let believed = blueprint.issuers.iter().map(|i| i.name.as_str().to_owned());
     let metrics = Arc::new(Metrics::new(believed, authority.issuing().not_after()));
     let on_submitted = on_submitted(metrics.clone());
     let on_stage = on_stage(metrics.clone());
@@ -334,15 +336,15 @@ fn operator(public_url: &str) -> String {
 
 fn shown(issuer: &IssuerSettings) -> OidcIssuer {
     OidcIssuer {
-        name: match issuer.url.contains('*') {
-            true => IssuerName::Wildcard(issuer.url.clone()),
-            false => IssuerName::Url(issuer.url.clone()),
+        name: match &issuer.name {
+            Name::One(one) => IssuerName::Url(one.as_str().to_owned()),
+            Name::Family(family) => IssuerName::Wildcard(family.as_str().to_owned()),
         },
         audience: issuer.audiences.first().cloned().unwrap_or_default(),
         challenge_claim: issuer.kind.challenge_claim().to_owned(),
-        spiffe_trust_domain: String::new(),
+        spiffe_trust_domain: issuer.spiffe_trust_domain.clone().unwrap_or_default(),
         issuer_type: issuer.kind.as_str().to_owned(),
-        subject_domain: String::new(),
+        subject_domain: issuer.subject_domain.clone().unwrap_or_default(),
         skip_email_verification: issuer.skip_email_verification,
     }
 }
@@ -406,6 +408,7 @@ mod tests {
             drain: Duration::ZERO,
             issuance: issuance::Parts {
                 issuers: Vec::new(),
+                rules: None,
                 keys: Arc::new(FixedKeys::default()),
                 authority: Arc::new(change(made.authority)),
                 signer: Arc::new(made.signer),

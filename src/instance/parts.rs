@@ -9,15 +9,13 @@ use super::files::{
     read_text,
 };
 use super::prepare::{self, PreparingKeys};
+use super::whom::{self, BeliefError};
 use super::{Blueprint, PublishedLog, TlsFiles, trust_files};
 use crate::ca::InstanceId;
-use crate::config::{
-    CaSettings, CtLogSettings, CtSettings, IssuerSettings, IssuerType, Settings, StoreKind,
-};
+use crate::config::{CaSettings, CtLogSettings, CtSettings, IssuerSettings, Settings, StoreKind};
 use crate::ct::memory::MemoryLog;
 use crate::ct::rfc6962::{Rfc6962Config, Rfc6962Log};
 use crate::ct::{CertificateLog, KeyError, LogKey};
-use crate::identity::{Mapping, builtin};
 use crate::issuance::store::IssuanceStore;
 use crate::issuance::{self, CtMode, TrustedIssuer};
 use crate::keys::file as keyfile;
@@ -32,7 +30,7 @@ use crate::system::{SystemClock, SystemEntropy};
 use crate::time::{Clock, UnixMillis, UnixSeconds};
 use crate::token::discovery::{HttpKeys, IssuerKeysConfig, KeysFrom};
 use crate::token::jwks::Unfit;
-use crate::token::{IssuerName, IssuerPolicy, KeySource};
+use crate::token::{IssuerPolicy, KeySource};
 use crate::trust;
 use crate::x509::pem;
 
@@ -43,6 +41,9 @@ const LEEWAY_S: i64 = 30;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// Whom to believe.
+    #[error(transparent)]
+    Belief(#[from] BeliefError),
     /// A file cannot be read.
     #[error("cannot read {path:?}")]
     Unreadable {
@@ -154,15 +155,6 @@ pub enum Error {
         #[source]
         source: crate::ct::rfc6962::ConfigError,
     },
-    /// An issuer's URL cannot be one.
-    #[error("issuer {url:?} cannot be used")]
-    Issuer {
-        /// As configured.
-        url: String,
-        /// Why not.
-        #[source]
-        source: crate::token::IssuerNameError,
-    },
     /// Issuers' keys cannot be looked for.
     #[error("the issuers' keys cannot be set up")]
     Keys(#[source] crate::token::discovery::ConfigError),
@@ -196,13 +188,17 @@ impl Error {
                 "server.tls_chain begins with the server's own certificate, server.tls_key is that one's key",
             ),
             Self::Audit { source, .. } => audit_hint(source),
-            Self::Issuer { .. } => {
-                Some("write the issuer exactly as its tokens' `iss` says it, https://…")
-            }
+            Self::Belief(BeliefError::Fulcio { .. }) => Some(
+                "fulcio_config is read as Fulcio reads it, and what Fulcio would pass over is an error: docs/identities.md",
+            ),
+            Self::Belief(BeliefError::Rules { .. } | BeliefError::Finding { .. }) => Some(
+                "`shortleaf rules check FILE` looks a rule file over; docs/rules.md says what one can say",
+            ),
             Self::StateDirectory { .. } => {
                 Some("state.dir wants a folder this user can write, or can make")
             }
-            Self::TooLarge { .. }
+            Self::Belief(BeliefError::Twice { .. })
+            | Self::TooLarge { .. }
             | Self::Store { .. }
             | Self::MemoryLog { .. }
             | Self::Log { .. }
@@ -267,6 +263,10 @@ pub fn blueprint(settings: Settings) -> Result<Blueprint, Error> {
     let now = clock.now();
     let started = Instant::now();
     let (authority, signer) = open_authority(&settings.ca, now.seconds())?;
+    let believed = whom::believed(&settings)?;
+    for warning in &believed.warnings {
+        tracing::warn!("{warning}");
+    }
     let weak_keys = weak_keys(settings.ca.weak_keys.as_deref())?;
     let tls = settings.server.tls.map(TlsFiles::open).transpose()?;
     for path in tls
@@ -276,7 +276,7 @@ pub fn blueprint(settings: Settings) -> Result<Blueprint, Error> {
     {
         tracing::warn!(?path, "every user of this machine can get at this secret");
     }
-    let http_keys = Arc::new(keys(&settings.issuers)?);
+    let http_keys = Arc::new(keys(&believed.issuers)?);
     // Start-up does not wait for anybody; the first request usually finds the keys there.
     http_keys.attend();
     let key_states = key_states(&http_keys);
@@ -304,7 +304,8 @@ pub fn blueprint(settings: Settings) -> Result<Blueprint, Error> {
         connections_per_address: settings.server.connections_per_address,
         drain: settings.server.drain,
         issuance: issuance::Parts {
-            issuers: trusted(&settings.issuers)?,
+            issuers: trusted(&believed.issuers),
+            rules: believed.rules,
             keys: issuer_keys,
             authority: Arc::new(authority.with_profile(&settings.ca.profile)),
             signer: Arc::new(signer),
@@ -324,7 +325,7 @@ pub fn blueprint(settings: Settings) -> Result<Blueprint, Error> {
             monotonic: Some(Arc::new(move || started.elapsed())),
             probe: probe(),
         },
-        issuers: settings.issuers,
+        issuers: believed.issuers,
         logs,
         clock: Arc::new(clock),
         entropy: Arc::new(SystemEntropy),
@@ -492,52 +493,37 @@ pub(super) fn log_key(log: &str, path: &Path) -> Result<LogKey, Error> {
 }
 
 /// Issuers as the pipeline trusts them.
-pub fn trusted(issuers: &[IssuerSettings]) -> Result<Vec<TrustedIssuer>, Error> {
-    issuers
-        .iter()
-        .map(|issuer| {
-            Ok(TrustedIssuer {
-                policy: IssuerPolicy {
-                    issuer: issuer_name(&issuer.url)?,
-                    audiences: issuer.audiences.clone(),
-                    max_token_age_s: issuer.max_token_age_s,
-                    max_token_lifetime_s: issuer.max_token_lifetime_s,
-                    leeway_s: LEEWAY_S,
-                    certificates_per_token: issuer.certificates_per_token,
-                },
-                mapping: match issuer.kind {
-                    IssuerType::Email => Mapping::Email {
-                        skip_verification: issuer.skip_email_verification,
-                        issuer: None,
-                    },
-                    IssuerType::GithubWorkflow => Mapping::CiProvider(Arc::new(builtin::github())),
-                },
-            })
-        })
-        .collect()
+pub fn trusted(issuers: &[IssuerSettings]) -> Vec<TrustedIssuer> {
+    let trusted = issuers.iter().map(|issuer| TrustedIssuer {
+        policy: IssuerPolicy {
+            issuer: issuer.name.clone(),
+            audiences: issuer.audiences.clone(),
+            max_token_age_s: issuer.max_token_age_s,
+            max_token_lifetime_s: issuer.max_token_lifetime_s,
+            leeway_s: LEEWAY_S,
+            certificates_per_token: issuer.certificates_per_token,
+        },
+        mapping: issuer.mapping.clone(),
+    });
+    trusted.collect()
 }
 
 /// Where the issuers' keys come from.
 pub fn keys(issuers: &[IssuerSettings]) -> Result<HttpKeys, Error> {
-    let configs: Result<Vec<IssuerKeysConfig>, Error> = issuers
-        .iter()
-        .map(|issuer| {
-            Ok(IssuerKeysConfig {
-                issuer: issuer_name(&issuer.url)?,
-                source: match &issuer.jwks_file {
-                    Some(path) => KeysFrom::JwksFile(path.clone()),
-                    None => KeysFrom::Discovery,
-                },
-                allow_private_network: issuer.allow_private_network,
-                allow_insecure_http_loopback: issuer.insecure_loopback_http,
-                jwks_hosts: issuer.jwks_hosts.clone(),
-                ca_file: issuer.ca_file.clone(),
-                discovery_url: None,
-                bearer_token_file: None,
-            })
-        })
-        .collect();
-    HttpKeys::new(configs?).map_err(Error::Keys)
+    let configs = issuers.iter().map(|issuer| IssuerKeysConfig {
+        issuer: issuer.name.clone(),
+        source: match &issuer.jwks_file {
+            Some(path) => KeysFrom::JwksFile(path.clone()),
+            None => KeysFrom::Discovery,
+        },
+        allow_private_network: issuer.allow_private_network,
+        allow_insecure_http_loopback: issuer.insecure_loopback_http,
+        jwks_hosts: issuer.jwks_hosts.clone(),
+        ca_file: issuer.ca_file.clone(),
+        discovery_url: None,
+        bearer_token_file: None,
+    });
+    HttpKeys::new(configs.collect()).map_err(Error::Keys)
 }
 
 /// These keys, as the operators' doors ask for them.
@@ -555,14 +541,6 @@ pub fn key_states(keys: &Arc<HttpKeys>) -> KeyStates {
                 .into(),
         });
         states.collect()
-    })
-}
-
-/// With a `*` in it a family, else one issuer.
-fn issuer_name(url: &str) -> Result<IssuerName, Error> {
-    IssuerName::new(url).map_err(|source| Error::Issuer {
-        url: url.to_owned(),
-        source,
     })
 }
 

@@ -11,6 +11,7 @@ use super::store::StoreError;
 use crate::ct::SubmitError;
 use crate::fault::{Fault, Reason};
 use crate::rates::Over;
+use crate::rules::Refusal;
 use crate::token::IssuerUrl;
 use crate::{audit, ca, identity, possession, token};
 
@@ -32,6 +33,14 @@ pub enum Error {
     /// Its claims.
     #[error(transparent)]
     Identity(Arc<identity::Error>),
+    /// The claim rules.
+    #[error("{}", if *explain { refusal.to_string() } else { "no rule allows this identity".to_owned() })]
+    Rule {
+        /// Whether the caller may know which rule, and what differed.
+        explain: bool,
+        /// Why there is no certificate.
+        refusal: Arc<Refusal>,
+    },
     /// The key or the proof.
     #[error(transparent)]
     Possession(#[from] possession::Error),
@@ -102,6 +111,7 @@ impl Error {
         match self {
             Self::Token { source, .. } => source.reason(),
             Self::Identity(error) => error.reason(),
+            Self::Rule { .. } => Reason::RuleRefused,
             Self::Possession(error) | Self::Unproven { source: error, .. } => error.reason(),
             Self::Replayed { .. } => Reason::TokenReplayed,
             Self::TooOften { .. } => Reason::RateLimited,
@@ -139,6 +149,14 @@ impl Error {
                 ("claim", error.claim().to_owned()),
                 ("extension", error.extension().to_owned()),
             ],
+            Self::Rule { explain, refusal } => match *explain {
+                true => {
+                    let rule = refusal.rule().map(|rule| ("rule", rule.to_owned()));
+                    let claim = refusal.claim().map(|claim| ("claim", claim.to_owned()));
+                    rule.into_iter().chain(claim).collect()
+                }
+                false => Vec::new(),
+            },
             Self::Replayed { limit } => vec![("limit", limit.to_string())],
             Self::TooOften { over } => vec![("limit", over.dimension.as_str().to_owned())],
             Self::Unproven { claim, .. } => vec![("claim", (*claim).to_owned())],
@@ -159,6 +177,7 @@ impl Error {
         let told = match self {
             Self::Token { .. }
             | Self::Identity(_)
+            | Self::Rule { .. }
             | Self::Possession(_)
             | Self::Unproven { .. }
             | Self::Replayed { .. }
@@ -188,6 +207,7 @@ impl Error {
             // Ours, and exact: coming back sooner would be in vain.
             Self::TooOften { over } => return Some(over.wait),
             Self::Identity(_)
+            | Self::Rule { .. }
             | Self::Possession(_)
             | Self::Unproven { .. }
             | Self::Replayed { .. }

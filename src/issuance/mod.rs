@@ -7,6 +7,7 @@
 //!
 //! It sees the world only through ports. It does not decide claim rules or revoke.
 
+mod admission;
 mod clock;
 mod error;
 mod flight;
@@ -39,6 +40,7 @@ use crate::hash::sha256;
 use crate::identity::Mapping;
 use crate::possession::{AlgorithmList, KeyPolicy, WeakKeys};
 use crate::rates::Rates;
+use crate::rules::RuleSet;
 use crate::time::{UnixMillis, UnixSeconds};
 use crate::token::{IssuerPattern, IssuerPolicy, IssuerTable, KeySource};
 
@@ -84,6 +86,10 @@ pub struct Issued {
     pub spki_hash: [u8; 32],
     /// Whether this instance certified the same key for another identity within [`WINDOW`].
     pub key_of_another: bool,
+    /// The claim rule that decided, if there are rules.
+    pub rule: Option<Arc<str>>,
+    /// Whether the rules refuse this identity and only their shadow mode lets it pass.
+    pub would_refuse: bool,
     /// Last second of validity.
     pub not_after: UnixSeconds,
     /// Whether the SCT is embedded; false only with `[ct] mode = "off"`.
@@ -120,6 +126,8 @@ pub enum CtMode {
 pub struct Parts {
     /// Whose tokens are believed.
     pub issuers: Vec<TrustedIssuer>,
+    /// Who of them may have a certificate; none = everybody they vouch for.
+    pub rules: Option<Arc<RuleSet>>,
     /// Their keys.
     pub keys: Arc<dyn KeySource>,
     /// The issuing CA.

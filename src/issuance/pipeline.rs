@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 
+use super::admission::Admission;
 use super::flight::Landed;
 use super::store::{Begun, Final, Intent, Record, StoreError, Submission, TokenUse};
 use super::{
@@ -36,6 +37,7 @@ struct Wanted {
     token: VerifiedToken,
     issuer: Arc<TrustedIssuer>,
     principal: Arc<Principal>,
+    admission: Admission,
     key: Arc<PossessedKey>,
     request_id: String,
     now: UnixMillis,
@@ -69,6 +71,7 @@ impl Inner {
         let principal = Arc::new(identity::principal(&token, &issuer.mapping)?);
         let san: Arc<str> = super::trail::san(&principal).into();
         whom.san = Some(Arc::clone(&san));
+        let admission = self.admitted(self.parts.rules.as_deref(), &token)?;
         // Only now: with a name that is not proven anybody could use up what somebody else may ask.
         let taken = self.counted(&token).await?;
 
@@ -84,13 +87,14 @@ impl Inner {
             token,
             issuer,
             principal,
+            admission,
             key,
             request_id: request.request_id.clone(),
             now,
         };
         let landed = self.flights.join(flight, move || async move {
             let (parts, id) = (&this.parts, &wanted.request_id);
-            if let Some(issued) = this.stored(&wanted.token, &wanted.key, now).await? {
+            if let Some(issued) = this.stored(&wanted).await? {
                 return this.answer(id, now, issued).await;
             }
             let tbs = match &parts.ct {
@@ -136,8 +140,12 @@ impl Inner {
             // Durable: everything. A crash from here on costs nothing: the same token and key get
             // this certificate.
             (parts.probe)(KillPoint::FinalStored);
-            this.answer(id, now, this.finished(&leaf, iss, sub, san))
-                .await
+            this.answer(
+                id,
+                now,
+                this.finished(&leaf, iss, sub, san, &wanted.admission),
+            )
+            .await
         });
         let answer = match landed.await {
             Ok(Landed::Own(issued)) => Ok(issued),
@@ -205,7 +213,11 @@ impl Inner {
         let (authority, profile) = (Arc::clone(&parts.authority), Arc::clone(&parts.profile));
         let (who, key) = (Arc::clone(&wanted.principal), Arc::clone(&wanted.key));
         let now = wanted.now.seconds();
-        Ok(Plan::new(authority, profile, serial, who, key, now)?)
+        let plan = Plan::new(authority, profile, serial, who, key, now)?;
+        Ok(match wanted.admission.max_lifetime {
+            Some(longest) => plan.no_longer_than(longest),
+            None => plan,
+        })
     }
 
     fn finished(
@@ -214,6 +226,7 @@ impl Inner {
         issuer: Arc<str>,
         subject: Arc<str>,
         san: Arc<str>,
+        admission: &Admission,
     ) -> Issued {
         Issued {
             leaf_der: Arc::clone(leaf.der()),
@@ -224,6 +237,8 @@ impl Inner {
             san,
             spki_hash: leaf.plan().key().spki_hash(),
             key_of_another: false,
+            rule: admission.rule.clone(),
+            would_refuse: admission.would_refuse,
             not_after: leaf.plan().not_after(),
             sct_embedded: matches!(self.parts.ct, CtMode::Required { .. }),
             repeated: false,
@@ -279,14 +294,10 @@ impl Inner {
 
     /// What the same token and key got before, if it is still good, of this CA, and logged
     /// if that is required.
-    async fn stored(
-        &self,
-        token: &VerifiedToken,
-        key: &PossessedKey,
-        now: UnixMillis,
-    ) -> Result<Option<Issued>, Error> {
-        let (id, hash) = (token.id(), key.spki_hash());
-        let found = self.parts.store.find_retry(&id, &hash, now.seconds());
+    async fn stored(&self, wanted: &Wanted) -> Result<Option<Issued>, Error> {
+        let (id, hash) = (wanted.token.id(), wanted.key.spki_hash());
+        let now = wanted.now.seconds();
+        let found = self.parts.store.find_retry(&id, &hash, now);
         let found = in_time(found).await?;
         let Some(Record {
             intent,
@@ -315,6 +326,8 @@ impl Inner {
             san: intent.san.into(),
             spki_hash: hash,
             key_of_another: false,
+            rule: wanted.admission.rule.clone(),
+            would_refuse: wanted.admission.would_refuse,
             not_after: intent.not_after,
             sct_embedded,
             repeated: true,
@@ -468,6 +481,7 @@ fn intent(wanted: &Wanted, plan: &Plan, unsigned: Arc<[u8]>) -> Intent {
         issuer: token.issuer().as_str().to_owned(),
         subject: token.subject().to_owned(),
         san: super::trail::san(principal),
+        rule: wanted.admission.rule.as_deref().map(str::to_owned),
         extensions: extensions.map(|e| (e.arc, e.value.clone())).collect(),
         at: wanted.now.seconds(),
         not_after: plan.not_after(),

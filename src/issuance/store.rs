@@ -37,6 +37,9 @@ pub struct Intent {
     pub subject: String,
     /// The SAN, as `email:…` or `uri:…`.
     pub san: String,
+    /// The claim rule that let it pass, or in shadow mode would have refused it; none where there
+    /// are no rules.
+    pub rule: Option<String>,
     /// Every Fulcio extension value; shared by the copies that a repeated write needs.
     pub extensions: Arc<[(u8, String)]>,
     /// The request's clock reading.

@@ -65,7 +65,7 @@ impl Inner {
         let ca = self.parts.authority.id();
         let repeated = if issued.repeated { "true" } else { "false" };
         let not_after = issued.not_after.to_string();
-        let fields = [
+        let usual = [
             ("serial", Value::Octets(issued.serial.octets())),
             ("ca", Value::Octets(&ca.0)),
             ("issuer", Value::Text(&issued.issuer)),
@@ -74,13 +74,21 @@ impl Inner {
             ("key", Value::Octets(&issued.spki_hash)),
             ("not_after", Value::Text(&not_after)),
             ("repeated", Value::Text(repeated)),
-            ("flag", Value::Text(KEY_OF_ANOTHER)),
         ];
-        // Only what is out of the ordinary carries the flag.
-        let fields = match issued.key_of_another {
-            true => &fields[..],
-            false => &fields[..fields.len() - 1],
-        };
+        // Where there are no rules none decided, and only what is out of the ordinary has a flag.
+        let rule = issued
+            .rule
+            .as_deref()
+            .map(|rule| ("rule", Value::Text(rule)));
+        let refused = issued
+            .would_refuse
+            .then_some(("would_refuse", Value::Text("true")));
+        let flag = issued
+            .key_of_another
+            .then_some(("flag", Value::Text(KEY_OF_ANOTHER)));
+        let further = [rule, refused, flag].into_iter().flatten();
+        let fields: Vec<_> = usual.into_iter().chain(further).collect();
+        let fields = &fields[..];
         self.write_with_others("issued", request_id, now, fields)
             .await
     }

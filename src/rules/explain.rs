@@ -29,7 +29,7 @@ pub enum Differs {
     Claim {
         /// Its name.
         name: String,
-        /// What the rule wants.
+        /// What the rule wants, cut to a readable length.
         wanted: String,
         /// What the token has, cut to a readable length; `None` if there is no such claim.
         got: Option<String>,
@@ -96,10 +96,6 @@ impl RuleTrace {
         let first = self.lines.iter().find(|line| !line.holds);
         first.map(|trace| &trace.line)
     }
-
-    fn holding(&self) -> usize {
-        self.lines.iter().filter(|line| line.holds).count()
-    }
 }
 
 /// A decision and what led to it.
@@ -131,21 +127,25 @@ impl RuleSet {
     }
 
     /// Why no allowing rule holds, when none does.
+    ///
+    /// Anybody an issuer vouches for can have this worked out, so of all the rules only the closest
+    /// is put into words.
     pub(super) fn closest(&self, issuer: &IssuerUrl, claims: &Claims<'_>) -> Refusal {
         let about = self.allow.iter().filter(|rule| rule.is_about(issuer));
-        let traces = about.map(|rule| rule.trace(Effect::Allow, claims));
+        let counted = about.map(|rule| (rule.holding(claims), rule));
         // Of several that come equally close the first: `max_by_key` takes the last.
-        let closest = traces.reduce(|best, next| match next.holding() > best.holding() {
+        let closest = counted.reduce(|best, next| match next.0 > best.0 {
             true => next,
             false => best,
         });
-        let differs = closest.as_ref().and_then(RuleTrace::first_difference);
-        match (&closest, differs) {
+        let trace = closest.map(|(_, rule)| rule.trace(Effect::Allow, claims));
+        let differs = trace.as_ref().and_then(RuleTrace::first_difference);
+        match (&trace, differs) {
             (Some(rule), Some(differs)) => Refusal::NoneHolds {
                 rule: rule.name.clone(),
                 differs: differs.clone(),
             },
-            _ => Refusal::NoRule {
+            (None, _) | (Some(_), None) => Refusal::NoRule {
                 issuer: issuer.clone(),
             },
         }
@@ -153,12 +153,20 @@ impl RuleSet {
 }
 
 impl Rule {
+    /// How many of its lines hold.
+    fn holding(&self, claims: &Claims<'_>) -> usize {
+        let lines = self.claims.iter();
+        let claimed = lines.filter(|(place, matcher)| matcher.holds(*place, claims));
+        let conditioned = self.when.is_some() && self.condition(claims) == Evaluation::True;
+        claimed.count() + usize::from(conditioned)
+    }
+
     fn trace(&self, effect: Effect, claims: &Claims<'_>) -> RuleTrace {
         let lines = self.claims.iter().map(|(place, matcher)| Trace {
             holds: matcher.holds(*place, claims),
             line: Differs::Claim {
                 name: claims.name(*place).as_str().to_owned(),
-                wanted: matcher.to_string(),
+                wanted: cut(&matcher.to_string()),
                 got: shown(claims, *place),
             },
         });

@@ -6,7 +6,8 @@
 //! whole values byte for byte, and never read a value as a pattern (GHSA-59w7-v8rr-pr4p).
 //!
 //! Pure: the same rules and the same claims give the same [`Decision`], now and in the explanation.
-//! Which claims identify something for good is what [`lint`] knows.
+//! Which claims identify something for good
+//! a provider's [`IdClaims`](crate::identity::IdClaims) say.
 
 mod claim;
 mod explain;
@@ -18,8 +19,7 @@ mod read;
 
 use std::time::Duration;
 
-use aws_lc_rs::digest;
-
+use crate::hash::sha256;
 use crate::json::Object;
 use crate::token::{IssuerPattern, IssuerUrl};
 
@@ -178,9 +178,6 @@ impl RuleSet {
             allow,
             names,
         } = read::file(text)?;
-        let hash = digest::digest(&digest::SHA256, text.as_bytes());
-        let mut octets = [0; 32];
-        octets.copy_from_slice(hash.as_ref());
         Ok(Self {
             mode,
             explain_to_caller,
@@ -189,7 +186,7 @@ impl RuleSet {
             deny,
             allow,
             names,
-            hash: octets,
+            hash: sha256(&[text.as_bytes()]),
         })
     }
 

@@ -1,5 +1,6 @@
 //! A rule file, TOML, read strictly: a key that is not known is an error that names the nearest.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -8,7 +9,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::expression::Expression;
 use super::{
-    ClaimName, ClaimNameError, ExpressionError, Glob, GlobError, Issuers, Matcher, Mode, Rule, Want,
+    ClaimName, ClaimNameError, Effect, ExpressionError, Glob, GlobError, Issuers, Matcher, Mode,
+    Rule, Want,
 };
 use crate::spelling;
 use crate::token::{IssuerPattern, IssuerUrl, IssuerUrlError, PatternError};
@@ -23,17 +25,35 @@ pub const MAX_VALUES: usize = 1000;
 const MAX_NAME: usize = 100;
 /// Shortest life a rule may leave a certificate, in seconds: a client needs time to use it.
 const MIN_LIFETIME_S: u64 = 30;
+/// Longest, in seconds: the life of a usual certificate. A rule only ever shortens.
+const MAX_LIFETIME_S: u64 = 600;
 
 const FILE_KEYS: &[&str] = &["mode", "explain_to_caller", "allow", "deny"];
-const ALLOW_KEYS: &[&str] = &[
-    "name",
-    "issuer",
-    "claims",
-    "when",
-    "names_only",
-    "max_lifetime",
-];
-const DENY_KEYS: &[&str] = &["name", "issuer", "claims", "when"];
+
+impl Effect {
+    /// The table its rules stand in.
+    fn key(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+        }
+    }
+
+    /// What such a rule can say.
+    fn keys(self) -> &'static [&'static str] {
+        match self {
+            Self::Allow => &[
+                "name",
+                "issuer",
+                "claims",
+                "when",
+                "names_only",
+                "max_lifetime",
+            ],
+            Self::Deny => &["name", "issuer", "claims", "when"],
+        }
+    }
+}
 
 /// Why a text is no rule file. `line` counts from 1.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -167,14 +187,16 @@ pub(super) fn file(text: &str) -> Result<File, Error> {
     if text.len() > MAX_FILE_BYTES {
         return Err(Error::TooLong { bytes: text.len() });
     }
+    let lines = Lines::of(text);
     let table = DeTable::parse(text).map_err(|error| Error::Syntax {
-        line: line_of(text, error.span()),
+        line: lines.number(error.span().map_or(0, |span| span.start)),
         problem: error.message().to_owned(),
     })?;
     let mut reader = Reader {
         text,
+        lines,
         names: Vec::new(),
-        seen: Vec::new(),
+        seen: HashMap::new(),
     };
     let table = table.get_ref();
     reader.known(table, FILE_KEYS)?;
@@ -194,8 +216,8 @@ pub(super) fn file(text: &str) -> Result<File, Error> {
         }
     };
     let explain_to_caller = reader.flag(table, "explain_to_caller")?.unwrap_or(true);
-    let deny = reader.rules(table, "deny", DENY_KEYS)?;
-    let allow = reader.rules(table, "allow", ALLOW_KEYS)?;
+    let deny = reader.rules(table, Effect::Deny)?;
+    let allow = reader.rules(table, Effect::Allow)?;
     let rules = deny.len() + allow.len();
     if rules > MAX_RULES {
         return Err(Error::TooMany { rules });
@@ -212,18 +234,15 @@ pub(super) fn file(text: &str) -> Result<File, Error> {
 /// The text beside what was read so far.
 struct Reader<'t> {
     text: &'t str,
+    lines: Lines,
     names: Vec<ClaimName>,
     /// Names of rules, with their lines.
-    seen: Vec<(String, usize)>,
+    seen: HashMap<String, usize>,
 }
 
 impl Reader<'_> {
-    fn rules(
-        &mut self,
-        table: &DeTable<'_>,
-        key: &'static str,
-        keys: &'static [&'static str],
-    ) -> Result<Vec<Rule>, Error> {
+    fn rules(&mut self, table: &DeTable<'_>, effect: Effect) -> Result<Vec<Rule>, Error> {
+        let key = effect.key();
         let Some(value) = table.get(key) else {
             return Ok(Vec::new());
         };
@@ -235,18 +254,13 @@ impl Reader<'_> {
             let DeValue::Table(table) = rule.get_ref() else {
                 return Err(self.wrong(rule, key, want));
             };
-            self.rule(table, self.line(rule.span()), keys)
+            self.rule(table, self.line(rule.span()), effect)
         });
         each.collect()
     }
 
-    fn rule(
-        &mut self,
-        table: &DeTable<'_>,
-        line: usize,
-        keys: &'static [&'static str],
-    ) -> Result<Rule, Error> {
-        self.known(table, keys)?;
+    fn rule(&mut self, table: &DeTable<'_>, line: usize, effect: Effect) -> Result<Rule, Error> {
+        self.known(table, effect.keys())?;
         let name = self.name(table, line)?;
         let issuer = match self.string(table, "issuer")? {
             Some((text, line)) if text.contains('*') => {
@@ -257,12 +271,14 @@ impl Reader<'_> {
                 let one = IssuerUrl::new(&text);
                 Issuers::One(one.map_err(|source| Error::Issuer { line, source })?)
             }
-            None if keys == DENY_KEYS => Issuers::All,
-            None => {
-                let why = "the `iss` of the tokens it is about, byte for byte";
-                let key = "issuer";
-                return Err(Error::Missing { line, key, why });
-            }
+            None => match effect {
+                Effect::Deny => Issuers::All,
+                Effect::Allow => {
+                    let why = "the `iss` of the tokens it is about, byte for byte";
+                    let key = "issuer";
+                    return Err(Error::Missing { line, key, why });
+                }
+            },
         };
         let claims = match table.get("claims") {
             None => Vec::new(),
@@ -313,12 +329,10 @@ impl Reader<'_> {
                 want,
             });
         }
-        if let Some((_, first)) = self.seen.iter().find(|(other, _)| *other == name) {
-            let first = *first;
-            return Err(Error::Twice { line, name, first });
+        match self.seen.insert(name.clone(), line) {
+            Some(first) => Err(Error::Twice { line, name, first }),
+            None => Ok(name),
         }
-        self.seen.push((name.clone(), line));
-        Ok(name)
     }
 
     fn claims(&mut self, table: &DeTable<'_>) -> Result<Vec<(usize, Matcher)>, Error> {
@@ -399,7 +413,7 @@ impl Reader<'_> {
         let Some((text, line)) = self.string(table, "max_lifetime")? else {
             return Ok(None);
         };
-        let span = seconds(&text).filter(|s| (MIN_LIFETIME_S..=600).contains(s));
+        let span = seconds(&text).filter(|s| (MIN_LIFETIME_S..=MAX_LIFETIME_S).contains(s));
         let wrong = || Error::Value {
             line,
             key: "max_lifetime".to_owned(),
@@ -462,15 +476,22 @@ impl Reader<'_> {
     }
 
     fn line(&self, span: Range<usize>) -> usize {
-        line_of(self.text, Some(span))
+        self.lines.number(span.start)
     }
 }
 
-/// The line a place in the text is on, counted from 1.
-fn line_of(text: &str, span: Option<Range<usize>>) -> usize {
-    let at = span.map_or(0, |span| span.start);
-    let before = text.as_bytes().get(..at).unwrap_or_default();
-    1 + before.iter().filter(|octet| **octet == b'\n').count()
+/// Where the lines of the text end: every rule and claim asks for its own, and a file has thousands.
+struct Lines(Vec<usize>);
+
+impl Lines {
+    fn of(text: &str) -> Self {
+        Self(text.match_indices('\n').map(|(at, _)| at).collect())
+    }
+
+    /// The line a place in the text is on, counted from 1.
+    fn number(&self, at: usize) -> usize {
+        1 + self.0.partition_point(|end| *end < at)
+    }
 }
 
 /// `90s` or `5m`.

@@ -443,6 +443,46 @@ fn a_file_is_read_strictly() {
 }
 
 #[test]
+fn a_file_is_bounded() {
+    let many = |rules: usize| -> String {
+        let rule = |at| format!("[[deny]]\nname = \"{at}\"\nclaims = {{ ref = \"a\" }}\n");
+        (0..rules).map(rule).collect()
+    };
+    assert_eq!(rules(&many(MAX_RULES)).len(), MAX_RULES);
+    let error = RuleSet::parse(&many(MAX_RULES + 1)).unwrap_err();
+    assert_eq!(
+        error,
+        Error::TooMany {
+            rules: MAX_RULES + 1
+        }
+    );
+    let text = " ".repeat(MAX_FILE_BYTES);
+    assert!(rules(&text).is_empty());
+    let bytes = MAX_FILE_BYTES + 1;
+    let error = RuleSet::parse(&(text + " ")).unwrap_err();
+    assert_eq!(error, Error::TooLong { bytes });
+}
+
+#[test]
+fn a_claim_of_many_values_is_bounded_in_the_file_and_in_the_answer() {
+    let with_values = |values: usize| {
+        let values: Vec<String> = (0..values).map(|at| format!("\"v{at}\"")).collect();
+        let issuer = "name = \"a\"\nissuer = \"https://gitlab.com\"";
+        format!(
+            "[[allow]]\n{issuer}\nclaims = {{ ref = [{}] }}",
+            values.join(",")
+        )
+    };
+    let error = RuleSet::parse(&with_values(MAX_VALUES + 1)).unwrap_err();
+    assert!(matches!(error, Error::Value { line: 4, .. }), "{error}");
+    let most = rules(&with_values(MAX_VALUES));
+    let Decision::Refused(refusal) = decide(&most, GITLAB, &json!({})) else {
+        panic!("nothing holds")
+    };
+    assert!(refusal.to_string().len() < 300, "{refusal}");
+}
+
+#[test]
 fn rules_are_looked_over() {
     let ids = IdClaims {
         any_of: &["repository_id", "repository_owner_id"],

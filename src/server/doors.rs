@@ -319,6 +319,9 @@ impl Public {
             Ok(issued) => {
                 let issuer = self.issuance.configured_as(&issued.issuer);
                 self.metrics.issued(issuer, issued.repeated);
+                if issued.would_refuse {
+                    self.metrics.would_refuse(issuer);
+                }
                 telemetry::issued(caller.request_id.as_str(), caller.client, issued);
             }
             Err(problem) => {

@@ -34,6 +34,7 @@ const IN_FLIGHT: &str = "shortleaf_requests_in_flight";
 const BODIES_WAITING: &str = "shortleaf_bodies_waiting";
 const BODIES_CUT: &str = "shortleaf_bodies_cut_total";
 const BUILD_INFO: &str = "shortleaf_build_info";
+const WOULD_REFUSE: &str = "shortleaf_rules_shadow_refused_total";
 const CA_NOT_AFTER: &str = "shortleaf_ca_not_after_seconds";
 const TLS_NOT_AFTER: &str = "shortleaf_tls_certificate_not_after_seconds";
 const JWKS_SKIPPED: &str = "shortleaf_jwks_keys_skipped";
@@ -104,6 +105,12 @@ impl Metrics {
         let issuer = self.label(issuer);
         let name = if repeated { REPEATED } else { ISSUED };
         self.record(|| counter!(name, "issuer" => issuer).increment(1));
+    }
+
+    /// The rules refuse whom their shadow mode let have one.
+    pub fn would_refuse(&self, issuer: Option<&str>) {
+        let issuer = self.label(issuer);
+        self.record(|| counter!(WOULD_REFUSE, "issuer" => issuer).increment(1));
     }
 
     /// A request for one was refused; `issuer` if the token got so far as to be held against one.

@@ -49,7 +49,7 @@ impl Row {
     /// The intent, without any part behind it.
     pub(super) fn new(intent: &Intent) -> Self {
         let unsigned = &*intent.unsigned;
-        let mut out = Writer::new(Vec::with_capacity(unsigned.len() + 800));
+        let mut out = Writer::new(Vec::with_capacity(unsigned.len() + ROOM_FOR_PARTS));
         out.fixed(&[VERSION]);
         out.fixed(intent.serial.octets());
         out.seconds(intent.at);
@@ -61,11 +61,13 @@ impl Row {
         out.fixed(&intent.issuing_ca.0);
         out.fixed(&intent.profile.0);
         out.bytes(intent.request_id.as_bytes());
-        match &intent.kid {
-            None => out.fixed(&[0]),
-            Some(kid) => {
-                out.fixed(&[1]);
-                out.bytes(kid.as_bytes());
+        for optional in [&intent.kid, &intent.rule] {
+            match optional {
+                None => out.fixed(&[0]),
+                Some(text) => {
+                    out.fixed(&[1]);
+                    out.bytes(text.as_bytes());
+                }
             }
         }
         out.bytes(intent.subject.as_bytes());
@@ -245,11 +247,12 @@ impl<'a> View<'a> {
         let unsigned = from.bytes()?;
         let (token_hash, issuing_ca, profile) = (from.fixed()?, from.fixed()?, from.fixed()?);
         let request_id = from.text()?;
-        let kid = match from.fixed()? {
-            [0] => None,
-            [1] => Some(from.text()?),
-            [_] => return None,
+        let mut optional = || match from.fixed()? {
+            [0] => Some(None),
+            [1] => Some(Some(from.text()?)),
+            [_] => None,
         };
+        let (kid, rule) = (optional()?, optional()?);
         let subject = from.text()?;
         let mut san = from.text()?;
         san.push_str(&Said::take(unsigned, from)?);
@@ -266,6 +269,7 @@ impl<'a> View<'a> {
             issuer: Said::take(unsigned, from)?,
             subject,
             san,
+            rule,
             extensions: (0..from.count()?)
                 .map(|_| {
                     from.fixed()
@@ -427,6 +431,7 @@ mod tests {
             issuer: "https://issuer.example".into(),
             subject: "repo:a/b".into(),
             san: "uri:https://a.example/ü".into(),
+            rule: Some("acme release jobs".into()),
             extensions: [
                 (8, "https://issuer.example".into()),
                 (9, "not in it".into()),
@@ -476,6 +481,7 @@ mod tests {
         assert_eq!(whole().view().record().unwrap(), expected);
         let bare = Intent {
             kid: None,
+            rule: None,
             extensions: [].into(),
             san: "without a kind".into(),
             unsigned: [].into(),

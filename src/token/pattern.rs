@@ -129,7 +129,7 @@ impl fmt::Display for IssuerPattern {
     }
 }
 
-/// Authority, and path without its first slash (`-` for none, which is not the empty path).
+/// Authority, and path without its first slash ([`NO_PATH`] for none, which is not the empty path).
 fn parts(url: &str) -> Option<(&str, &str)> {
     let rest = url.strip_prefix("https://")?;
     Some(match rest.split_once('/') {

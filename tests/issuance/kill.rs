@@ -222,6 +222,7 @@ impl Process {
         let profile = LeafProfile::new("test-1", 600, 0, None).unwrap();
         let service = Service::new(Parts {
             issuers: vec![trusted(1)],
+            rules: None,
             keys: Arc::new(Keys::of(&Issuer::new(ISSUER))),
             authority: Arc::new(authority.with_profile(&profile)),
             signer: Arc::new(EphemeralSigner::new(&key).unwrap()),

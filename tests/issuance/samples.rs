@@ -42,6 +42,7 @@ pub(crate) fn intent(n: u64, token_n: u64, key_n: u64) -> Intent {
         issuer: "https://issuer.example".into(),
         subject: format!("subject-{token_n}"),
         san: format!("uri:https://san.example/{key_n}"),
+        rule: None,
         extensions: [
             (8, "https://issuer.example".into()),
             (9, format!("uri-{n}")),

@@ -58,6 +58,7 @@ impl World {
         let audit = Arc::new(Trail::default());
         let parts = Parts {
             issuers: vec![trusted(1)],
+            rules: None,
             keys: Arc::new(Keys::of(&issuer)),
             authority: Arc::new(ca.authority.with_profile(&profile)),
             signer: signer.clone(),

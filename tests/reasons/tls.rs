@@ -113,7 +113,7 @@ async fn asked(issuer: &Issuer, ca_pem: Option<&str>) -> (Vec<Answer>, Vec<Strin
     });
     let issuers = configured(&folder, issuer.url(), ca_file.as_deref());
     let house = House::with(|house| {
-        house.issuers = parts::trusted(&issuers).unwrap();
+        house.issuers = parts::trusted(&issuers);
         house.keys = Arc::new(parts::keys(&issuers).unwrap());
     })
     .await;

@@ -48,6 +48,8 @@ pub(crate) fn certificate() -> Issued {
         san: "email:jane@example.com".into(),
         spki_hash: [7; 32],
         key_of_another: false,
+        rule: None,
+        would_refuse: false,
         not_after: UnixSeconds(1_795_263_000),
         sct_embedded: true,
         repeated: false,

@@ -115,6 +115,7 @@ impl World {
         let trail = Arc::new(Trail::default());
         let mut parts = Parts {
             issuers: trusted.collect(),
+            rules: None,
             keys: Arc::new(WorldKeys(keys.collect())),
             authority: Arc::new(authority.with_profile(&profile)),
             signer: Arc::clone(&signer) as Arc<dyn Signer>,

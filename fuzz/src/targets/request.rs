@@ -181,6 +181,7 @@ fn doors(pair: &EcdsaKeyPair) -> Router {
     let chains = vec![chain.collect()];
     let service = Service::new(Parts {
         issuers: vec![TrustedIssuer { policy, mapping }],
+        rules: None,
         keys: Arc::new(FixedKeys::new([(issuer, keys)])),
         authority,
         signer: Arc::new(ca.signer),

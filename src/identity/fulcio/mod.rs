@@ -13,7 +13,7 @@ use serde_saphyr::Spanned;
 
 use super::{
     ClaimPath, ClaimPathError, Definition, DomainError, IssuerType, Mapping, NameDomain, Provider,
-    ProviderError, TrustDomain, TrustDomainError, UriDomain, builtin,
+    ProviderError, TrustDomain, TrustDomainError, UriDomain,
 };
 use crate::spelling;
 use crate::token::{IssuerName, IssuerPattern, IssuerUrl, IssuerUrlError, PatternError};
@@ -349,14 +349,13 @@ impl Judge<'_> {
             let want = format!("write one of {}{}", words.join(", "), did_you_mean(nearest));
             self.wrong(written, "type", want)
         })?;
-        match (kind, name) {
+        let is_family = matches!(name, IssuerName::Family(_));
+        if kind == IssuerType::Spiffe && is_family {
             // Many issuers for one trust domain.
-            (IssuerType::Spiffe, IssuerName::Family(_)) => {
-                let want = "a trust domain has one issuer, not a family".to_owned();
-                Err(self.wrong(written, "type", want))
-            }
-            _ => Ok(kind),
+            let want = "a trust domain has one issuer, not a family".to_owned();
+            return Err(self.wrong(written, "type", want));
         }
+        Ok(kind)
     }
 
     fn mapping(
@@ -404,12 +403,15 @@ impl Judge<'_> {
                     source,
                 })?)
             }
-            IssuerType::Kubernetes => Mapping::Kubernetes,
-            IssuerType::ChainguardIdentity => Mapping::ChainguardIdentity,
-            IssuerType::GithubWorkflow => Mapping::CiProvider(Arc::new(builtin::github())),
-            IssuerType::GitlabPipeline => Mapping::CiProvider(Arc::new(builtin::gitlab())),
-            IssuerType::BuildkiteJob => Mapping::CiProvider(Arc::new(builtin::buildkite())),
-            IssuerType::CodefreshWorkflow => Mapping::CiProvider(Arc::new(builtin::codefresh())),
+            IssuerType::Kubernetes
+            | IssuerType::ChainguardIdentity
+            | IssuerType::GithubWorkflow
+            | IssuerType::GitlabPipeline
+            | IssuerType::BuildkiteJob
+            | IssuerType::CodefreshWorkflow => {
+                // Each of these has one; nothing else is asked.
+                Mapping::plain(kind).unwrap_or(Mapping::Kubernetes)
+            }
             IssuerType::CiProvider => {
                 let why = "which entry of ci-issuer-metadata has its templates";
                 let named = self.needed(&self.read.ci_provider, "ci-provider", why)?;

@@ -1,6 +1,6 @@
 //! Providers we know: an issuer's entry of one word instead of templates, claims and limits.
 //!
-//! A preset is [`Facts`]: which issuers it is for, how their claims become an identity, how long
+//! A preset is `Facts`: which issuers it is for, how their claims become an identity, how long
 //! and how often a token is taken, what rules should ask for, and what of all this nobody has said
 //! in public. Its tables go through the same constructor as everyone's. What comes from the
 //! issuer's URL is written into the templates before they are parsed, so a claim that happens to
@@ -20,7 +20,7 @@ mod workloads;
 
 use std::sync::Arc;
 
-use super::{ClaimPath, Definition, IdClaims, Mapping, Provider, TrustDomain};
+use super::{ClaimPath, Definition, IdClaims, IssuerType, Mapping, Provider, TrustDomain};
 use crate::spelling;
 use crate::token::{IssuerName, IssuerPattern, IssuerUrl};
 
@@ -180,6 +180,17 @@ impl Preset {
     /// How long and how often one of its tokens is taken, unless configuration says otherwise.
     pub fn limits(self) -> Limits {
         self.facts().limits
+    }
+
+    /// The kind of issuer it is, as `GET /api/v2/configuration` tells it.
+    pub fn kind(self) -> IssuerType {
+        match &self.facts().reading {
+            Reading::Email => IssuerType::Email,
+            Reading::Spiffe => IssuerType::Spiffe,
+            Reading::Kubernetes => IssuerType::Kubernetes,
+            Reading::Chainguard => IssuerType::ChainguardIdentity,
+            Reading::Table(_) => IssuerType::CiProvider,
+        }
     }
 
     /// The claims that rules should ask for.

@@ -132,6 +132,7 @@ mod tests {
             issuer: String::new(),
             subject: String::new(),
             san: String::new(),
+            rule: None,
             extensions: [].into(),
             at: UnixSeconds(at),
             not_after: UnixSeconds(at),

@@ -272,6 +272,7 @@ mod tests {
                     issuer: "https://issuer.example".into(),
                     subject: String::new(),
                     san: "email:a@example.com".into(),
+                    rule: None,
                     extensions: [].into(),
                     at: UnixSeconds(-1),
                     not_after: UnixSeconds(i64::MAX),

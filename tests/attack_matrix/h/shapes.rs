@@ -2,18 +2,13 @@
 //! proxies and servers were found to read differently, and what HTTP/2 carries that no request of
 //! HTTP/1.1 could (RFC 9113 §8.2).
 
-use std::time::{Duration, Instant};
-
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
+use std::time::Instant;
 
 use crate::ask;
-use crate::h::{Kit, closed_after, messages};
-use crate::http2::{END_HEADERS, END_STREAM, GOAWAY, HEADERS, RST_STREAM, frame, header, preface};
+use crate::h::{Kit, closed_after, frames, messages};
+use crate::http2::{END_HEADERS, END_STREAM, HEADERS, frame, header, preface};
 use crate::report::Report;
 
-const PATIENCE: Duration = Duration::from_secs(20);
 const SMUGGLED: &str = "GET /api/v2/trustBundle HTTP/1.1\r\nhost: x\r\n\r\n";
 
 /// All of them.
@@ -187,27 +182,8 @@ async fn in_http_2(kit: &Kit, report: &mut Report) {
 
 /// Whether these headers on stream 1 are answered with anything but 200.
 async fn is_refused(kit: &Kit, block: &[u8]) -> bool {
-    const OK: u8 = 0x88; // `:status: 200` in HPACK's own table
-    let mut stream = TcpStream::connect(kit.site.at).await.unwrap();
-    let mut bytes = preface();
-    bytes.extend(frame(HEADERS, END_STREAM | END_HEADERS, 1, block));
-    let _ = stream.write_all(&bytes).await;
-    let mut answer = async || {
-        loop {
-            let mut head = [0; 9];
-            stream.read_exact(&mut head).await.ok()?;
-            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
-            let mut payload = vec![0; length as usize];
-            stream.read_exact(&mut payload).await.ok()?;
-            match head[3] {
-                HEADERS => return Some(payload.contains(&OK)),
-                RST_STREAM | GOAWAY => return None,
-                _ => {}
-            }
-        }
-    };
+    let request = frame(HEADERS, END_STREAM | END_HEADERS, 1, block);
+    let answer = frames::answer(kit, &[preface(), request].concat()).await;
     // A peer that says nothing would be a fault as well.
-    timeout(PATIENCE, answer())
-        .await
-        .is_ok_and(|ok| ok != Some(true))
+    answer.is_ok_and(|status| status != Some(frames::OK))
 }

@@ -1,0 +1,439 @@
+//! Judging whose tokens buy certificates: `[identity]`, each `[[issuer]]`, and what a file of
+//! Fulcio's adds to them.
+
+use std::sync::Arc;
+
+use super::judge::{bad, span};
+use super::settings::{IdentitySettings, IssuerSettings};
+use super::{Error, raw};
+use crate::identity::fulcio::{FulcioConfig, FulcioIssuer};
+use crate::identity::presets::{Limits, Parameters, Preset};
+use crate::identity::{ClaimPath, IssuerType, Mapping, NameDomain, TrustDomain, UriDomain};
+use crate::token::{IssuerName, IssuerPattern, IssuerUrl, is_loopback};
+
+/// The audience every Sigstore client asks for.
+pub const SHARED_AUDIENCE: &str = "sigstore";
+/// Most keys one token may have certified.
+const MAX_CERTIFICATES_PER_TOKEN: u32 = 1024;
+/// Longest `exp` − `iat` of a token of an issuer from Fulcio's file, in seconds.
+const FULCIO_LIFETIME_S: i64 = 86_400;
+
+pub(super) fn judge_identity(
+    raw: raw::Identity,
+    warnings: &mut Vec<String>,
+) -> Result<IdentitySettings, Error> {
+    if raw.rules.is_none() {
+        warnings.push(
+            "no identity.rules: everybody that an issuer vouches for gets a certificate".to_owned(),
+        );
+    }
+    let key = |name: &str| format!("identity.{name}");
+    Ok(IdentitySettings {
+        rules: raw.rules,
+        fulcio_config: raw.fulcio_config,
+        fulcio_max_token_age_s: seconds(key("fulcio_max_token_age"), raw.fulcio_max_token_age)?,
+        fulcio_certificates_per_token: uses(
+            key("fulcio_certificates_per_token"),
+            raw.fulcio_certificates_per_token,
+        )?,
+    })
+}
+
+pub(super) fn judge(
+    raw: Vec<raw::Issuer>,
+    identity: &IdentitySettings,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<IssuerSettings>, Error> {
+    if raw.is_empty() && identity.fulcio_config.is_none() {
+        return Err(Error::Missing {
+            key: "issuer".to_owned(),
+            why: "without an issuer nobody can get a certificate; add an [[issuer]]",
+        });
+    }
+    let mut issuers: Vec<IssuerSettings> = Vec::new();
+    for (index, issuer) in raw.into_iter().enumerate() {
+        let issuer = Judge { index, raw: issuer }.judge(warnings)?;
+        if issuers.iter().any(|other| other.name == issuer.name) {
+            return Err(bad(
+                format!("issuer[{index}].url"),
+                issuer.name.as_str(),
+                "another [[issuer]] has this url",
+            ));
+        }
+        issuers.push(issuer);
+    }
+    Ok(issuers)
+}
+
+/// One `[[issuer]]`.
+struct Judge {
+    index: usize,
+    raw: raw::Issuer,
+}
+
+/// By which of two words an issuer says what its claims mean.
+#[derive(Clone, Copy)]
+enum Reading {
+    Preset(Preset),
+    Type(IssuerType),
+}
+
+/// Limits of an issuer that has a type and names none.
+const USUAL: Limits = Limits {
+    max_token_age_s: 600,
+    max_token_lifetime_s: 86_400,
+    certificates_per_token: 1,
+    why: "",
+};
+
+impl Judge {
+    fn key(&self, name: &str) -> String {
+        format!("issuer[{}].{name}", self.index)
+    }
+
+    fn judge(self, warnings: &mut Vec<String>) -> Result<IssuerSettings, Error> {
+        let reading = self.reading()?;
+        let url = self.url(reading)?;
+        let name = self.name(&url)?;
+        let (kind, mapping, limits, preset) = match reading {
+            Reading::Preset(preset) => {
+                let mapping = self.preset(preset, &url)?;
+                (preset.kind(), mapping, preset.limits(), Some(preset))
+            }
+            Reading::Type(kind) => (kind, self.mapping(kind, &name)?, USUAL, None),
+        };
+        let audiences = self.audiences(preset, &url, warnings)?;
+        let raw = &self.raw;
+        let time = |name: &str, set: &Option<String>, otherwise: i64| match set {
+            Some(text) => seconds(self.key(name), text.clone()),
+            None => Ok(otherwise),
+        };
+        Ok(IssuerSettings {
+            preset,
+            kind,
+            mapping,
+            audiences,
+            max_token_age_s: time("max_token_age", &raw.max_token_age, limits.max_token_age_s)?,
+            max_token_lifetime_s: time(
+                "max_token_lifetime",
+                &raw.max_token_lifetime,
+                limits.max_token_lifetime_s,
+            )?,
+            certificates_per_token: match raw.certificates_per_token {
+                Some(number) => uses(self.key("certificates_per_token"), number)?,
+                None => limits.certificates_per_token,
+            },
+            jwks_file: raw.jwks_file.clone(),
+            ca_file: raw.ca_file.clone(),
+            ca_pem: None,
+            jwks_hosts: raw.jwks_hosts.clone(),
+            subject_domain: raw.subject_domain.clone(),
+            spiffe_trust_domain: raw.spiffe_trust_domain.clone(),
+            skip_email_verification: raw.skip_email_verification,
+            allow_private_network: raw.allow_private_network,
+            insecure_loopback_http: raw.insecure_loopback_http,
+            name,
+        })
+    }
+
+    fn reading(&self) -> Result<Reading, Error> {
+        match (&self.raw.preset, &self.raw.kind) {
+            (Some(word), None) => Preset::from_word(word).map(Reading::Preset).ok_or_else(|| {
+                bad(
+                    self.key("preset"),
+                    word.clone(),
+                    "write a preset's word: docs/identities.md has them",
+                )
+            }),
+            (None, Some(_)) => self.kind().map(Reading::Type),
+            (Some(_), Some(kind)) => {
+                let why = "a preset says already what its claims mean: leave one of them out";
+                Err(bad(self.key("type"), kind.clone(), why))
+            }
+            (None, None) => Err(Error::Missing {
+                key: self.key("preset"),
+                why: "what its claims mean: a preset such as \"github\", or a type such as \"email\"",
+            }),
+        }
+    }
+
+    /// `url`, or the one issuer a preset is for.
+    fn url(&self, reading: Reading) -> Result<String, Error> {
+        let implied = match reading {
+            Reading::Preset(preset) => preset.issuer(),
+            Reading::Type(_) => None,
+        };
+        let url = self.raw.url.clone().or(implied.map(str::to_owned));
+        url.ok_or_else(|| Error::Missing {
+            key: self.key("url"),
+            why: "the `iss` of its tokens, byte for byte",
+        })
+    }
+
+    fn preset(&self, preset: Preset, url: &str) -> Result<Mapping, Error> {
+        let raw = &self.raw;
+        if raw.subject_domain.is_some() {
+            let why = "only issuers of type \"uri\" and \"username\" have a subject domain";
+            return Err(bad(self.key("subject_domain"), "set", why));
+        }
+        let given = Parameters {
+            spiffe_trust_domain: raw.spiffe_trust_domain.as_deref(),
+            issuer_claim: raw.issuer_claim.as_deref(),
+            skip_email_verification: raw.skip_email_verification,
+        };
+        let mapping = preset.mapping(url, &given);
+        mapping.map_err(|source| self.unusable("preset", preset.as_str(), source))
+    }
+
+    /// What discovery will be able to use: an identifier as tokens spell it, and keys fetched over
+    /// https or on this very machine. With a `*` in it, a family of issuers.
+    fn name(&self, url: &str) -> Result<IssuerName, Error> {
+        let (key, raw, text) = (self.key("url"), &self.raw, url);
+        if text.contains('*') {
+            let family = IssuerPattern::new(text);
+            let family = family.map_err(|source| self.unusable("url", text, source))?;
+            for (name, set) in [
+                ("allow_private_network", raw.allow_private_network),
+                ("insecure_loopback_http", raw.insecure_loopback_http),
+                ("jwks_file", raw.jwks_file.is_some()),
+            ] {
+                if set {
+                    let why = "a family of issuers has its keys fetched from public addresses only; write out the issuer";
+                    return Err(bad(self.key(name), "set", why));
+                }
+            }
+            return Ok(IssuerName::Family(family));
+        }
+        let one = IssuerUrl::new(text).ok();
+        let plain = one.and_then(|one| Some((one, url::Url::parse(text).ok()?)));
+        let Some((one, url)) = plain else {
+            return Err(bad(
+                key,
+                text,
+                "write the issuer exactly as its tokens' `iss` says it: https, without user, query or fragment",
+            ));
+        };
+        let here = url.scheme() == "http" && is_loopback(&url) && raw.insecure_loopback_http;
+        if url.scheme() == "https" || here {
+            return Ok(IssuerName::One(one));
+        }
+        Err(bad(
+            key,
+            text,
+            "an issuer is https; plain http is for loopback, with insecure_loopback_http = true",
+        ))
+    }
+
+    fn kind(&self) -> Result<IssuerType, Error> {
+        let word = self.raw.kind.as_deref().unwrap_or_default();
+        let kind = IssuerType::from_word(word).ok_or_else(|| {
+            bad(
+                self.key("type"),
+                word,
+                "write email, uri, username, spiffe, kubernetes, github-workflow, gitlab-pipeline, buildkite-job, codefresh-workflow or chainguard-identity",
+            )
+        })?;
+        let only = |name, set: bool, kinds: &[IssuerType], why| match set && !kinds.contains(&kind)
+        {
+            true => Err(bad(self.key(name), "set", why)),
+            false => Ok(()),
+        };
+        let raw = &self.raw;
+        only(
+            "skip_email_verification",
+            raw.skip_email_verification,
+            &[IssuerType::Email],
+            "only issuers of type \"email\" have an address to verify",
+        )?;
+        only(
+            "issuer_claim",
+            raw.issuer_claim.is_some(),
+            &[IssuerType::Email],
+            "only issuers of type \"email\" may sign for others",
+        )?;
+        only(
+            "subject_domain",
+            raw.subject_domain.is_some(),
+            &[IssuerType::Uri, IssuerType::Username],
+            "only issuers of type \"uri\" and \"username\" have a subject domain",
+        )?;
+        only(
+            "spiffe_trust_domain",
+            raw.spiffe_trust_domain.is_some(),
+            &[IssuerType::Spiffe],
+            "only issuers of type \"spiffe\" have a trust domain",
+        )?;
+        Ok(kind)
+    }
+
+    fn mapping(&self, kind: IssuerType, name: &IssuerName) -> Result<Mapping, Error> {
+        let raw = &self.raw;
+        let needed = |setting: &Option<String>, name: &str, why| {
+            let key = self.key(name);
+            setting.clone().ok_or(Error::Missing { key, why })
+        };
+        Ok(match kind {
+            IssuerType::Email => Mapping::Email {
+                skip_verification: raw.skip_email_verification,
+                issuer: match &raw.issuer_claim {
+                    None => None,
+                    Some(path) => Some(
+                        ClaimPath::parse(path)
+                            .map_err(|source| self.unusable("issuer_claim", path, source))?,
+                    ),
+                },
+            },
+            IssuerType::Uri => {
+                let why = "scheme and host of its subjects, such as \"https://example.com\"";
+                let domain = needed(&raw.subject_domain, "subject_domain", why)?;
+                let parsed = UriDomain::new(&domain, name.as_str());
+                Mapping::Uri(parsed.map_err(|e| self.unusable("subject_domain", &domain, e))?)
+            }
+            IssuerType::Username => {
+                let why = "the domain of its user names, such as \"example.com\"";
+                let domain = needed(&raw.subject_domain, "subject_domain", why)?;
+                let parsed = NameDomain::new(&domain, name.as_str());
+                Mapping::Username(parsed.map_err(|e| self.unusable("subject_domain", &domain, e))?)
+            }
+            IssuerType::Spiffe => {
+                let why = "the trust domain of its subjects, such as \"example.org\"";
+                let domain = needed(&raw.spiffe_trust_domain, "spiffe_trust_domain", why)?;
+                if matches!(name, IssuerName::Family(_)) {
+                    let why = "a trust domain has one issuer, not a family";
+                    return Err(bad(self.key("type"), "spiffe", why));
+                }
+                let parsed = TrustDomain::parse(&domain);
+                Mapping::Spiffe(
+                    parsed.map_err(|e| self.unusable("spiffe_trust_domain", &domain, e))?,
+                )
+            }
+            IssuerType::Kubernetes
+            | IssuerType::GithubWorkflow
+            | IssuerType::GitlabPipeline
+            | IssuerType::BuildkiteJob
+            | IssuerType::CodefreshWorkflow
+            | IssuerType::ChainguardIdentity
+            | IssuerType::CiProvider => Mapping::plain(kind).ok_or_else(|| {
+                let why =
+                    "its templates are in Fulcio's file: name that with identity.fulcio_config";
+                bad(self.key("type"), kind.as_str(), why)
+            })?,
+        })
+    }
+
+    fn audiences(
+        &self,
+        preset: Option<Preset>,
+        url: &str,
+        warnings: &mut Vec<String>,
+    ) -> Result<Vec<String>, Error> {
+        let (key, raw) = (self.key("audiences"), &self.raw);
+        let own = match preset {
+            Some(preset) => preset
+                .default_audience(url)
+                .map_err(|source| self.unusable("preset", preset.as_str(), source))?,
+            None => None,
+        };
+        let own: Vec<String> = own.into_iter().collect();
+        let mut audiences = raw.audiences.clone().unwrap_or(own);
+        let names_none = audiences.is_empty() && !raw.accept_shared_audience;
+        if names_none || audiences.iter().any(String::is_empty) {
+            return Err(Error::Missing {
+                key,
+                why: "the `aud` a token must carry; an empty one would accept tokens meant for others",
+            });
+        }
+        let names_shared = audiences.iter().any(|a| a == SHARED_AUDIENCE);
+        if names_shared && !raw.accept_shared_audience {
+            return Err(Error::NeedsSwitch {
+                key,
+                value: SHARED_AUDIENCE.to_owned(),
+                switch: "accept_shared_audience",
+                why: "every Sigstore service asks for this audience, so a token handed to another one works here too",
+            });
+        }
+        if raw.accept_shared_audience {
+            warnings.push(shared(url));
+            if !names_shared {
+                audiences.push(SHARED_AUDIENCE.to_owned());
+            }
+        }
+        Ok(audiences)
+    }
+
+    fn unusable(
+        &self,
+        name: &str,
+        value: &str,
+        source: impl std::error::Error + Send + Sync + 'static,
+    ) -> Error {
+        Error::Unusable {
+            key: self.key(name),
+            value: value.to_owned(),
+            source: Arc::new(source),
+        }
+    }
+}
+
+fn shared(issuer: &str) -> String {
+    format!(
+        "issuer {issuer} accepts the shared audience {SHARED_AUDIENCE:?}: a token handed to another Sigstore service works here too"
+    )
+}
+
+fn seconds(key: String, text: String) -> Result<i64, Error> {
+    match span(key.clone(), text.clone())?.as_secs() {
+        span @ 1..=86_400 => Ok(i64::try_from(span).unwrap_or(i64::MAX)),
+        _ => Err(bad(key, text, "between 1s and 24h")),
+    }
+}
+
+fn uses(key: String, number: i64) -> Result<u32, Error> {
+    let uses = u32::try_from(number).ok();
+    let uses = uses.filter(|uses| (1..=MAX_CERTIFICATES_PER_TOKEN).contains(uses));
+    uses.ok_or_else(|| bad(key, number.to_string(), "between 1 and 1024"))
+}
+
+impl IssuerSettings {
+    /// The issuers of Fulcio's identity configuration, with the limits it does not know; and what
+    /// an operator should know about them.
+    pub fn of_fulcio(
+        config: &FulcioConfig,
+        identity: &IdentitySettings,
+    ) -> (Vec<Self>, Vec<String>) {
+        let sharing = config.issuers.iter();
+        let sharing = sharing.filter(|issuer| issuer.audience == SHARED_AUDIENCE);
+        let warnings = sharing.map(|issuer| shared(issuer.name.as_str())).collect();
+        let each = config.issuers.iter();
+        (
+            each.map(|issuer| Self::from_fulcio(issuer, identity))
+                .collect(),
+            warnings,
+        )
+    }
+
+    fn from_fulcio(issuer: &FulcioIssuer, identity: &IdentitySettings) -> Self {
+        // Fulcio takes plain http on loopback, for tests; so does this, and nowhere else.
+        let loopback = url::Url::parse(issuer.name.as_str())
+            .is_ok_and(|url| url.scheme() == "http" && is_loopback(&url));
+        Self {
+            name: issuer.name.clone(),
+            preset: None,
+            kind: issuer.kind,
+            mapping: issuer.mapping.clone(),
+            audiences: vec![issuer.audience.clone()],
+            max_token_age_s: identity.fulcio_max_token_age_s,
+            max_token_lifetime_s: FULCIO_LIFETIME_S,
+            certificates_per_token: identity.fulcio_certificates_per_token,
+            jwks_file: None,
+            ca_file: None,
+            ca_pem: issuer.ca_cert.clone(),
+            jwks_hosts: Vec::new(),
+            subject_domain: issuer.subject_domain.clone(),
+            spiffe_trust_domain: issuer.spiffe_trust_domain.clone(),
+            skip_email_verification: issuer.skip_email_verification,
+            allow_private_network: false,
+            insecure_loopback_http: loopback,
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Whose tokens buy certificates, and who of theirs may: the issuers of the settings and of
+//! Fulcio's file, and the claim rules, read and held against each other.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::files::read_text;
+use super::parts::Error;
+use crate::config::{IssuerSettings, Settings};
+use crate::identity::fulcio::{self, FulcioConfig};
+use crate::identity::presets::Preset;
+use crate::identity::{IdClaims, IssuerType};
+use crate::rules::{self, Finding, RuleSet, Severity};
+
+/// Whom an instance believes.
+#[derive(Clone, Debug)]
+pub struct Believed {
+    /// Issuers, those of `[[issuer]]` first.
+    pub issuers: Vec<IssuerSettings>,
+    /// Who may have a certificate; none = everybody they vouch for.
+    pub rules: Option<Arc<RuleSet>>,
+    /// What an operator should know.
+    pub warnings: Vec<String>,
+}
+
+/// Why rules, or Fulcio's file, cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BeliefError {
+    /// Fulcio's file.
+    #[error("identity configuration {path:?} cannot be used")]
+    Fulcio {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        source: fulcio::Error,
+    },
+    /// An issuer in both.
+    #[error("issuer {issuer} is both in {path:?} and an [[issuer]]: take it out of one of them")]
+    Twice {
+        /// Which file.
+        path: PathBuf,
+        /// The issuer.
+        issuer: String,
+    },
+    /// The rule file.
+    #[error("rule file {path:?} cannot be used")]
+    Rules {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        source: rules::Error,
+    },
+    /// A rule that lets in whoever gets hold of a name.
+    #[error("rule file {path:?}, line {line}: rule {rule:?}: {text}")]
+    Finding {
+        /// Which file.
+        path: PathBuf,
+        /// Where the rule begins.
+        line: usize,
+        /// Its name.
+        rule: String,
+        /// What is wrong, and what to do.
+        text: String,
+    },
+}
+
+/// Reads what the settings name.
+pub fn believed(settings: &Settings) -> Result<Believed, Error> {
+    let mut issuers = settings.issuers.clone();
+    let mut warnings = Vec::new();
+    if let Some(path) = &settings.identity.fulcio_config {
+        let config = FulcioConfig::parse(&read_text(path)?).map_err(|source| {
+            let path = path.clone();
+            BeliefError::Fulcio { path, source }
+        })?;
+        let (theirs, told) = IssuerSettings::of_fulcio(&config, &settings.identity);
+        warnings.extend(told);
+        let own = &settings.issuers;
+        if let Some(twice) = theirs
+            .iter()
+            .find(|one| own.iter().any(|o| o.name == one.name))
+        {
+            let (path, issuer) = (path.clone(), twice.name.as_str().to_owned());
+            return Err(BeliefError::Twice { path, issuer }.into());
+        }
+        issuers.extend(theirs);
+    }
+    let rules = match &settings.identity.rules {
+        None => None,
+        Some(path) => Some(read_rules(path, &issuers, &mut warnings)?),
+    };
+    Ok(Believed {
+        issuers,
+        rules,
+        warnings,
+    })
+}
+
+fn read_rules(
+    path: &Path,
+    issuers: &[IssuerSettings],
+    warnings: &mut Vec<String>,
+) -> Result<Arc<RuleSet>, Error> {
+    let rules = RuleSet::parse(&read_text(path)?).map_err(|source| {
+        let path = path.to_owned();
+        BeliefError::Rules { path, source }
+    })?;
+    for finding in findings(&rules, issuers) {
+        let (path, line, rule, text) = (path.to_owned(), finding.line, finding.rule, finding.text);
+        match finding.severity {
+            Severity::Error => {
+                return Err(BeliefError::Finding {
+                    path,
+                    line,
+                    rule,
+                    text,
+                }
+                .into());
+            }
+            Severity::Warning => {
+                warnings.push(format!(
+                    "{}, line {line}: rule {rule:?}: {text}",
+                    path.display()
+                ));
+            }
+        }
+    }
+    if rules.is_empty() {
+        warnings.push(format!(
+            "{} has no rules: everybody is refused",
+            path.display()
+        ));
+    }
+    if rules.mode() == rules::Mode::Shadow {
+        warnings.push(format!(
+            "{} is in shadow mode: whom it refuses gets a certificate all the same",
+            path.display()
+        ));
+    }
+    Ok(Arc::new(rules))
+}
+
+/// What is worth a look in these rules, beside these issuers.
+pub fn findings(rules: &RuleSet, issuers: &[IssuerSettings]) -> Vec<Finding> {
+    rules.findings(&|issuer| {
+        let configured = issuers.iter().find(|one| one.name.as_str() == issuer)?;
+        Some(ids(configured))
+    })
+}
+
+/// The claims by which this issuer's provider identifies things for good, if it is known.
+fn ids(issuer: &IssuerSettings) -> Option<IdClaims> {
+    let of_kind = match issuer.kind {
+        IssuerType::GithubWorkflow => Some(Preset::Github),
+        IssuerType::GitlabPipeline => Some(Preset::Gitlab),
+        IssuerType::BuildkiteJob => Some(Preset::Buildkite),
+        IssuerType::CodefreshWorkflow => Some(Preset::Codefresh),
+        // Fulcio's file names its providers as it likes: known are those with an issuer of their own.
+        IssuerType::CiProvider => {
+            let mut all = Preset::ALL.into_iter();
+            all.find(|preset| preset.issuer() == Some(issuer.name.as_str()))
+        }
+        IssuerType::Email
+        | IssuerType::Uri
+        | IssuerType::Username
+        | IssuerType::Spiffe
+        | IssuerType::Kubernetes
+        | IssuerType::ChainguardIdentity => None,
+    };
+    issuer.preset.or(of_kind).map(Preset::ids)
+}
