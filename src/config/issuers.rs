@@ -18,15 +18,7 @@ const MAX_CERTIFICATES_PER_TOKEN: u32 = 1024;
 /// Longest `exp` − `iat` of a token of an issuer from Fulcio's file, in seconds.
 const FULCIO_LIFETIME_S: i64 = 86_400;
 
-pub(super) fn judge_identity(
-    raw: raw::Identity,
-    warnings: &mut Vec<String>,
-) -> Result<IdentitySettings, Error> {
-    if raw.rules.is_none() {
-        warnings.push(
-            "no identity.rules: everybody that an issuer vouches for gets a certificate".to_owned(),
-        );
-    }
+pub(super) fn judge_identity(raw: raw::Identity) -> Result<IdentitySettings, Error> {
     let key = |name: &str| format!("identity.{name}");
     Ok(IdentitySettings {
         rules: raw.rules,

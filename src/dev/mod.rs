@@ -258,7 +258,7 @@ fn believed(own: &DevIssuer, options: &Options, url: &str) -> Vec<IssuerSettings
         (IssuerType::Email, own.url(Persona::Email)),
     ];
     let mine = mine.into_iter().filter_map(|(kind, url)| {
-        let mut mine = outside(kind, &url)?;
+        let mut mine = outside(kind, IssuerUrl::new(&url).ok()?)?;
         mine.audiences.clone_from(&audiences);
         Some(mine)
     });
@@ -277,10 +277,10 @@ fn believed(own: &DevIssuer, options: &Options, url: &str) -> Vec<IssuerSettings
 }
 
 /// An outside issuer for [`Options::issuers`], audience `sigstore`; `None` for a type that needs
-/// more than its name, and for a URL that cannot be an issuer's.
-pub fn outside(kind: IssuerType, url: &str) -> Option<IssuerSettings> {
+/// more than its name.
+pub fn outside(kind: IssuerType, issuer: IssuerUrl) -> Option<IssuerSettings> {
     Some(IssuerSettings {
-        name: IssuerName::One(IssuerUrl::new(url).ok()?),
+        name: IssuerName::One(issuer),
         preset: None,
         kind,
         mapping: Mapping::plain(kind)?,

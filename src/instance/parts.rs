@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::files::{
-    is_open_to_everybody, make_private, open_secrets, passphrase, read_at_most, read_optional,
-    read_text,
+    make_private, open_secrets, passphrase, read_at_most, read_optional, read_text,
 };
 use super::prepare::{self, PreparingKeys};
 use super::whom::{self, BeliefError};
@@ -173,7 +172,7 @@ impl Error {
             } => Some("set ca.passphrase_file, or SHORTLEAF_CA_PASSPHRASE in the environment"),
             Self::Authority { source, .. } => Some(source.hint()),
             Self::Unreadable { .. } => Some(
-                "`shortleaf ca init` makes a CA; `shortleaf config show --effective` shows every path",
+                "`shortleaf config show --effective` shows every path and who set it; `shortleaf ca init` makes the files of [ca]",
             ),
             Self::LogKey { .. } => {
                 Some("the log's operator publishes its key; a PEM PUBLIC KEY is wanted")
@@ -267,14 +266,15 @@ pub fn blueprint(settings: Settings) -> Result<Blueprint, Error> {
     for warning in &believed.warnings {
         tracing::warn!("{warning}");
     }
+    if believed.rules.is_none() {
+        tracing::warn!(
+            "no identity.rules: everybody that an issuer vouches for gets a certificate"
+        );
+    }
     let weak_keys = weak_keys(settings.ca.weak_keys.as_deref())?;
     let tls = settings.server.tls.map(TlsFiles::open).transpose()?;
-    for path in tls
-        .iter()
-        .map(TlsFiles::key)
-        .filter(|key| is_open_to_everybody(key))
-    {
-        tracing::warn!(?path, "every user of this machine can get at this secret");
+    if let Some(tls) = &tls {
+        tls.say_if_open();
     }
     let http_keys = Arc::new(keys(&believed.issuers)?);
     // Start-up does not wait for anybody; the first request usually finds the keys there.
@@ -380,7 +380,7 @@ fn open_authority(
 ) -> Result<(crate::ca::Authority, keyfile::FileSigner), Error> {
     let passphrase = passphrase(ca)?;
     for path in open_secrets(ca) {
-        tracing::warn!(?path, "every user of this machine can get at this secret");
+        tracing::warn!(path = %path.display(), "every user of this machine can get at this secret");
     }
     let key = zeroize::Zeroizing::new(read_text(&ca.key)?);
     let opened = keyfile::open(&read_text(&ca.chain)?, &key, passphrase.as_ref(), now);

@@ -17,6 +17,7 @@ pub mod problem;
 mod rates;
 mod request;
 mod response;
+mod sparing;
 mod tls;
 mod wire;
 

@@ -229,15 +229,15 @@ impl Documents for Http {
             Look::Changed(pem) => match with_authorities(issuer, &self.names, &pem) {
                 Ok(client) => {
                     *self.client.write().unwrap_or_else(PoisonError::into_inner) = client;
-                    tracing::info!(%issuer, ?path, "took over new certificate authorities");
+                    tracing::info!(%issuer, path = %path.display(), "took over new certificate authorities");
                 }
                 Err(error) => {
                     let cause = causes(&error);
-                    tracing::warn!(%issuer, ?path, cause, "kept the certificate authorities there were");
+                    tracing::warn!(%issuer, path = %path.display(), cause, "kept the certificate authorities there were");
                 }
             },
             Look::Unreadable(error) => {
-                tracing::warn!(%issuer, ?path, cause = %error, "kept the certificate authorities there were");
+                tracing::warn!(%issuer, path = %path.display(), cause = %error, "kept the certificate authorities there were");
             }
         }
     }

@@ -44,15 +44,15 @@ impl StaticKeys {
                 Ok(mut keys) => {
                     keys.carry_over(&self.now());
                     *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
-                    tracing::info!(%issuer, ?path, "took over a new static key set");
+                    tracing::info!(%issuer, path = %path.display(), "took over a new static key set");
                 }
                 Err(error) => {
                     let cause = causes(&error);
-                    tracing::warn!(%issuer, ?path, cause, "kept the static keys there were");
+                    tracing::warn!(%issuer, path = %path.display(), cause, "kept the static keys there were");
                 }
             },
             Look::Unreadable(error) => {
-                tracing::warn!(%issuer, ?path, cause = %error, "kept the static keys there were");
+                tracing::warn!(%issuer, path = %path.display(), cause = %error, "kept the static keys there were");
             }
         }
     }
