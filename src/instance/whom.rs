@@ -7,11 +7,11 @@ use std::sync::Arc;
 use super::files::read_text;
 use super::parts::Error;
 use crate::config::{IssuerSettings, Settings};
-use crate::identity::fulcio::{self, FulcioConfig, IssuerName};
+use crate::identity::fulcio::{self, FulcioConfig};
 use crate::identity::presets::Preset;
 use crate::identity::{IdClaims, IssuerType};
 use crate::rules::{self, Finding, RuleSet, Severity};
-use crate::token::{IssuerPattern, IssuerUrl};
+use crate::token::{IssuerName, IssuerPattern, IssuerUrl};
 
 /// Whom an instance believes.
 #[derive(Clone, Debug)]
