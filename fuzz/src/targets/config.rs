@@ -25,6 +25,7 @@ pub(crate) fn run(input: &[u8]) {
                 .expect("what is loaded is TOML");
             let known = |source: &Source| match source {
                 Source::Default => true,
+                Source::Preset(_) => !table.is_empty(),
                 Source::File(from) => *from == path && !table.is_empty(),
                 Source::Environment(_) | Source::Flag => false,
             };
