@@ -31,8 +31,7 @@ use crate::server::{Front, Hops, serve};
 use crate::store;
 use crate::system::{SystemClock, SystemEntropy};
 use crate::time::Clock;
-use crate::token::IssuerName;
-use crate::token::IssuerUrl;
+use crate::token::{IssuerName, IssuerUrl};
 use crate::x509::SignatureAlgorithm;
 use issuer::{DevIssuer, Persona};
 
