@@ -3,6 +3,7 @@
 mod audit;
 mod ca;
 mod cert;
+mod claims;
 mod config;
 mod demo;
 mod dev;
@@ -11,6 +12,7 @@ mod files;
 mod help;
 mod inspect;
 mod output;
+mod rules;
 mod serve;
 mod signal;
 mod trust;
@@ -65,6 +67,9 @@ enum Command {
     /// Check or show the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Check, explain or test claim rules
+    #[command(subcommand)]
+    Rules(rules::RulesCommand),
     /// Print a completion script
     Completion {
         /// For which shell
@@ -134,6 +139,7 @@ fn run(command: Command, out: &Output) -> Result<(), Failure> {
         Command::Trust(command) => trust::run(&command, out),
         Command::Audit(command) => audit::run(&command, out),
         Command::Config(command) => config::run(&command, out),
+        Command::Rules(command) => rules::run(&command, out),
         Command::Completion { shell } => help::completion(shell, out),
         Command::Help { topic } => help::run(topic, out),
     }

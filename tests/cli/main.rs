@@ -21,6 +21,7 @@ mod parts;
 mod program;
 mod readme;
 mod results;
+mod rules;
 #[path = "../world/secrets.rs"]
 mod secrets;
 mod serve;
