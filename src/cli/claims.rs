@@ -37,5 +37,13 @@ pub(super) fn issuer(claims: &Object, name: &str) -> Result<IssuerUrl, Failure> 
         Failure::new(Exit::Usage, format!("{name} has no text \"iss\""))
             .hint("rules are about an issuer's tokens: add its \"iss\"")
     })?;
-    IssuerUrl::new(text).map_err(|e| Failure::from_error(Exit::Usage, &e))
+    issuer_url(text)
+}
+
+/// An issuer, exactly as tokens spell it.
+pub(super) fn issuer_url(text: &str) -> Result<IssuerUrl, Failure> {
+    IssuerUrl::new(text).map_err(|e| {
+        Failure::from_error(Exit::Usage, &e)
+            .hint("an issuer is a URL such as https://token.actions.githubusercontent.com")
+    })
 }

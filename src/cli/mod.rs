@@ -10,7 +10,9 @@ mod dev;
 pub mod exit;
 mod files;
 mod help;
+mod identity;
 mod inspect;
+mod issuer;
 mod output;
 mod rules;
 mod serve;
@@ -70,6 +72,12 @@ enum Command {
     /// Check, explain or test claim rules
     #[command(subcommand)]
     Rules(rules::RulesCommand),
+    /// Show the configured issuers
+    #[command(subcommand)]
+    Issuer(issuer::IssuerCommand),
+    /// Show what certificates would say
+    #[command(subcommand)]
+    Identity(identity::IdentityCommand),
     /// Print a completion script
     Completion {
         /// For which shell
@@ -140,6 +148,8 @@ fn run(command: Command, out: &Output) -> Result<(), Failure> {
         Command::Audit(command) => audit::run(&command, out),
         Command::Config(command) => config::run(&command, out),
         Command::Rules(command) => rules::run(&command, out),
+        Command::Issuer(command) => issuer::run(&command, out),
+        Command::Identity(command) => identity::run(&command, out),
         Command::Completion { shell } => help::completion(shell, out),
         Command::Help { topic } => help::run(topic, out),
     }

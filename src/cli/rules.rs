@@ -54,13 +54,13 @@ pub(super) fn run(command: &RulesCommand, out: &Output) -> Result<(), Failure> {
         RulesCommand::Explain(args) => explain::run(args, out),
         RulesCommand::Test { file, cases } => cases::run(&read(file)?, cases, out),
     }
-    .map_err(|failure| Failure {
-        doc: match failure.exit {
-            // The configuration's own errors are explained beside the configuration.
-            Exit::Configuration => failure.doc,
-            _ => DOC,
+    .map_err(|failure| match failure.exit == Exit::Configuration {
+        // The configuration's own errors are explained beside the configuration.
+        true => failure,
+        false => Failure {
+            doc: DOC,
+            ..failure
         },
-        ..failure
     })
 }
 
@@ -128,7 +128,8 @@ fn check(
         for finding in warnings.iter().filter(|_| is_lint) {
             out.warn(&told(finding));
         }
-        let failure = |finding| refused(told(finding));
+        let failure =
+            |finding| refused(told(finding)).hint("docs/rules.md says why a rule has to name ids");
         for finding in before {
             out.failure(&failure(finding));
         }

@@ -10,6 +10,7 @@ mod config;
 mod demo;
 mod dev;
 mod github;
+mod identity;
 #[path = "../world/issuer.rs"]
 mod issuer;
 mod leaks;

@@ -100,7 +100,11 @@ fn what_makes_a_rule_file_unusable_is_told_with_file_and_line() {
     ] {
         place.write("rules.toml", &RULES.replace(old, new));
         for verb in ["check", "lint"] {
-            place.run(&["rules", verb]).exits(3).says(told);
+            place
+                .run(&["rules", verb])
+                .exits(3)
+                .says(told)
+                .says("try: ");
             place
                 .run(&["rules", verb, "rules.toml"])
                 .exits(3)
@@ -187,7 +191,9 @@ fn an_explanation_shows_every_line_and_ends_as_the_server_would() {
                ref wanted refs/heads/release/*, token has \"refs/heads/dev\"\n";
     assert!(refused.stdout.ends_with(end), "{refused}");
     let denied = explain(json!({ "event_name": "pull_request" })).exits(25);
-    denied.says("FAIL 25  rule \"no pull requests\" refuses this identity");
+    denied
+        .says("FAIL 25  rule \"no pull requests\" refuses this identity")
+        .says("try: ");
     let foreign = explain(json!({ "iss": "https://other.example" })).exits(25);
     assert!(
         foreign
@@ -324,7 +330,8 @@ fn cases_are_decided_and_a_difference_exits_25() {
         let ended = place
             .run(&words)
             .exits(25)
-            .says("FAIL 25  1 of 3 case(s) differ");
+            .says("FAIL 25  1 of 3 case(s) differ")
+            .says("try: ");
         assert!(ended.stdout.contains(told), "{ended}");
     }
     let json = [&["--json"][..], &words].concat();

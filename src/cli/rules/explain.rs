@@ -9,10 +9,10 @@ use super::super::claims;
 use super::super::config::ConfigArgs;
 use super::super::exit::Exit;
 use super::super::files;
+use super::super::issuer;
 use super::super::output::{Failure, Output};
 use super::{Source, word};
 use crate::config::IssuerSettings;
-use crate::identity::fulcio::IssuerName;
 use crate::json::Object;
 use crate::rules::{Decision, Differs, Effect, Explanation, Mode, RuleTrace, Trace};
 use crate::system::SystemClock;
@@ -34,6 +34,8 @@ pub(in crate::cli) struct ExplainArgs {
     config: ConfigArgs,
 }
 
+const INSTEAD: &str = "--claims FILE explains claims without a token";
+
 /// Claims, and what is known of the token they are from.
 struct Subject {
     issuer: IssuerUrl,
@@ -54,7 +56,9 @@ pub(super) fn run(args: &ExplainArgs, out: &Output) -> Result<(), Failure> {
         }
         (None, Some(path)) => from_token(path, source.issuers.as_deref())?,
         // clap asks for one of them.
-        (None, None) => return Err(Failure::new(Exit::Usage, "neither TOKEN nor --claims")),
+        (None, None) => {
+            return Err(Failure::new(Exit::Usage, "neither TOKEN nor --claims").hint(INSTEAD));
+        }
     };
     let explanation = source.rules.explain(&subject.issuer, &subject.claims);
     if out.json {
@@ -64,7 +68,8 @@ pub(super) fn run(args: &ExplainArgs, out: &Output) -> Result<(), Failure> {
     }
     match explanation.decision {
         Decision::Allowed { .. } => Ok(()),
-        Decision::Refused(refusal) => Err(Failure::from_error(Exit::Refused, &refusal)),
+        Decision::Refused(refusal) => Err(Failure::from_error(Exit::Refused, &refusal)
+            .hint("docs/rules.md says how a rule's lines are compared")),
     }
 }
 
@@ -74,13 +79,13 @@ fn from_token(path: &Path, issuers: Option<&[IssuerSettings]>) -> Result<Subject
     let text = files::read_text_or_stdin(path, MAX_TOKEN_BYTES as u64 + 2)?;
     let raw = RawToken::parse(text.trim_end()).map_err(|e| unusable(&e))?;
     let issuer = IssuerUrl::new(raw.claimed_issuer())
-        .map_err(|e| Failure::from_error(Exit::Credentials, &e))?;
+        .map_err(|e| Failure::from_error(Exit::Credentials, &e).hint(INSTEAD))?;
     let checked = match issuers {
         None => "signature, audience and times not checked",
         Some(issuers) => {
             let policy = policy(&issuer, issuers).ok_or_else(|| {
                 let text = format!("issuer {issuer} is not configured");
-                Failure::new(Exit::Credentials, text).hint("shortleaf config show")
+                Failure::new(Exit::Credentials, text).hint("shortleaf issuer list")
             })?;
             token::check_claims(&raw, &policy, SystemClock.now().seconds())
                 .map_err(|e| unusable(&e))?;
@@ -94,13 +99,9 @@ fn from_token(path: &Path, issuers: Option<&[IssuerSettings]>) -> Result<Subject
     })
 }
 
-/// What the server demands of this issuer's tokens; its own name wins over a family's.
+/// What the server demands of this issuer's tokens.
 fn policy(issuer: &IssuerUrl, issuers: &[IssuerSettings]) -> Option<IssuerPolicy> {
-    let own = |one: &&IssuerSettings| matches!(&one.name, IssuerName::One(name) if name == issuer);
-    let family =
-        |one: &&IssuerSettings| matches!(&one.name, IssuerName::Family(f) if f.matches(issuer));
-    let found = issuers.iter().find(own);
-    let found = found.or_else(|| issuers.iter().find(family))?;
+    let found = issuer::of(issuer, issuers)?;
     Some(IssuerPolicy {
         issuer: issuer.clone(),
         audiences: found.audiences.clone(),
@@ -112,8 +113,7 @@ fn policy(issuer: &IssuerUrl, issuers: &[IssuerSettings]) -> Option<IssuerPolicy
 }
 
 fn unusable(error: &token::Error) -> Failure {
-    Failure::from_error(Exit::Credentials, error)
-        .hint("--claims FILE explains claims without a token")
+    Failure::from_error(Exit::Credentials, error).hint(INSTEAD)
 }
 
 fn print(
@@ -156,10 +156,10 @@ fn print(
 }
 
 fn told(trace: &Trace) -> String {
-    match &trace.line {
-        Differs::When { expression, .. } if trace.holds => format!("when {expression:?}"),
-        line => line.to_string(),
+    if let (Differs::When { expression, .. }, true) = (&trace.line, trace.holds) {
+        return format!("when {expression:?}");
     }
+    trace.line.to_string()
 }
 
 fn facts(explanation: &Explanation, checked: &str) -> Value {
