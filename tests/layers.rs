@@ -89,8 +89,8 @@ const HOUSE: &[Room] = &[
         "rates", "server", "store", "system", "time", "token", "x509",
     ]),
     room("cli", Doors, &[
-        "audit", "client", "config", "dev", "hex", "identity", "instance", "keys", "system", "telemetry", "time",
-        "token", "trust", "verify", "x509",
+        "audit", "client", "config", "dev", "hex", "identity", "instance", "json", "keys", "rules", "system",
+        "telemetry", "time", "token", "trust", "verify", "x509",
     ]),
     room("main", Doors, &["cli"]),
 ];

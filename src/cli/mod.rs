@@ -3,14 +3,18 @@
 mod audit;
 mod ca;
 mod cert;
+mod claims;
 mod config;
 mod demo;
 mod dev;
 pub mod exit;
 mod files;
 mod help;
+mod identity;
 mod inspect;
+mod issuer;
 mod output;
+mod rules;
 mod serve;
 mod signal;
 mod trust;
@@ -65,6 +69,15 @@ enum Command {
     /// Check or show the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Check, explain or test claim rules
+    #[command(subcommand)]
+    Rules(rules::RulesCommand),
+    /// Show the configured issuers
+    #[command(subcommand)]
+    Issuer(issuer::IssuerCommand),
+    /// Show what certificates would say
+    #[command(subcommand)]
+    Identity(identity::IdentityCommand),
     /// Print a completion script
     Completion {
         /// For which shell
@@ -134,6 +147,9 @@ fn run(command: Command, out: &Output) -> Result<(), Failure> {
         Command::Trust(command) => trust::run(&command, out),
         Command::Audit(command) => audit::run(&command, out),
         Command::Config(command) => config::run(&command, out),
+        Command::Rules(command) => rules::run(&command, out),
+        Command::Issuer(command) => issuer::run(&command, out),
+        Command::Identity(command) => identity::run(&command, out),
         Command::Completion { shell } => help::completion(shell, out),
         Command::Help { topic } => help::run(topic, out),
     }

@@ -27,7 +27,8 @@ mod values;
 
 use std::sync::Arc;
 
-use crate::token::VerifiedToken;
+use crate::json::Object;
+use crate::token::{IssuerUrl, VerifiedToken};
 
 pub use domain::{DomainError, NameDomain, UriDomain};
 pub use email::MAX_ADDRESS_BYTES;
@@ -167,6 +168,29 @@ impl Principal {
     }
 }
 
+/// What claims that nobody vouches for come to; no certificate can be made of it.
+#[derive(Clone, Debug)]
+pub struct Preview(Principal);
+
+impl Preview {
+    /// [`Principal::san`].
+    pub fn san(&self) -> &San {
+        self.0.san()
+    }
+    /// [`Principal::challenge`].
+    pub fn challenge(&self) -> &str {
+        self.0.challenge()
+    }
+    /// [`Principal::challenge_claim`].
+    pub fn challenge_claim(&self) -> &'static str {
+        self.0.challenge_claim()
+    }
+    /// [`Principal::extensions`].
+    pub fn extensions(&self) -> &[Extension] {
+        self.0.extensions()
+    }
+}
+
 #[cfg(test)]
 impl Principal {
     /// A principal that no token vouched for.
@@ -214,6 +238,49 @@ pub fn extension_name(arc: u8) -> Option<&'static str> {
 
 /// Who a verified token names, under this mapping.
 pub fn principal(token: &VerifiedToken, mapping: &Mapping) -> Result<Principal, Error> {
+    let claimed = Claimed {
+        issuer: token.issuer(),
+        subject: token.subject(),
+        claims: token.claims(),
+    };
+    named(&claimed, mapping)
+}
+
+/// Whom a token with these claims would name. Nobody vouches for them: this is for looking at.
+pub fn preview(
+    issuer: &IssuerUrl,
+    subject: &str,
+    claims: &Object,
+    mapping: &Mapping,
+) -> Result<Preview, Error> {
+    let claimed = Claimed {
+        issuer,
+        subject,
+        claims,
+    };
+    named(&claimed, mapping).map(Preview)
+}
+
+/// What a token says, verified or not.
+struct Claimed<'a> {
+    issuer: &'a IssuerUrl,
+    subject: &'a str,
+    claims: &'a Object,
+}
+
+impl<'a> Claimed<'a> {
+    fn issuer(&self) -> &'a IssuerUrl {
+        self.issuer
+    }
+    fn subject(&self) -> &'a str {
+        self.subject
+    }
+    fn claims(&self) -> &'a Object {
+        self.claims
+    }
+}
+
+fn named(token: &Claimed<'_>, mapping: &Mapping) -> Result<Principal, Error> {
     // The challenge is `sub` or the address, never a mixture: what a client signs, it has read in
     // its own token.
     let sub = || token.subject().to_owned();
@@ -269,7 +336,7 @@ pub fn principal(token: &VerifiedToken, mapping: &Mapping) -> Result<Principal, 
 }
 
 /// The issuer as extensions .1 and .8 will say it: `iss`, or for whom that issuer signs.
-fn issuer(token: &VerifiedToken, mapping: &Mapping) -> Result<String, Error> {
+fn issuer(token: &Claimed<'_>, mapping: &Mapping) -> Result<String, Error> {
     let (claim, text) = match mapping {
         Mapping::Email {
             issuer: Some(path), ..
@@ -288,7 +355,7 @@ fn issuer(token: &VerifiedToken, mapping: &Mapping) -> Result<String, Error> {
 }
 
 fn from_provider(
-    token: &VerifiedToken,
+    token: &Claimed<'_>,
     provider: &Provider,
 ) -> Result<(String, Vec<Extension>), Error> {
     let (san, extensions) = provider.render(token.claims()).map_err(|refusal| {
@@ -322,7 +389,7 @@ fn from_provider(
 
 /// The token's own claims obey the same limits as those that templates insert.
 fn checked(
-    token: &VerifiedToken,
+    token: &Claimed<'_>,
     claim: &str,
     purpose: Purpose,
     text: &str,
@@ -331,7 +398,7 @@ fn checked(
     values::check_text(text, max).map_err(|problem| invalid(token, claim, purpose, problem))
 }
 
-fn missing(token: &VerifiedToken, claim: &str, purpose: Purpose) -> Error {
+fn missing(token: &Claimed<'_>, claim: &str, purpose: Purpose) -> Error {
     Error::ClaimMissing {
         claim: claim.to_owned(),
         purpose,
@@ -339,7 +406,7 @@ fn missing(token: &VerifiedToken, claim: &str, purpose: Purpose) -> Error {
     }
 }
 
-fn invalid(token: &VerifiedToken, claim: &str, purpose: Purpose, problem: Problem) -> Error {
+fn invalid(token: &Claimed<'_>, claim: &str, purpose: Purpose, problem: Problem) -> Error {
     Error::ClaimInvalid {
         claim: claim.to_owned(),
         purpose,

@@ -90,6 +90,9 @@ pub struct Provider {
     /// In the order of their arcs, which is the order of the certificate.
     extensions: Vec<(u8, Template)>,
     san: Template,
+    /// The templates as they were parsed, for whoever asks what made a value.
+    texts: Vec<(u8, String)>,
+    san_text: String,
 }
 
 /// What kept a provider's templates from a result: the claim, and what it was for.
@@ -110,8 +113,10 @@ impl Provider {
         definition: Definition<'_>,
         fill: &dyn Fn(&str) -> String,
     ) -> Result<Self, ProviderError> {
-        let san = Template::parse(&fill(definition.san)).map_err(ProviderError::San)?;
+        let san_text = fill(definition.san);
+        let san = Template::parse(&san_text).map_err(ProviderError::San)?;
         let mut extensions: Vec<(u8, Template)> = Vec::new();
+        let mut texts = Vec::new();
         for (arc, text) in definition.extensions.iter().copied() {
             if !matches!(arc, 2..=6 | 9..=23) {
                 return Err(ProviderError::NotTemplated { arc });
@@ -119,9 +124,11 @@ impl Provider {
             if extensions.iter().any(|(other, _)| *other == arc) {
                 return Err(ProviderError::Twice { arc });
             }
-            let template = Template::parse(&fill(text));
+            let text = fill(text);
+            let template = Template::parse(&text);
             let template = template.map_err(|source| ProviderError::Extension { arc, source })?;
             extensions.extend(template.map(|template| (arc, template)));
+            texts.push((arc, text));
         }
         extensions.sort_by_key(|(arc, _)| *arc);
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
@@ -138,7 +145,20 @@ impl Provider {
             begins: definition.begins.iter().map(beginning).collect(),
             extensions,
             san: san.ok_or(ProviderError::NoSan)?,
+            texts,
+            san_text,
         })
+    }
+
+    /// The template that makes the SAN.
+    pub fn san_template(&self) -> &str {
+        &self.san_text
+    }
+
+    /// The template that makes this extension, if one does.
+    pub fn template(&self, arc: u8) -> Option<&str> {
+        let found = self.texts.iter().find(|(other, _)| *other == arc);
+        found.map(|(_, text)| text.as_str())
     }
 
     /// The text that becomes the SAN, and the extensions from templates.

@@ -6,9 +6,8 @@
 use super::domain::{NameDomain, UriDomain};
 use super::path::ClaimPath;
 use super::spiffe::TrustDomain;
-use super::{Error, Problem, Purpose, San, email, invalid, missing, uri};
+use super::{Claimed, Error, Problem, Purpose, San, email, invalid, missing, uri};
 use crate::json::Value;
-use crate::token::VerifiedToken;
 
 /// The claim that holds what a cluster says about a service account.
 const KUBERNETES: &str = "kubernetes.io";
@@ -16,7 +15,7 @@ const KUBERNETES: &str = "kubernetes.io";
 const MAX_KUBERNETES_NAME: usize = 253;
 
 /// The address in `email`, verified unless the issuer is known not to say so.
-pub(super) fn address(token: &VerifiedToken, skip_verification: bool) -> Result<String, Error> {
+pub(super) fn address(token: &Claimed<'_>, skip_verification: bool) -> Result<String, Error> {
     let address = text_at(token, "email", token.claims().get("email"))?;
     let address = address.ok_or_else(|| missing(token, "email", Purpose::San))?;
     if !email::is_address(address) {
@@ -32,7 +31,7 @@ pub(super) fn address(token: &VerifiedToken, skip_verification: bool) -> Result<
 }
 
 /// For whom an issuer signs that signs for others.
-pub(super) fn issuer_at(token: &VerifiedToken, path: &ClaimPath) -> Result<String, Error> {
+pub(super) fn issuer_at(token: &Claimed<'_>, path: &ClaimPath) -> Result<String, Error> {
     let purpose = Purpose::Extension(super::ISSUER);
     let found = path.find(token.claims());
     let found = match found {
@@ -47,20 +46,20 @@ pub(super) fn issuer_at(token: &VerifiedToken, path: &ClaimPath) -> Result<Strin
 }
 
 /// `sub` as a URI of the issuer's domain.
-pub(super) fn uri(token: &VerifiedToken, domain: &UriDomain) -> Result<San, Error> {
+pub(super) fn uri(token: &Claimed<'_>, domain: &UriDomain) -> Result<San, Error> {
     let uri = domain.check(token.subject());
     uri.map(San::Uri).map_err(|problem| of_sub(token, problem))
 }
 
 /// `sub` as a name, with the domain that makes it unique.
-pub(super) fn username(token: &VerifiedToken, domain: &NameDomain) -> Result<San, Error> {
+pub(super) fn username(token: &Claimed<'_>, domain: &NameDomain) -> Result<San, Error> {
     let name = domain.check(token.subject());
     name.map(San::OtherName)
         .map_err(|problem| of_sub(token, problem))
 }
 
 /// `sub` as a SPIFFE ID of the trust domain. Nothing in one needs escaping.
-pub(super) fn spiffe(token: &VerifiedToken, domain: &TrustDomain) -> Result<San, Error> {
+pub(super) fn spiffe(token: &Claimed<'_>, domain: &TrustDomain) -> Result<San, Error> {
     let id = token.subject();
     domain.check(id).map_err(|problem| of_sub(token, problem))?;
     Ok(San::Uri(id.to_owned()))
@@ -68,7 +67,7 @@ pub(super) fn spiffe(token: &VerifiedToken, domain: &TrustDomain) -> Result<San,
 
 /// Namespace and service account, which both have to be there: an empty one would leave a name that
 /// another cluster's account could have (Fulcio does not look).
-pub(super) fn kubernetes(token: &VerifiedToken) -> Result<San, Error> {
+pub(super) fn kubernetes(token: &Claimed<'_>) -> Result<San, Error> {
     let member = |parent: Option<&Value>, name: &str| {
         let object = parent.and_then(Value::as_object);
         object.and_then(|object| object.get(name)).cloned()
@@ -95,7 +94,7 @@ pub(super) fn kubernetes(token: &VerifiedToken) -> Result<San, Error> {
 }
 
 /// Issuer and subject as one URL.
-pub(super) fn chainguard(token: &VerifiedToken) -> Result<San, Error> {
+pub(super) fn chainguard(token: &Claimed<'_>) -> Result<San, Error> {
     let subject = token.subject();
     // Fulcio joins paths, which would swallow such a step; here it is nobody.
     if subject
@@ -113,7 +112,7 @@ pub(super) fn chainguard(token: &VerifiedToken) -> Result<San, Error> {
 
 /// What clients sign for Chainguard, and the claim it is: `email` where the token has one, else
 /// `sub`.
-pub(super) fn chainguard_challenge(token: &VerifiedToken) -> Result<(&'static str, String), Error> {
+pub(super) fn chainguard_challenge(token: &Claimed<'_>) -> Result<(&'static str, String), Error> {
     match text_at(token, "email", token.claims().get("email"))? {
         Some(_) => Ok(("email", address(token, false)?)),
         None => Ok(("sub", token.subject().to_owned())),
@@ -122,7 +121,7 @@ pub(super) fn chainguard_challenge(token: &VerifiedToken) -> Result<(&'static st
 
 /// A text that is there and not empty.
 fn text_at<'a>(
-    token: &VerifiedToken,
+    token: &Claimed<'_>,
     claim: &str,
     value: Option<&'a Value>,
 ) -> Result<Option<&'a str>, Error> {
@@ -135,7 +134,7 @@ fn text_at<'a>(
     }
 }
 
-fn of_sub(token: &VerifiedToken, problem: Problem) -> Error {
+fn of_sub(token: &Claimed<'_>, problem: Problem) -> Error {
     invalid(token, "sub", Purpose::San, problem)
 }
 

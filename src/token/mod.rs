@@ -44,7 +44,7 @@ pub use key::{VerificationKey, WORTH_PREPARING};
 pub use name::{Found, IssuerName, IssuerNameError, IssuerTable};
 pub use pattern::{IssuerPattern, MAX_PATTERN_BYTES, MAX_WILDCARDS, PatternError};
 pub use raw::{MAX_KID_BYTES, MAX_TOKEN_BYTES, RawToken};
-pub use verify::{MAX_LEEWAY_S, verify};
+pub use verify::{MAX_LEEWAY_S, check_claims, verify};
 
 pub(crate) use issuer::is_loopback;
 pub(crate) use raw::hidden_character;

@@ -95,6 +95,11 @@ impl RawToken {
         &self.issuer
     }
 
+    /// What the token says, believed by nobody yet. Good for telling its owner, for nothing else.
+    pub fn unproven_claims(&self) -> &Object {
+        &self.claims
+    }
+
     /// Header and claims as they were sent: what the signature is over.
     pub(super) fn signing_input(&self) -> &[u8] {
         &self.text.as_bytes()[..self.last_dot]

@@ -10,6 +10,7 @@ mod config;
 mod demo;
 mod dev;
 mod github;
+mod identity;
 #[path = "../world/issuer.rs"]
 mod issuer;
 mod leaks;
@@ -21,6 +22,7 @@ mod parts;
 mod program;
 mod readme;
 mod results;
+mod rules;
 #[path = "../world/secrets.rs"]
 mod secrets;
 mod serve;

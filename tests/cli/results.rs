@@ -23,6 +23,7 @@ fn no_command_calls_a_lost_result_a_success() {
     let issuer = dev.variable("OIDC_ISSUER");
     dev.place.write("audit.log", "");
     let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/config/shortleaf.toml");
+    let rules = concat!(env!("CARGO_MANIFEST_DIR"), "/config/rules.toml");
     for words in [
         &["dev", "token", "--issuer-url", issuer][..],
         &["inspect", "cert.pem"],
@@ -30,6 +31,8 @@ fn no_command_calls_a_lost_result_a_success() {
         &["audit", "verify", "audit.log"],
         &["config", "show", "--config", shipped],
         &["config", "check", "--no-files", "--config", shipped],
+        &["issuer", "list", "--config", shipped],
+        &["rules", "check", rules],
         &["completion", "bash"],
         &["help"],
         &["help", "exit-codes"],

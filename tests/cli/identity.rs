@@ -1,0 +1,135 @@
+//! `identity render` and `issuer list`.
+
+use serde_json::json;
+
+use crate::program::Place;
+
+const BUILDKITE: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/testdata/identities/buildkite.json"
+);
+
+const CONFIGURATION: &str = "[[ct.log]]\nkind = \"rfc6962\"\nname = \"log\"\nurl = \"https://log.example/2026\"\nkey = \"log.pub.pem\"\n\
+     [[issuer]]\npreset = \"buildkite\"\naudiences = [\"https://ca.example\"]\n\
+     [[issuer]]\nurl = \"https://issuer.example\"\ntype = \"email\"\naudiences = [\"https://ca.example\"]\njwks_file = \"jwks.json\"\n";
+
+#[test]
+fn a_preset_shows_its_name_its_extensions_and_their_templates() {
+    let place = Place::new();
+    let words = [
+        "identity",
+        "render",
+        "--preset",
+        "buildkite",
+        "--claims",
+        BUILDKITE,
+    ];
+    let shown = place.run(&words).exits(0).stdout;
+    let from = " ".repeat(45);
+    for lines in [
+        format!(
+            "san  uri                                     https://buildkite.com/example-org/example-pipeline\n\
+             {from}from https://buildkite.com/{{{{ .organization_slug }}}}/{{{{ .pipeline_slug }}}}\n"
+        ),
+        format!(
+            ".1   Issuer                                  https://agent.buildkite.com\n{from}from iss\n"
+        ),
+        format!(
+            ".11  Runner Environment                      buildkite-hosted\n{from}from runner_environment\n"
+        ),
+    ] {
+        assert!(shown.contains(&lines), "{lines}\n{shown}");
+    }
+    let facts = place
+        .run(&[&["--json"][..], &words].concat())
+        .exits(0)
+        .json();
+    assert_eq!(facts["san"]["type"], "uri");
+    assert_eq!(facts["challenge"]["claim"], "sub");
+    let extensions = facts["extensions"].as_array().unwrap();
+    let last = extensions.last().unwrap();
+    assert_eq!(last["oid"], "1.3.6.1.4.1.57264.1.24");
+    assert_eq!(last["name"], "Token Subject");
+    assert_eq!(last["from"], "sub");
+}
+
+#[test]
+fn a_configured_issuer_is_read_as_it_is_configured() {
+    let place = Place::new();
+    place.write("shortleaf.toml", CONFIGURATION);
+    let render = |claims: &str| place.run(&["--json", "identity", "render", "--claims", claims]);
+    let facts = render(BUILDKITE).exits(0).json();
+    assert_eq!(
+        facts["san"]["value"],
+        "https://buildkite.com/example-org/example-pipeline"
+    );
+    let mut claims = json!({ "iss": "https://issuer.example", "sub": "7", "email": "a@issuer.example", "email_verified": true });
+    let facts = render(&claims.to_string()).exits(0).json();
+    assert_eq!(
+        facts["san"],
+        json!({ "type": "email", "value": "a@issuer.example", "from": "email" })
+    );
+    claims["email_verified"] = json!(false);
+    let error = render(&claims.to_string()).exits(4).error();
+    assert_eq!(error["code"], "EMAIL_UNVERIFIED");
+    claims["iss"] = json!("https://other.example");
+    let error = render(&claims.to_string()).exits(3).error();
+    assert_eq!(
+        error["message"],
+        "issuer https://other.example is not configured"
+    );
+}
+
+#[test]
+fn the_issuer_may_be_named_and_may_not_contradict_the_claims() {
+    let place = Place::new();
+    let render = |claims: &str, issuer: &str| {
+        let words = [
+            "identity", "render", "--type", "email", "--claims", claims, "--issuer", issuer,
+        ];
+        place.run(&words)
+    };
+    let claims = r#"{"sub":"7","email":"a@issuer.example","email_verified":true}"#;
+    let shown = render(claims, "https://issuer.example").exits(0).stdout;
+    assert!(shown.contains("https://issuer.example\n"), "{shown}");
+    let with_iss = claims.replace("{\"sub", "{\"iss\":\"https://issuer.example\",\"sub");
+    render(&with_iss, "https://issuer.example").exits(0);
+    render(&with_iss, "https://other.example")
+        .exits(2)
+        .says("and the claims' iss");
+}
+
+#[test]
+fn a_word_that_is_none_is_wrong_usage() {
+    let place = Place::new();
+    let render = |flag: &str, word: &str| {
+        place.run(&["identity", "render", flag, word, "--claims", BUILDKITE])
+    };
+    render("--preset", "buildkit")
+        .exits(2)
+        .says("try: buildkite");
+    render("--preset", "buildkite").exits(0);
+    render("--type", "spiffe")
+        .exits(2)
+        .says("there is no type \"spiffe\"");
+    render("--type", "buildkite-job").exits(0);
+}
+
+#[test]
+fn the_issuers_are_listed_with_their_terms() {
+    let place = Place::new();
+    place.write("shortleaf.toml", CONFIGURATION);
+    let shown = place.run(&["issuer", "list"]).exits(0).stdout;
+    let second = "https://issuer.example\n  type        email\n  audiences   https://ca.example\n  \
+                  limits      age 600 s, lifetime 86400 s, 1 certificate(s) per token\n  \
+                  keys        file jwks.json\n";
+    assert!(
+        shown.starts_with("https://agent.buildkite.com\n  preset      buildkite\n"),
+        "{shown}"
+    );
+    assert!(shown.ends_with(second), "{shown}");
+    let issuers = place.run(&["--json", "issuer", "list"]).exits(0).json();
+    assert_eq!(issuers["issuers"][0]["preset"], "buildkite");
+    assert_eq!(issuers["issuers"][0]["keys"], "discovery");
+    assert_eq!(issuers["issuers"][1]["type"], "email");
+}
