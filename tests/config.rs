@@ -112,6 +112,7 @@ fn key_of(error: &shortleaf::config::Error) -> String {
         Error::UnknownKey { key, .. }
         | Error::WrongType { key, .. }
         | Error::BadValue { key, .. }
+        | Error::Unusable { key, .. }
         | Error::Missing { key, .. }
         | Error::NeedsSwitch { key, .. } => key.clone(),
         _ => panic!("not about a key: {error}"),

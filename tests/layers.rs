@@ -65,7 +65,7 @@ const HOUSE: &[Room] = &[
     room("trust", Decisions, &["ct", "time"]),
     room("verify", Decisions, &["ct", "der", "hash", "hex", "identity", "time", "trust", "x509"]),
 
-    room("issuance", Services, &["audit", "ca", "ct", "entropy", "fault", "hash", "identity", "possession", "rates", "time", "token", "trace"]),
+    room("issuance", Services, &["audit", "ca", "ct", "entropy", "fault", "hash", "identity", "possession", "rates", "rules", "time", "token", "trace"]),
     room("trace", Services, &["hash", "hex"]),
 
     room("token::discovery", Adapters, &["token", "trace"]),
@@ -78,19 +78,19 @@ const HOUSE: &[Room] = &[
     room("system", Adapters, &["entropy", "time"]),
 
     room("telemetry", Doors, &["fault", "issuance", "trace"]),
-    room("config", Doors, &["ca", "hash", "possession", "rates", "spelling", "token"]),
+    room("config", Doors, &["ca", "hash", "identity", "possession", "rates", "spelling", "token"]),
     room("server", Doors, &["entropy", "fault", "hex", "issuance", "json", "possession", "rates", "telemetry", "time", "trace", "x509"]),
     room("instance", Doors, &[
         "audit", "ca", "config", "ct", "ct::memory", "ct::rfc6962", "entropy", "identity", "issuance", "keys",
-        "possession", "rates", "rates::memory", "server", "store", "system", "telemetry", "time", "token", "token::discovery", "trust", "x509",
+        "possession", "rates", "rates::memory", "rules", "server", "store", "system", "telemetry", "time", "token", "token::discovery", "trust", "x509",
     ]),
     room("dev", Doors, &[
-        "ca", "config", "ct", "ct::memory", "entropy", "hex", "instance", "issuance", "keys", "possession",
-        "rates", "server", "store", "system", "time", "x509",
+        "ca", "config", "ct", "ct::memory", "entropy", "hex", "identity", "instance", "issuance", "keys", "possession",
+        "rates", "server", "store", "system", "time", "token", "x509",
     ]),
     room("cli", Doors, &[
         "audit", "client", "config", "dev", "hex", "identity", "instance", "keys", "system", "telemetry", "time",
-        "trust", "verify", "x509",
+        "token", "trust", "verify", "x509",
     ]),
     room("main", Doors, &["cli"]),
 ];

@@ -268,7 +268,8 @@ mod tests {
         let tls = Tls::from_pem(chain.as_bytes(), key.as_bytes()).unwrap();
         let in_use = || Arc::as_ptr(&tls.acceptor().usual);
         let first = in_use();
-        assert!(tls.replace(chain.as_bytes(), b"").is_err());
+        let refused = tls.replace(chain.as_bytes(), b"");
+        assert!(matches!(refused, Err(TlsError::NoKey)), "{refused:?}");
         assert_eq!(in_use(), first);
         tls.replace(chain.as_bytes(), key.as_bytes()).unwrap();
         assert_ne!(in_use(), first);

@@ -1,10 +1,11 @@
 //! The audit log's file: append-only, owner-only, made durable by the store.
 //!
 //! A line is with the operating system when `append` returns, so it survives the death of the
-//! process; what several requests append at the same moment goes there in one `write`. It survives the loss of power with the store's next batch, because the store's journal
-//! carries it along ([`Carried`]) until the file itself is synced, and a start puts it back. A
-//! failed write or sync closes the log for good: what stands at the file's end is then unknown, and
-//! nothing may be signed until a restart has looked.
+//! process; what several requests append at the same moment goes there in one `write`. It survives
+//! the loss of power with the store's next batch, because the store's journal carries it along
+//! ([`Carried`]) until the file itself is synced, and a start puts it back. A failed write or sync
+//! closes the log for good: what stands at the file's end is then unknown, and nothing may be signed
+//! until a restart has looked.
 //!
 //! Rotation is not done here: the file grows until it is moved away while the process is down,
 //! and a new file starts a new chain.

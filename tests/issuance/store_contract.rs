@@ -185,7 +185,11 @@ async fn another_intent_under_a_known_serial_conflicts(harness: &mut impl Harnes
 async fn a_serial_conflict_spends_no_use(harness: &mut impl Harness) {
     let store = harness.store();
     store.put_intent(intent(1, 1, 1), uses(1)).await.unwrap();
-    assert!(store.put_intent(intent(1, 2, 2), uses(1)).await.is_err());
+    let refused = store.put_intent(intent(1, 2, 2), uses(1)).await;
+    assert!(
+        matches!(refused, Err(StoreError::Conflict { .. })),
+        "{refused:?}"
+    );
     let begun = store.put_intent(intent(2, 2, 3), uses(1)).await.unwrap();
     assert_eq!(begun, Begun::Recorded);
 }

@@ -5,7 +5,9 @@
 use std::path::Path;
 
 use redb::{Database, TableDefinition};
-use shortleaf::issuance::store::{Begun, Final, Intent, IssuanceStore as _, Record, Selector};
+use shortleaf::issuance::store::{
+    Begun, Final, Intent, IssuanceStore as _, Record, Selector, StoreError,
+};
 use shortleaf::store::redb::{OpenError, RedbStore};
 use shortleaf::time::UnixSeconds;
 use xxhash_rust::xxh3::xxh3_64;
@@ -236,7 +238,11 @@ async fn every_record_use_and_retry_of_it_is_there_after_opening() {
     let another_key = store.put_intent(intent(9, 3, 9), uses(1)).await.unwrap();
     assert_eq!(another_key, Begun::Exhausted);
     store.put_final(leaf(1)).await.unwrap();
-    assert!(store.put_final(leaf(3)).await.is_err());
+    let abandoned = store.put_final(leaf(3)).await;
+    assert!(
+        matches!(abandoned, Err(StoreError::Conflict { .. })),
+        "{abandoned:?}"
+    );
     // Four uses; the finals of tokens 0 and 1.
     assert_eq!(store.expire(NOW.plus(301)).await.unwrap(), 4);
     assert_eq!(store.expire(NOW.plus(701)).await.unwrap(), 2);

@@ -1,5 +1,6 @@
 //! The operator's port: alive, ready, counted.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use shortleaf::fault::Reason;
@@ -27,6 +28,26 @@ fn has_line(text: &str, line: &str) {
         text.lines().any(|l| l == line),
         "no line {line} in:\n{text}"
     );
+}
+
+/// What operators build alarms on is written down: each name in the code has a row, each row a name.
+#[test]
+fn the_page_of_metrics_has_a_row_for_each_and_for_no_other() {
+    let code = [
+        include_str!("../../src/server/metrics.rs"),
+        include_str!("../../src/server/edge.rs"),
+    ];
+    let quoted = code.iter().flat_map(|text| text.split('"'));
+    let names: BTreeSet<&str> = quoted.filter(|text| is_a_metric(text)).collect();
+    let page = include_str!("../../docs/metrics.md").lines();
+    let rows = page.filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    assert_eq!(rows.collect::<BTreeSet<_>>(), names);
+    assert!(names.len() > 10, "{names:?}");
+}
+
+fn is_a_metric(text: &str) -> bool {
+    let is_plain = |octet: u8| octet.is_ascii_lowercase() || octet == b'_';
+    text.starts_with("shortleaf_") && text.bytes().all(is_plain)
 }
 
 #[tokio::test]
