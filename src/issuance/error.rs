@@ -34,7 +34,7 @@ pub enum Error {
     #[error(transparent)]
     Identity(Arc<identity::Error>),
     /// The claim rules.
-    #[error("{}", if *explain { refusal.to_string() } else { "no rule allows this identity".to_owned() })]
+    #[error("{refusal}")]
     Rule {
         /// Whether the caller may know which rule, and what differed.
         explain: bool,
@@ -175,6 +175,7 @@ impl Error {
     pub fn public_detail(&self) -> String {
         let (reason, fault) = (self.reason(), self.reason().fault());
         let told = match self {
+            Self::Rule { explain: false, .. } => "no rule allows this identity",
             Self::Token { .. }
             | Self::Identity(_)
             | Self::Rule { .. }

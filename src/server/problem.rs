@@ -249,11 +249,12 @@ impl Problem {
     }
 
     /// What our own log says of it: causes, or where the caller can mend it, what the caller was
-    /// told. That is public, so no token, key or proof is in it.
+    /// told. That is public, so no token, key or proof is in it. Of a policy the log has the whole,
+    /// which its operator may keep from callers.
     pub fn told(&self) -> Vec<String> {
         match self.reason.fault() {
-            Fault::Dependency | Fault::Ours => self.cause_chain(),
-            Fault::Caller | Fault::Credentials | Fault::Policy | Fault::Throttle => {
+            Fault::Dependency | Fault::Ours | Fault::Policy => self.cause_chain(),
+            Fault::Caller | Fault::Credentials | Fault::Throttle => {
                 let detail = Some(&self.detail).filter(|detail| !detail.is_empty());
                 detail.into_iter().cloned().collect()
             }

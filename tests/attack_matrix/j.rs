@@ -12,6 +12,7 @@ mod people;
 mod places;
 mod provider;
 mod providers;
+mod rules;
 mod times;
 mod tokens;
 
@@ -94,6 +95,12 @@ pub(crate) fn run(rows: &[String]) -> Vec<Report> {
         }
         if let Some(report) = reports.iter_mut().find(|r| r.row == "J26") {
             report.join(people::exact_bytes(&kit).await);
+        }
+        if ["J12", "J27", "J28"].iter().any(|row| is_wanted(row)) {
+            let ruled = rules::Ruled::start().await;
+            for (row, cases) in rules::ROWS.iter().filter(|(row, _)| is_wanted(row)) {
+                reports.push(judge(&ruled.site, row, cases(&ruled)).await);
+            }
         }
         if is_wanted("J20") {
             reports.push(keys::flood(&kit).await);

@@ -123,9 +123,6 @@ const fn waits(row: &'static str, part: &'static str, capability: Capability) ->
 }
 
 const WAITING: &[Waiting] = &[
-    waits("J12", "", Capability::IdentitiesAndRules),
-    waits("J27", "", Capability::IdentitiesAndRules),
-    waits("J28", "", Capability::IdentitiesAndRules),
     waits("K9", "a blocked SPKI", Capability::Revocation),
     waits("H8", "", Capability::Grpc),
     waits("H12", "admin routes", Capability::Revocation),

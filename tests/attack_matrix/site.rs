@@ -58,23 +58,29 @@ impl Site {
 
     /// The same, with further settings at the end of its configuration.
     pub(crate) async fn start_beside(weak_keys: &[[u8; 32]], more: &str) -> Self {
-        Self::start_with("", weak_keys, None, more).await
+        Self::start_with("", weak_keys, None, None, more).await
     }
 
     /// The same, with settings of its listeners.
     pub(crate) async fn start_behind(front: &str, weak_keys: &[[u8; 32]], more: &str) -> Self {
-        Self::start_with(front, weak_keys, None, more).await
+        Self::start_with(front, weak_keys, None, None, more).await
     }
 
     /// One with these logs, which are not its own.
     pub(crate) async fn start_with_logs(logs: &str) -> Self {
-        Self::start_with("", &[], Some(logs), "").await
+        Self::start_with("", &[], Some(logs), None, "").await
+    }
+
+    /// One with these claim rules, beside which everybody of its own issuer is allowed.
+    pub(crate) async fn start_ruled(rules: &str, more: &str) -> Self {
+        Self::start_with("", &[], None, Some(rules), more).await
     }
 
     async fn start_with(
         front: &str,
         weak_keys: &[[u8; 32]],
         logs: Option<&str>,
+        rules: Option<&str>,
         more: &str,
     ) -> Self {
         let ca = init::build(
@@ -144,13 +150,22 @@ insecure_loopback_http = true
             logs = logs.unwrap_or(&own_logs),
             issuer = issuers.issuer(0).url(),
         );
+        let identity = rules.map_or_else(String::new, |rules| {
+            let own = format!(
+                "[[allow]]\nname = \"persons\"\nissuer = {:?}\n\
+                 claims = {{ email_verified = true }}\n",
+                issuers.issuer(0).url()
+            );
+            let path = write("rules.toml", &(rules.to_owned() + &own));
+            format!("[identity]\nrules = {path:?}\n")
+        });
         // Hundreds of requests a second, nearly all of them for one person: not counted, but where a
         // row is about that.
         let uncounted = match more.contains("[rate_limits]") {
             true => "",
             false => "[rate_limits]\nper_identity = \"off\"\n",
         };
-        let file = Some(write("shortleaf.toml", &(text + uncounted + more)).into());
+        let file = Some(write("shortleaf.toml", &(text + &identity + uncounted + more)).into());
         let inputs = Inputs {
             file,
             ..Inputs::default()

@@ -25,6 +25,17 @@ impl Answer {
 
 /// Asks for a certificate for `token` and `subject`, proving possession over `challenge`.
 pub(crate) fn ask(url: &str, token: &str, subject: &Subject, challenge: &str) -> Answer {
+    try_ask(url, token, subject, challenge)
+        .unwrap_or_else(|(status, body)| panic!("{url}: {status} {body}"))
+}
+
+/// The same where a refusal is an answer too: its status and its body.
+pub(crate) fn try_ask(
+    url: &str,
+    token: &str,
+    subject: &Subject,
+    challenge: &str,
+) -> Result<Answer, (u16, Value)> {
     let request = json!({
         "credentials": { "oidcIdentityToken": token },
         "publicKeyRequest": {
@@ -35,8 +46,10 @@ pub(crate) fn ask(url: &str, token: &str, subject: &Subject, challenge: &str) ->
     let url = format!("{url}/api/v2/signingCert");
     let (status, body) = parts::http("POST", &url, Some(&request.to_string()))
         .unwrap_or_else(|| panic!("{url} does not answer"));
-    assert_eq!(status, 200, "{url}: {body}");
     let body: Value = serde_json::from_str(&body).expect("JSON");
+    if status != 200 {
+        return Err((status, body));
+    }
     let (form, inner) = body
         .as_object()
         .and_then(|members| members.iter().next())
@@ -47,10 +60,10 @@ pub(crate) fn ask(url: &str, token: &str, subject: &Subject, challenge: &str) ->
         .iter()
         .map(|pem| certificate(pem.as_str().expect("a string")))
         .collect();
-    Answer {
+    Ok(Answer {
         chain,
         form: form.clone(),
-    }
+    })
 }
 
 /// The DER of one certificate in PEM.

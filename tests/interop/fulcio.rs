@@ -92,6 +92,45 @@ subjectKeyIdentifier = hash
 authorityKeyIdentifier = keyid
 ";
 
+/// What this release ships as its public identity configuration.
+fn shipped() -> String {
+    let path = parts::find("share/fulcio-identity.yaml").expect("comes with Fulcio");
+    fs::read_to_string(path).expect("it is text")
+}
+
+/// The names it defines for its CI providers, as a YAML list.
+fn defined(shipped: &str) -> &str {
+    shipped
+        .split_once("\noidc-issuers:\n")
+        .and_then(|(head, _)| head.split_once("\ndefine:\n"))
+        .map(|(_, names)| names)
+        .expect("the public configuration defines its types")
+}
+
+/// Its CI providers.
+#[allow(
+    dead_code,
+    reason = "for the comparison of every type, not for the benchmark"
+)]
+pub(crate) fn providers() -> Vec<String> {
+    let shipped = shipped();
+    let quoted = defined(&shipped)
+        .lines()
+        .filter_map(|line| line.split('"').nth(1));
+    quoted.map(str::to_owned).collect()
+}
+
+/// The shipped configuration with the templates of its CI providers as they are, and these issuers
+/// (YAML, entries of `oidc-issuers`) in place of its own.
+pub(crate) fn configuration(issuers: &str) -> String {
+    let shipped = shipped();
+    let (_, templates) = shipped
+        .split_once("\nci-issuer-metadata:\n")
+        .expect("the public configuration has provider templates");
+    let names = defined(&shipped);
+    format!("define:\n{names}\noidc-issuers:\n{issuers}ci-issuer-metadata:\n{templates}")
+}
+
 /// A running Fulcio.
 pub(crate) struct Fulcio {
     running: Running,
@@ -111,29 +150,24 @@ impl Fulcio {
         [email, github]: [&str; 2],
         log: Option<(&str, &Path)>,
     ) -> Self {
-        let public = parts::find("share/fulcio-identity.yaml").expect("comes with Fulcio");
-        let public = fs::read_to_string(public).expect("it is text");
-        let (_, providers) = public
-            .split_once("\nci-issuer-metadata:\n")
-            .expect("the public configuration has provider templates");
-        let types = public
-            .split_once("\noidc-issuers:\n")
-            .and_then(|(head, _)| head.split_once("\ndefine:\n"))
-            .map(|(_, types)| types)
-            .expect("the public configuration defines its types");
         let config = folder.join("fulcio.yaml");
-        fs::write(
-            &config,
-            format!(
-                "define:\n{types}\noidc-issuers:\n  \
-                 {email}:\n    issuer-url: {email}\n    client-id: sigstore\n    type: email\n  \
-                 {github}:\n    issuer-url: {github}\n    client-id: sigstore\n    \
-                 type: ci-provider\n    ci-provider: github-workflow\n\
-                 ci-issuer-metadata:\n{providers}"
-            ),
-        )
-        .expect("the scratch folder is writable");
+        let issuers = format!(
+            "  {email}:\n    issuer-url: {email}\n    client-id: sigstore\n    type: email\n  \
+             {github}:\n    issuer-url: {github}\n    client-id: sigstore\n    \
+             type: ci-provider\n    ci-provider: github-workflow\n"
+        );
+        fs::write(&config, configuration(&issuers)).expect("the scratch folder is writable");
+        Self::start_on(program, ca, folder, &config, log)
+    }
 
+    /// The same on an identity configuration of the caller's.
+    pub(crate) fn start_on(
+        program: &Path,
+        ca: &Ca,
+        folder: &Path,
+        config: &Path,
+        log: Option<(&str, &Path)>,
+    ) -> Self {
         let port = parts::free_port();
         let (log_url, log_key) = log.unwrap_or(("", Path::new("")));
         #[rustfmt::skip]
@@ -146,7 +180,7 @@ impl Fulcio {
                 .args(["--metrics-port", &parts::free_port().to_string()])
                 // Abstract and fixed by default: two Fulcios on one machine would meet.
                 .arg("--legacy-unix-domain-socket").arg(folder.join("fulcio.sock"))
-                .arg("--config-path").arg(&config)
+                .arg("--config-path").arg(config)
                 .arg("--fileca-cert").arg(ca.chain())
                 .arg("--fileca-key").arg(folder.join("issuing.enc.key.pem"))
                 .args(["--fileca-key-passwd", PASSPHRASE])

@@ -25,3 +25,4 @@ mod serve;
 #[path = "../world/subject.rs"]
 mod subject;
 mod tls;
+mod types;

@@ -14,7 +14,11 @@ use crate::subject::{Kind, Subject};
 /// Holds two leaves against each other. Panics at the first part that differs, is missing or
 /// stands elsewhere without being in the table; answers with the parts of the table that differ.
 fn compare(what: &str, ours: &[u8], theirs: &[u8]) -> BTreeSet<&'static str> {
-    let (ours, theirs) = (dissect(ours), dissect(theirs));
+    compare_parts(what, dissect(ours), dissect(theirs))
+}
+
+/// The same for leaves taken apart already.
+pub(crate) fn compare_parts(what: &str, ours: Parts, theirs: Parts) -> BTreeSet<&'static str> {
     let differing = DELIBERATE
         .iter()
         .filter(|row| value(&ours, row.part) != value(&theirs, row.part))

@@ -25,7 +25,13 @@ pub(crate) struct Serve {
 impl Serve {
     /// Starts it in `folder`; `email` vouches for addresses, `github` for workflows.
     pub(crate) fn start(ca: &Ca, folder: &Path, issuers: [&str; 2], log: &Log<'_>) -> Self {
-        Self::start_over("http", "", ca, folder, issuers, log)
+        Self::start_over("http", "", ca, folder, &two(issuers), log)
+    }
+
+    /// Believing whom an identity configuration of Fulcio's names, and nobody else.
+    pub(crate) fn start_on(ca: &Ca, folder: &Path, config: &Path) -> Self {
+        let identity = format!("[identity]\nfulcio_config = {config:?}\n");
+        Self::start_over("http", "", ca, folder, &identity, &Log::Memory)
     }
 
     /// The same over TLS, from a chain and its key.
@@ -36,7 +42,7 @@ impl Serve {
         issuers: [&str; 2],
     ) -> Self {
         let pair = format!("tls_chain = {chain:?}\ntls_key = {key:?}\n");
-        Self::start_over("https", &pair, ca, folder, issuers, &Log::Memory)
+        Self::start_over("https", &pair, ca, folder, &two(issuers), &Log::Memory)
     }
 
     fn start_over(
@@ -44,7 +50,7 @@ impl Serve {
         server: &str,
         ca: &Ca,
         folder: &Path,
-        [email, github]: [&str; 2],
+        issuers: &str,
         log: &Log<'_>,
     ) -> Self {
         let port = parts::free_port();
@@ -57,12 +63,6 @@ impl Serve {
                 "[[ct.log]]\nkind = \"rfc6962\"\nname = \"outside\"\nurl = {url:?}\nkey = {key:?}\n"
             ),
         };
-        let issuer = |url: &str, kind: &str| {
-            format!(
-                "[[issuer]]\nurl = {url:?}\ntype = {kind:?}\naudiences = [\"sigstore\"]\n\
-                 accept_shared_audience = true\ninsecure_loopback_http = true\n"
-            )
-        };
         let config = folder.join("shortleaf.toml");
         fs::write(
             &config,
@@ -71,13 +71,11 @@ impl Serve {
                  public_url = {url:?}\n{server}\
                  [state]\ndir = {:?}\n\
                  [ca]\nchain = {:?}\nkey = {:?}\n\
-                 [ct]\n{log}{}{}",
+                 [ct]\n{log}{issuers}",
                 parts::free_port(),
                 folder.join("state"),
                 ca.chain(),
                 ca.key(),
-                issuer(email, "email"),
-                issuer(github, "github-workflow"),
             ),
         )
         .expect("the scratch folder is writable");
@@ -99,4 +97,15 @@ impl Serve {
     pub(crate) fn url(&self) -> &str {
         &self.url
     }
+}
+
+/// An issuer of addresses and one of workflows.
+fn two([email, github]: [&str; 2]) -> String {
+    let issuer = |url: &str, kind: &str| {
+        format!(
+            "[[issuer]]\nurl = {url:?}\ntype = {kind:?}\naudiences = [\"sigstore\"]\n\
+             accept_shared_audience = true\ninsecure_loopback_http = true\n"
+        )
+    };
+    issuer(email, "email") + &issuer(github, "github-workflow")
 }

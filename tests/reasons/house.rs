@@ -63,7 +63,8 @@ impl House {
             rates = parts.rates.clone();
             faults.surround(parts);
         });
-        let metrics = Arc::new(Metrics::new([], UnixSeconds(i64::MAX)));
+        let issuers = [Identity::Email, Identity::Github].map(|who| world.issuer(who).url().into());
+        let metrics = Arc::new(Metrics::new(issuers, UnixSeconds(i64::MAX)));
         let router = public_router(Public::new(PublicParts {
             issuance: Arc::new(world.service().clone()),
             clock: world.clock(),

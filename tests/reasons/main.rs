@@ -12,6 +12,7 @@ mod faults;
 mod house;
 mod rates;
 mod retries;
+mod rules;
 mod table;
 mod tls;
 #[path = "../world/mod.rs"]

@@ -3,6 +3,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -10,6 +11,7 @@ use shortleaf::der;
 use shortleaf::fault::Reason;
 use shortleaf::possession::AlgorithmList;
 use shortleaf::rates::Limit;
+use shortleaf::rules::RuleSet;
 
 use crate::ask::{Ask, Door, Proof};
 use crate::faults::{Call, Fault, INSIDE};
@@ -18,8 +20,7 @@ use crate::world::issuer::Identity;
 use crate::world::subject::{Kind, Subject};
 
 /// Reasons that no single request is given: not yet, or not alone.
-const WAITING: [(Reason, &str); 3] = [
-    (Reason::RuleRefused, "claim rules"),
+const WAITING: [(Reason, &str); 2] = [
     (Reason::IssuanceBlocked, "revocation statements"),
     (Reason::Overloaded, "a crowd: tests/server/crowds.rs"),
 ];
@@ -57,6 +58,20 @@ fn bad(
         cause: None,
         asks,
         twin,
+    }
+}
+
+/// A refusal by [`RULES`].
+fn barred(
+    message: &'static str,
+    metadata: &'static [(&'static str, &'static str)],
+    asks: fn(&House) -> Vec<Ask>,
+    twin: fn(&House) -> Ask,
+) -> Row {
+    Row {
+        status: 403,
+        code: 7,
+        ..bad(Reason::RuleRefused, message, metadata, asks, twin)
     }
 }
 
@@ -175,6 +190,20 @@ fn rows() -> Vec<Row> {
         bad(Reason::EmailUnverified, "There was an error processing the identity token: https://issuer.example/email does not say that it verified the email address", &[("claim", "email_verified"), ("extension", "Subject Alternative Name"), ("issuer", EMAIL)],
             |house| vec![house.with_claims(Identity::Email, json!({ "email_verified": "true" }))],
             |house| house.with_claims(Identity::Email, json!({ "email_verified": true }))),
+
+        // The rules.
+        barred("The rules of this instance do not admit this identity: no rule allows this identity; closest is \"jobs of octo-app\": ref_protected wanted \"true\", token has \"false\"", &[("claim", "ref_protected"), ("issuer", GITHUB), ("rule", "jobs of octo-app")],
+            |house| vec![house.with_claims(Identity::Github, json!({ "ref_protected": "false" }))],
+            |house| house.with_claims(Identity::Github, json!({ "ref_protected": "true" }))),
+        barred("The rules of this instance do not admit this identity: no rule allows this identity; closest is \"jobs of octo-app\": ref_protected wanted \"true\", token has none", &[("claim", "ref_protected"), ("issuer", GITHUB), ("rule", "jobs of octo-app")],
+            |house| vec![house.with_claims(Identity::Github, json!({ "ref_protected": null }))],
+            |house| house.with_claims(Identity::Github, json!({ "ref_protected": true }))),
+        barred("The rules of this instance do not admit this identity: rule \"no pull requests\" refuses this identity", &[("issuer", GITHUB), ("rule", "no pull requests")],
+            |house| vec![house.with_claims(Identity::Github, json!({ "event_name": "pull_request_target" }))],
+            |house| house.with_claims(Identity::Github, json!({ "event_name": "push" }))),
+        barred("The rules of this instance do not admit this identity: no rule allows this identity; closest is \"people of example.com\": email wanted *@example.com, token has \"jane@example.org\"", &[("claim", "email"), ("issuer", EMAIL), ("rule", "people of example.com")],
+            |house| vec![house.with_claims(Identity::Email, json!({ "email": "jane@example.org" }))],
+            |house| house.with_claims(Identity::Email, json!({ "email": "jane@example.com" }))),
 
         // The key and its proof.
         bad(Reason::PublicKeyMalformed, "The public key supplied in the request could not be parsed: no public key", &[("issuer", GITHUB)],
@@ -306,8 +335,26 @@ async fn each_reason_is_the_same_at_both_doors_and_its_twin_gets_a_certificate()
     }
 }
 
-/// P-384 is off the list and no identity may ask four times, so that there is something to refuse.
+/// Everybody of the good requests, and not everybody of their issuers.
+pub(crate) const RULES: &str = r#"
+[[deny]]
+name = "no pull requests"
+claims = { event_name = ["pull_request", "pull_request_target"] }
+[[allow]]
+name = "jobs of octo-app"
+issuer = "https://issuer.example/github"
+max_lifetime = "5m"
+claims = { repository_id = "701234567", ref_protected = "true" }
+[[allow]]
+name = "people of example.com"
+issuer = "https://issuer.example/email"
+claims = { email = { glob = "*@example.com" } }
+"#;
+
+/// Rules, P-384 off the list, and no identity may ask four times, so that there is something to
+/// refuse.
 fn narrow_list(parts: &mut shortleaf::issuance::Parts) {
+    parts.rules = Some(Arc::new(RuleSet::parse(RULES).unwrap()));
     let names = [
         "ecdsa-sha2-256-nistp256",
         "ed25519",

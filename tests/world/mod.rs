@@ -229,6 +229,15 @@ impl World {
         lock(&self.trail.0).iter().map(|event| event.kind).collect()
     }
 
+    /// Its lines of one kind, oldest first.
+    pub(crate) fn trail_of(&self, kind: &str) -> Vec<serde_json::Value> {
+        let trail = lock(&self.trail.0);
+        let lines = trail.iter().filter(|said| said.kind == kind);
+        lines
+            .map(|said| serde_json::from_slice(&said.line).expect("a line is JSON"))
+            .collect()
+    }
+
     /// The record of a serial.
     pub(crate) async fn record(&self, serial: Serial) -> Option<Record> {
         record(&self.store, serial).await
