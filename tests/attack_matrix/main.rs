@@ -89,7 +89,6 @@ struct Waiting {
 /// What rows wait for.
 #[derive(Clone, Copy, Debug)]
 enum Capability {
-    IdentitiesAndRules,
     CertificateTransparency,
     Revocation,
     Grpc,
@@ -99,7 +98,6 @@ impl Capability {
     /// The room that comes with it, beneath `src/`.
     fn room(self) -> &'static str {
         match self {
-            Self::IdentitiesAndRules => "rules",
             Self::CertificateTransparency => "log",
             Self::Revocation => "revocation",
             Self::Grpc => "server/grpc",

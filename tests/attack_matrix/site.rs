@@ -163,7 +163,7 @@ insecure_loopback_http = true
         // row is about that.
         let uncounted = match more.contains("[rate_limits]") {
             true => "",
-            false => "[rate_limits]\nper_identity = \"off\"\n",
+            false => "[rate_limits]\nper_address = \"off\"\nper_identity = \"off\"\n",
         };
         let file = Some(write("shortleaf.toml", &(text + &identity + uncounted + more)).into());
         let inputs = Inputs {
