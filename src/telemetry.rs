@@ -208,6 +208,8 @@ pub struct Refusal<'a> {
     pub identity: Option<&'a str>,
     /// The chain behind it, outermost first.
     pub causes: &'a [String],
+    /// How many of its kind were not told since the last one.
+    pub left_out: u64,
 }
 
 /// A request for a certificate was refused.
@@ -217,7 +219,9 @@ pub fn refused(request_id: &str, client: Option<IpAddr>, refusal: &Refusal<'_>) 
         issuer,
         identity,
         causes,
+        left_out,
     } = *refusal;
+    let left_out = Some(left_out).filter(|number| *number > 0);
     let (client, fault) = (client.map(display), reason.fault());
     let cause = Some(causes.join(": ")).filter(|cause| !cause.is_empty());
     let (reason, cause) = (reason.as_str(), cause.as_deref());
@@ -232,6 +236,7 @@ pub fn refused(request_id: &str, client: Option<IpAddr>, refusal: &Refusal<'_>) 
                 identity,
                 reason,
                 cause,
+                left_out,
                 "refused"
             );
         }
@@ -245,6 +250,7 @@ pub fn refused(request_id: &str, client: Option<IpAddr>, refusal: &Refusal<'_>) 
                 identity,
                 reason,
                 cause,
+                left_out,
                 "refused"
             );
         }

@@ -600,7 +600,29 @@ fn insecure_choices_warn_in_words() {
         ISSUER.replace("audiences", "accept_shared_audience = true\naudiences")
     ))
     .expect("admitted");
+    // Three switches, and where the trust files would send everybody.
     assert_eq!(settings.warnings.len(), 4, "{:?}", settings.warnings);
+}
+
+#[test]
+fn a_public_url_of_loopback_is_warned_of_where_others_connect() {
+    let warnings = |listen: &str, url: &str| {
+        let tls = "tls_chain = \"c\"\ntls_key = \"k\"";
+        let server = format!("[server]\nlisten = {listen:?}\npublic_url = {url:?}\n{tls}\n");
+        let mut warnings = judge(&format!("{server}{ISSUER}{LOG}")).unwrap().warnings;
+        warnings.retain(|warning| warning.starts_with("server.public_url"));
+        warnings
+    };
+    let [warning] = &warnings("0.0.0.0:443", "https://127.0.0.1")[..] else {
+        panic!("not one warning");
+    };
+    assert_eq!(
+        warning,
+        "server.public_url = \"https://127.0.0.1\" leads each client to itself, and server.listen = \
+         0.0.0.0:443 is for others: the trust files name the wrong place"
+    );
+    assert!(warnings("0.0.0.0:443", "https://ca.example").is_empty());
+    assert!(warnings("127.0.0.1:443", "https://localhost").is_empty());
 }
 
 #[test]

@@ -189,7 +189,7 @@ fn principal(now: UnixMillis) -> Principal {
     let jwks = serde_json::to_vec(&issuer.jwks()).unwrap();
     let keys = FixedKeys::new([(url.clone(), KeySet::parse(&jwks).unwrap())]);
     let policy = IssuerPolicy {
-        issuer: url,
+        issuer: url.into(),
         audiences: vec![SHARED_AUDIENCE.to_owned()],
         max_token_age_s: 600,
         max_token_lifetime_s: 3600,

@@ -1,5 +1,7 @@
 //! `cert`: one certificate for a given or ambient token.
 
+use std::error::Error as StdError;
+use std::iter;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -69,7 +71,11 @@ pub(super) async fn run(args: &CertArgs, out: &Output) -> Result<(), Failure> {
                     let wait = wait(&error)
                         .map(|s| format!("in {s} s, "))
                         .unwrap_or_default();
-                    let again = format!("{wait}again with --key {}", key.path.display());
+                    let tls = match wants_tls(&error) {
+                        true => format!("{WANTS_TLS}; "),
+                        false => String::new(),
+                    };
+                    let again = format!("{tls}{wait}again with --key {}", key.path.display());
                     key.keep();
                     failure.hint(again)
                 }
@@ -285,6 +291,7 @@ async fn token(args: &CertArgs, out: &Output) -> Result<SecretString, Failure> {
         match e {
             ambient::Error::GithubPermission => failure.hint("add `permissions: id-token: write` to this job; on pull requests from forks GitHub does not grant it"),
             ambient::Error::None => failure.hint("--token FILE, or set SIGSTORE_ID_TOKEN"),
+            ambient::Error::Github { source: Some(_), .. } => failure.hint("run the job again; a runner of your own has to reach the service directly: no proxy is used"),
             ambient::Error::Github { .. } => failure.hint("run the job again; githubstatus.com tells whether Actions is well"),
             ambient::Error::File { .. } => failure.hint("--token FILE names another"),
             ambient::Error::Client(_) => failure,
@@ -338,11 +345,12 @@ fn failure(error: &client::Error) -> Failure {
         let hint = match error {
             client::Error::NoRequest => "--csr wants a CERTIFICATE REQUEST (PEM)",
             client::Error::OtherKey { .. } => "do not use it; tell the server's operator",
+            client::Error::Unreachable { .. } if wants_tls(error) => WANTS_TLS,
+            client::Error::Unreachable { source, .. } => unreachable(source),
             client::Error::Setup(_)
-            | client::Error::Unreachable { .. }
             | client::Error::BadAnswer { .. }
             | client::Error::TooLarge { .. }
-            | client::Error::Refused { .. } => "is --server (SHORTLEAF_SERVER) right, and up?",
+            | client::Error::Refused { .. } => SERVER_RIGHT,
         };
         let mut failure = Failure::from_error(exit, error).hint(hint);
         if matches!(error, client::Error::NoRequest) {
@@ -370,6 +378,36 @@ fn failure(error: &client::Error) -> Failure {
     }
 }
 
+const SERVER_RIGHT: &str = "is --server (SHORTLEAF_SERVER) right, and up?";
+const WANTS_TLS: &str = "does the server speak TLS? then --server begins with https://";
+
+/// What to try where there was no answer. Whoever has a root of his own meets this one first.
+fn unreachable(source: &reqwest::Error) -> &'static str {
+    // rustls' words; its type is behind several boxes of others.
+    match causes(source).any(|cause| cause.to_string().contains("peer certificate")) {
+        true => {
+            "where this machine does not know the root of the server's TLS certificate: SSL_CERT_FILE=root.pem"
+        }
+        false => SERVER_RIGHT,
+    }
+}
+
+/// Whether what came back over plain http was no HTTP: so a TLS server's alert reads.
+fn wants_tls(error: &client::Error) -> bool {
+    let client::Error::Unreachable { url, source } = error else {
+        return false;
+    };
+    let is_no_http = |cause: &(dyn StdError + 'static)| {
+        let cause = cause.downcast_ref::<hyper::Error>();
+        cause.is_some_and(hyper::Error::is_parse)
+    };
+    url.starts_with("http://") && causes(source).any(is_no_http)
+}
+
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+    iter::successors(error.source(), |&cause| cause.source())
+}
+
 /// How long the server asks us to wait, in seconds.
 fn wait(error: &client::Error) -> Option<u64> {
     match error {
@@ -393,6 +431,7 @@ fn advice(reason: &str) -> &'static str {
         "TOKEN_AUDIENCE_MISMATCH" => {
             "ask for a token with the audience this server wants: --audience"
         }
+        "ROUTE_UNKNOWN" => "does --server carry a path? It is https://HOST alone",
         "TOKEN_NOT_YET_VALID" => "compare this machine's clock with the issuer's and the server's",
         "ALGORITHM_NOT_PERMITTED" => "--new-key makes a P-256 key, which every server takes",
         _ => "docs/errors.md explains each reason",

@@ -35,7 +35,7 @@ pub(super) struct DevArgs {
     /// Believe this outside issuer too, audience `sigstore`, plain http on loopback allowed;
     /// repeatable
     #[arg(long = "issuer", value_name = "TYPE=URL", value_parser = issuer)]
-    issuers: Vec<IssuerSettings>,
+    issuers: Vec<(IssuerType, String)>,
     /// Believe the issuers of Fulcio's identity configuration too, plain http on loopback allowed
     #[arg(long, value_name = "FILE")]
     fulcio_config: Option<PathBuf>,
@@ -69,7 +69,7 @@ enum DevCommand {
     },
 }
 
-fn issuer(text: &str) -> Result<IssuerSettings, String> {
+fn issuer(text: &str) -> Result<(IssuerType, String), String> {
     let (kind, url) = text
         .split_once('=')
         .ok_or("write TYPE=URL, such as email=http://127.0.0.1:9000")?;
@@ -82,8 +82,20 @@ fn issuer(text: &str) -> Result<IssuerSettings, String> {
             words.join(", ")
         )
     })?;
-    IssuerUrl::new(url).map_err(|error| error.to_string())?;
-    dev::outside(kind, url).ok_or_else(|| "the issuer cannot be used".to_owned())
+    Ok((kind, url.to_owned()))
+}
+
+/// The issuers of the command line.
+fn outside(issuers: &[(IssuerType, String)]) -> Result<Vec<IssuerSettings>, Failure> {
+    let each = issuers.iter().map(|(kind, url)| {
+        let name = IssuerUrl::new(url).map_err(|error| {
+            Failure::from_error(Exit::Usage, &error)
+                .hint("write the issuer exactly as its tokens' `iss` says it, https://…")
+        })?;
+        // Its type was judged with the arguments.
+        dev::outside(*kind, name).ok_or_else(|| Failure::new(Exit::Usage, "no such type"))
+    });
+    each.collect()
 }
 
 /// The issuers of Fulcio's file, as they stand there.
@@ -115,7 +127,7 @@ pub(super) async fn run(args: DevArgs, out: &Output) -> Result<(), Failure> {
     }
     let stop = Stop::listen()?;
     let strict = args.strict;
-    let mut issuers = args.issuers;
+    let mut issuers = outside(&args.issuers)?;
     if let Some(path) = &args.fulcio_config {
         issuers.extend(of_fulcio(path, out)?);
     }

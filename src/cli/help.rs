@@ -38,6 +38,10 @@ const VARIABLES: &[(&str, &str)] = &[
         "GITHUB_ACTIONS",
         "set by GitHub: the token is masked, a missing permission is named",
     ),
+    (
+        "SSL_CERT_FILE, SSL_CERT_DIR",
+        "PEM roots to believe in the place of the system's, for every https connection made",
+    ),
     ("OIDC_ISSUER", "the issuer `dev token` asks"),
     ("XDG_CONFIG_HOME, HOME", "where configuration is looked for"),
     (

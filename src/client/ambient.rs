@@ -42,6 +42,8 @@ pub enum Error {
         attempts: u32,
         /// The last status, if it answered at all.
         status: Option<u16>,
+        /// Why the last time there was no answer.
+        source: Option<reqwest::Error>,
     },
     /// The file is there and cannot be read.
     #[error("cannot read {path}")]
@@ -109,7 +111,7 @@ async fn github(
     let separator = if url.contains('?') { '&' } else { '?' };
     let audience: String = url::form_urlencoded::byte_serialize(audience.as_bytes()).collect();
     let url = format!("{url}{separator}audience={audience}");
-    let (mut status, mut attempts) = (None, 0);
+    let (mut status, mut attempts, mut source) = (None, 0, None);
     for attempt in 1..=GITHUB_ATTEMPTS {
         let answer = client
             .get(&url)
@@ -120,25 +122,32 @@ async fn github(
             .send()
             .await;
         attempts = attempt;
-        if let Ok(answer) = answer {
-            status = Some(answer.status().as_u16());
-            if answer.status().is_success() {
-                let body = bounded(answer, "GitHub's token service").await?;
-                let value = serde_json::from_slice::<serde_json::Value>(&body)
-                    .ok()
-                    .and_then(|v| v["value"].as_str().map(str::to_owned));
-                if let Some(token) = value {
-                    return Ok(SecretString::from(token));
+        match answer {
+            Ok(answer) => {
+                (status, source) = (Some(answer.status().as_u16()), None);
+                if answer.status().is_success() {
+                    let body = bounded(answer, "GitHub's token service").await?;
+                    let value = serde_json::from_slice::<serde_json::Value>(&body)
+                        .ok()
+                        .and_then(|v| v["value"].as_str().map(str::to_owned));
+                    if let Some(token) = value {
+                        return Ok(SecretString::from(token));
+                    }
+                } else if answer.status().is_client_error() && answer.status().as_u16() != 429 {
+                    break;
                 }
-            } else if answer.status().is_client_error() && answer.status().as_u16() != 429 {
-                break;
             }
+            Err(error) => source = Some(error.without_url()),
         }
         if attempt < GITHUB_ATTEMPTS {
             tokio::time::sleep(Duration::from_millis(100 << attempt.min(4))).await;
         }
     }
-    Err(Error::Github { attempts, status })
+    Err(Error::Github {
+        attempts,
+        status,
+        source,
+    })
 }
 
 #[cfg(test)]

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use super::judge::{bad, span};
 use super::settings::{IdentitySettings, IssuerSettings};
 use super::{Error, raw};
-use crate::identity::fulcio::{FulcioConfig, FulcioIssuer, IssuerName};
+use crate::identity::fulcio::{FulcioConfig, FulcioIssuer};
 use crate::identity::presets::{Limits, Parameters, Preset};
 use crate::identity::{ClaimPath, IssuerType, Mapping, NameDomain, TrustDomain, UriDomain};
-use crate::token::{IssuerPattern, IssuerUrl, is_loopback};
+use crate::token::{IssuerName, IssuerPattern, IssuerUrl, is_loopback};
 
 /// The audience every Sigstore client asks for.
 pub const SHARED_AUDIENCE: &str = "sigstore";
@@ -18,15 +18,7 @@ const MAX_CERTIFICATES_PER_TOKEN: u32 = 1024;
 /// Longest `exp` − `iat` of a token of an issuer from Fulcio's file, in seconds.
 const FULCIO_LIFETIME_S: i64 = 86_400;
 
-pub(super) fn judge_identity(
-    raw: raw::Identity,
-    warnings: &mut Vec<String>,
-) -> Result<IdentitySettings, Error> {
-    if raw.rules.is_none() {
-        warnings.push(
-            "no identity.rules: everybody that an issuer vouches for gets a certificate".to_owned(),
-        );
-    }
+pub(super) fn judge_identity(raw: raw::Identity) -> Result<IdentitySettings, Error> {
     let key = |name: &str| format!("identity.{name}");
     Ok(IdentitySettings {
         rules: raw.rules,
@@ -126,6 +118,16 @@ impl Judge {
             jwks_file: raw.jwks_file.clone(),
             ca_file: raw.ca_file.clone(),
             ca_pem: None,
+            discovery_url: raw
+                .discovery_url
+                .as_deref()
+                .map(url::Url::parse)
+                .transpose()
+                .map_err(|source| {
+                    let got = raw.discovery_url.as_deref().unwrap_or_default();
+                    self.unusable("discovery_url", got, source)
+                })?,
+            bearer_token_file: raw.bearer_token_file.clone(),
             jwks_hosts: raw.jwks_hosts.clone(),
             subject_domain: raw.subject_domain.clone(),
             spiffe_trust_domain: raw.spiffe_trust_domain.clone(),
@@ -196,6 +198,8 @@ impl Judge {
                 ("allow_private_network", raw.allow_private_network),
                 ("insecure_loopback_http", raw.insecure_loopback_http),
                 ("jwks_file", raw.jwks_file.is_some()),
+                ("discovery_url", raw.discovery_url.is_some()),
+                ("bearer_token_file", raw.bearer_token_file.is_some()),
             ] {
                 if set {
                     let why = "a family of issuers has its keys fetched from public addresses only; write out the issuer";
@@ -428,6 +432,8 @@ impl IssuerSettings {
             jwks_file: None,
             ca_file: None,
             ca_pem: issuer.ca_cert.clone(),
+            discovery_url: None,
+            bearer_token_file: None,
             jwks_hosts: Vec::new(),
             subject_domain: issuer.subject_domain.clone(),
             spiffe_trust_domain: issuer.spiffe_trust_domain.clone(),

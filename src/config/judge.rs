@@ -27,7 +27,7 @@ impl Settings {
         let retention = judge_retention(raw.state.retention)?;
         let ca = judge_ca(raw.ca)?;
         let ct = judge_ct(raw.ct, &mut warnings)?;
-        let identity = issuers::judge_identity(raw.identity, &mut warnings)?;
+        let identity = issuers::judge_identity(raw.identity)?;
         let issuers = issuers::judge(raw.issuer, &identity, &mut warnings)?;
         let rate_limits = rates::judge(raw.rate_limits)?;
         let log_format = match raw.log.format.as_str() {
@@ -142,11 +142,17 @@ fn judge_server(raw: raw::Server, warnings: &mut Vec<String>) -> Result<ServerSe
             "write https://HOST, without path, query or user: the API sits at the root of the host",
         ));
     }
-    if tls.is_some() && url.is_some_and(|url| url.scheme() == "http") {
+    if tls.is_some() && url.as_ref().is_some_and(|url| url.scheme() == "http") {
         return Err(bad(
             "server.public_url",
             raw.public_url,
             "server.tls_chain is set, so clients need https://",
+        ));
+    }
+    if !listen.ip().is_loopback() && url.as_ref().is_some_and(crate::token::is_loopback) {
+        warnings.push(format!(
+            "server.public_url = {:?} leads each client to itself, and server.listen = {listen} is for others: the trust files name the wrong place",
+            raw.public_url
         ));
     }
     let trusted_hops: Result<Vec<_>, _> = raw.trusted_hops.into_iter().map(judge_hop).collect();

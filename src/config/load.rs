@@ -59,6 +59,8 @@ pub enum Source {
     File(PathBuf),
     /// The variable of this name.
     Environment(String),
+    /// The issuer's preset.
+    Preset(&'static str),
     /// A flag.
     Flag,
 }
@@ -69,6 +71,7 @@ impl fmt::Display for Source {
             Self::Default => f.write_str("default"),
             Self::File(path) => write!(f, "file {}", path.display()),
             Self::Environment(name) => write!(f, "environment {name}"),
+            Self::Preset(word) => write!(f, "preset {word}"),
             Self::Flag => f.write_str("flag"),
         }
     }
@@ -80,6 +83,31 @@ impl fmt::Display for Source {
 pub struct Effective(pub Vec<(String, String, Source)>);
 
 impl Effective {
+    /// Puts in what an issuer has from its preset, or because it names nothing else.
+    fn complete(&mut self, settings: &Settings) {
+        for (index, issuer) in settings.issuers.iter().enumerate() {
+            let audiences: Vec<_> = issuer.audiences.iter().map(|a| format!("{a:?}")).collect();
+            for (name, value) in [
+                ("url", format!("{:?}", issuer.name.as_str())),
+                ("audiences", format!("[{}]", audiences.join(", "))),
+                ("max_token_age", span(issuer.max_token_age_s)),
+                ("max_token_lifetime", span(issuer.max_token_lifetime_s)),
+                (
+                    "certificates_per_token",
+                    issuer.certificates_per_token.to_string(),
+                ),
+            ] {
+                let key = format!("issuer[{index}].{name}");
+                let mut rows = self.0.iter_mut();
+                let open = rows.find(|(other, shown, _)| *other == key && shown == NOT_SET);
+                if let Some(row) = open {
+                    let preset = issuer.preset.map(|preset| Source::Preset(preset.as_str()));
+                    (row.1, row.2) = (value, preset.unwrap_or(Source::Default));
+                }
+            }
+        }
+    }
+
     /// SHA-256 over every key with its value, secrets hidden: equal where two instances, or two
     /// starts of one, run with the same settings, wherever each value came from. What stands in
     /// the files that settings name is not in it.
@@ -159,14 +187,16 @@ pub fn load(inputs: &Inputs) -> Result<Loaded, Error> {
             check_item(repeated, index, item)?;
         }
     }
-    let effective = effective(&table, &sources);
+    let mut effective = effective(&table, &sources);
     // Types and needed keys were judged by the schema; only a struct that disagrees with it fails.
     let raw = Raw::deserialize(Value::Table(table)).map_err(|e| Error::WrongType {
         key: "configuration".to_owned(),
         message: e.message().to_owned(),
     })?;
+    let settings = Settings::judge(raw)?;
+    effective.complete(&settings);
     Ok(Loaded {
-        settings: Settings::judge(raw)?,
+        settings,
         effective,
     })
 }
@@ -355,6 +385,15 @@ fn insert(table: &mut Table, key: &str, value: Value) -> Result<(), Error> {
 
 /// What stands for a setting that has no default and is not set.
 const NOT_SET: &str = "(not set)";
+
+/// A time as the file writes it.
+fn span(seconds: i64) -> String {
+    match seconds {
+        s if s % 3600 == 0 => format!("\"{}h\"", s / 3600),
+        s if s % 60 == 0 => format!("\"{}m\"", s / 60),
+        s => format!("\"{s}s\""),
+    }
+}
 
 fn effective(table: &Table, sources: &BTreeMap<String, Source>) -> Effective {
     let row = |key: String, value: Option<&Value>, secret: bool| {

@@ -110,6 +110,8 @@ pub(super) struct Issuer {
     pub(super) jwks_file: Option<PathBuf>,
     pub(super) ca_file: Option<PathBuf>,
     pub(super) jwks_hosts: Vec<String>,
+    pub(super) discovery_url: Option<String>,
+    pub(super) bearer_token_file: Option<PathBuf>,
     pub(super) issuer_claim: Option<String>,
     pub(super) subject_domain: Option<String>,
     pub(super) spiffe_trust_domain: Option<String>,

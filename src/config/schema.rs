@@ -167,6 +167,8 @@ pub const REPEATED: &[Repeated] = &[
             optional("jwks_file", Kind::Text, None),
             optional("ca_file", Kind::Text, None),
             optional("jwks_hosts", Kind::List, Some("[]")),
+            optional("discovery_url", Kind::Text, None),
+            optional("bearer_token_file", Kind::Text, None),
             optional("issuer_claim", Kind::Text, None),
             optional("subject_domain", Kind::Text, None),
             optional("spiffe_trust_domain", Kind::Text, None),

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
+use url::Url;
 
 use crate::ca::{Encoder, LeafProfile};
-use crate::identity::fulcio::IssuerName;
 use crate::identity::presets::Preset;
 use crate::identity::{IssuerType, Mapping};
 use crate::possession::AlgorithmList;
 use crate::rates::Limits;
+use crate::token::IssuerName;
 
 /// The whole configuration.
 #[derive(Debug)]
@@ -191,6 +192,10 @@ pub struct IssuerSettings {
     pub ca_file: Option<PathBuf>,
     /// The same as PEM text, as Fulcio's file has it.
     pub ca_pem: Option<String>,
+    /// Where its provider metadata are fetched instead of under `iss`.
+    pub discovery_url: Option<Url>,
+    /// A token shown to the issuer's own host when its keys are fetched.
+    pub bearer_token_file: Option<PathBuf>,
     /// Further hosts for the key set.
     pub jwks_hosts: Vec<String>,
     /// For `uri` and `username`.

@@ -21,7 +21,6 @@ pub use crate::config::SHARED_AUDIENCE;
 use crate::ct::KeyError;
 use crate::ct::memory::MemoryLog;
 use crate::entropy::Entropy;
-use crate::identity::fulcio::IssuerName;
 use crate::identity::{IssuerType, Mapping};
 use crate::instance::{self, Blueprint, Listeners, PublishedLog, Running, parts};
 use crate::issuance::{self, CtMode};
@@ -32,6 +31,7 @@ use crate::server::{Front, Hops, serve};
 use crate::store;
 use crate::system::{SystemClock, SystemEntropy};
 use crate::time::Clock;
+use crate::token::IssuerName;
 use crate::token::IssuerUrl;
 use crate::x509::SignatureAlgorithm;
 use issuer::{DevIssuer, Persona};
@@ -259,7 +259,7 @@ fn believed(own: &DevIssuer, options: &Options, url: &str) -> Vec<IssuerSettings
         (IssuerType::Email, own.url(Persona::Email)),
     ];
     let mine = mine.into_iter().filter_map(|(kind, url)| {
-        let mut mine = outside(kind, &url)?;
+        let mut mine = outside(kind, IssuerUrl::new(&url).ok()?)?;
         mine.audiences.clone_from(&audiences);
         Some(mine)
     });
@@ -278,10 +278,10 @@ fn believed(own: &DevIssuer, options: &Options, url: &str) -> Vec<IssuerSettings
 }
 
 /// An outside issuer for [`Options::issuers`], audience `sigstore`; `None` for a type that needs
-/// more than its name, and for a URL that cannot be an issuer's.
-pub fn outside(kind: IssuerType, url: &str) -> Option<IssuerSettings> {
+/// more than its name.
+pub fn outside(kind: IssuerType, issuer: IssuerUrl) -> Option<IssuerSettings> {
     Some(IssuerSettings {
-        name: IssuerName::One(IssuerUrl::new(url).ok()?),
+        name: IssuerName::One(issuer),
         preset: None,
         kind,
         mapping: Mapping::plain(kind)?,
@@ -292,6 +292,8 @@ pub fn outside(kind: IssuerType, url: &str) -> Option<IssuerSettings> {
         jwks_file: None,
         ca_file: None,
         ca_pem: None,
+        discovery_url: None,
+        bearer_token_file: None,
         jwks_hosts: Vec::new(),
         subject_domain: None,
         spiffe_trust_domain: None,

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::slice;
 
 use super::files::{
-    is_open_to_everybody, open_secrets, owners_alone, passphrase, read_optional, read_text,
+    is_open_to_everybody, open_secrets, owners_alone, passphrase, read, read_optional, read_text,
     writable,
 };
 use super::parts::{Error, keys, log_client, log_key, weak_keys};
@@ -80,6 +80,11 @@ impl Found {
     fn tls(&mut self, tls: &TlsSettings, now: UnixSeconds) {
         if is_open_to_everybody(&tls.key) {
             self.open_secret(&tls.key);
+        }
+        let files = [&tls.chain, &tls.key];
+        let there = files.map(|path| self.note(read(path)));
+        if there.iter().any(Option::is_none) {
+            return; // told, each of them
         }
         let opened = self.note(TlsFiles::open(tls.clone()));
         let notice = opened.and_then(|files| files.notice(now));

@@ -24,7 +24,6 @@ use crate::audit;
 use crate::ca::{self, SelfCheckError};
 use crate::config::IssuerSettings;
 use crate::entropy::Entropy;
-use crate::identity::fulcio::IssuerName as Name;
 use crate::issuance::{self, OnStage, OnSubmitted, Service};
 use crate::server::{
     ConnectionLimits, Edge, Front, Hops, IssuerName, KeyStates, Metrics, OidcIssuer, Ops, Public,
@@ -32,6 +31,7 @@ use crate::server::{
 };
 use crate::telemetry;
 use crate::time::{Clock, UnixSeconds};
+use crate::token::IssuerName as Name;
 use crate::trust::{self, AuthorityEntry, LogEntry, TrustInputs};
 
 /// How old a readiness answer may be before the parts are asked again.

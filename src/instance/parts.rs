@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::files::{
-    is_open_to_everybody, make_private, open_secrets, passphrase, read_at_most, read_optional,
-    read_text,
+    make_private, open_secrets, passphrase, read_at_most, read_optional, read_text,
 };
 use super::prepare::{self, PreparingKeys};
 use super::whom::{self, BeliefError};
@@ -16,7 +15,6 @@ use crate::config::{CaSettings, CtLogSettings, CtSettings, IssuerSettings, Setti
 use crate::ct::memory::MemoryLog;
 use crate::ct::rfc6962::{Rfc6962Config, Rfc6962Log};
 use crate::ct::{CertificateLog, KeyError, LogKey};
-use crate::identity::fulcio::IssuerName;
 use crate::issuance::store::IssuanceStore;
 use crate::issuance::{self, CtMode, TrustedIssuer};
 use crate::keys::file as keyfile;
@@ -174,7 +172,7 @@ impl Error {
             } => Some("set ca.passphrase_file, or SHORTLEAF_CA_PASSPHRASE in the environment"),
             Self::Authority { source, .. } => Some(source.hint()),
             Self::Unreadable { .. } => Some(
-                "`shortleaf ca init` makes a CA; `shortleaf config show --effective` shows every path",
+                "`shortleaf config show --effective` shows every path and who set it; `shortleaf ca init` makes the files of [ca]",
             ),
             Self::LogKey { .. } => {
                 Some("the log's operator publishes its key; a PEM PUBLIC KEY is wanted")
@@ -268,14 +266,15 @@ pub fn blueprint(settings: Settings) -> Result<Blueprint, Error> {
     for warning in &believed.warnings {
         tracing::warn!("{warning}");
     }
+    if believed.rules.is_none() {
+        tracing::warn!(
+            "no identity.rules: everybody that an issuer vouches for gets a certificate"
+        );
+    }
     let weak_keys = weak_keys(settings.ca.weak_keys.as_deref())?;
     let tls = settings.server.tls.map(TlsFiles::open).transpose()?;
-    for path in tls
-        .iter()
-        .map(TlsFiles::key)
-        .filter(|key| is_open_to_everybody(key))
-    {
-        tracing::warn!(?path, "every user of this machine can get at this secret");
+    if let Some(tls) = &tls {
+        tls.say_if_open();
     }
     let http_keys = Arc::new(keys(&believed.issuers)?);
     // Start-up does not wait for anybody; the first request usually finds the keys there.
@@ -381,7 +380,7 @@ fn open_authority(
 ) -> Result<(crate::ca::Authority, keyfile::FileSigner), Error> {
     let passphrase = passphrase(ca)?;
     for path in open_secrets(ca) {
-        tracing::warn!(?path, "every user of this machine can get at this secret");
+        tracing::warn!(path = %path.display(), "every user of this machine can get at this secret");
     }
     let key = zeroize::Zeroizing::new(read_text(&ca.key)?);
     let opened = keyfile::open(&read_text(&ca.chain)?, &key, passphrase.as_ref(), now);
@@ -495,13 +494,9 @@ pub(super) fn log_key(log: &str, path: &Path) -> Result<LogKey, Error> {
 
 /// Issuers as the pipeline trusts them.
 pub fn trusted(issuers: &[IssuerSettings]) -> Vec<TrustedIssuer> {
-    let single = issuers.iter().filter_map(|issuer| match &issuer.name {
-        IssuerName::One(url) => Some((url, issuer)),
-        IssuerName::Family(_) => None,
-    });
-    let trusted = single.map(|(url, issuer)| TrustedIssuer {
+    let trusted = issuers.iter().map(|issuer| TrustedIssuer {
         policy: IssuerPolicy {
-            issuer: url.clone(),
+            issuer: issuer.name.clone(),
             audiences: issuer.audiences.clone(),
             max_token_age_s: issuer.max_token_age_s,
             max_token_lifetime_s: issuer.max_token_lifetime_s,
@@ -515,12 +510,8 @@ pub fn trusted(issuers: &[IssuerSettings]) -> Vec<TrustedIssuer> {
 
 /// Where the issuers' keys come from.
 pub fn keys(issuers: &[IssuerSettings]) -> Result<HttpKeys, Error> {
-    let single = issuers.iter().filter_map(|issuer| match &issuer.name {
-        IssuerName::One(url) => Some((url, issuer)),
-        IssuerName::Family(_) => None,
-    });
-    let configs = single.map(|(url, issuer)| IssuerKeysConfig {
-        issuer: url.clone(),
+    let configs = issuers.iter().map(|issuer| IssuerKeysConfig {
+        issuer: issuer.name.clone(),
         source: match &issuer.jwks_file {
             Some(path) => KeysFrom::JwksFile(path.clone()),
             None => KeysFrom::Discovery,
@@ -529,6 +520,8 @@ pub fn keys(issuers: &[IssuerSettings]) -> Result<HttpKeys, Error> {
         allow_insecure_http_loopback: issuer.insecure_loopback_http,
         jwks_hosts: issuer.jwks_hosts.clone(),
         ca_file: issuer.ca_file.clone(),
+        discovery_url: issuer.discovery_url.clone(),
+        bearer_token_file: issuer.bearer_token_file.clone(),
     });
     HttpKeys::new(configs.collect()).map_err(Error::Keys)
 }
@@ -541,7 +534,7 @@ pub fn key_states(keys: &Arc<HttpKeys>) -> KeyStates {
         // Both are sorted by issuer.
         let states = keys.ages().into_iter().zip(keys.skipped());
         let states = states.map(|((issuer, age), (_, skipped))| KeyState {
-            issuer: issuer.as_str().to_owned(),
+            issuer,
             age,
             skipped: Unfit::ALL
                 .map(|unfit| (unfit.word(), count(&skipped, unfit)))

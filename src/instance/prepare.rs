@@ -94,6 +94,10 @@ impl<K: KeySource> KeySource for PreparingKeys<K> {
     fn did_not_verify(&self, issuer: &IssuerUrl) {
         self.keys.did_not_verify(issuer);
     }
+
+    fn did_verify(&self, issuer: &IssuerUrl) {
+        self.keys.did_verify(issuer);
+    }
 }
 
 #[cfg(test)]

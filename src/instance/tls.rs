@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
-use super::files::read;
+use super::files::{is_open_to_everybody, read};
 use super::parts::Error;
 use crate::config::TlsSettings;
 use crate::server::Tls;
@@ -104,8 +104,9 @@ impl TlsFiles {
                 Ok(true) => {
                     taken(&self.tls);
                     told = None;
-                    tracing::info!(chain = ?self.files.chain, "TLS certificate replaced");
+                    tracing::info!(chain = %self.files.chain.display(), "TLS certificate replaced");
                     said = self.say_when_it_ends(&*clock);
+                    self.say_if_open();
                 }
                 Err(error) => {
                     let words = chain_of(&error);
@@ -115,6 +116,14 @@ impl TlsFiles {
                     told = Some(words);
                 }
             }
+        }
+    }
+
+    /// Warns of a key that others than its owner can get at.
+    pub(super) fn say_if_open(&self) {
+        let path = self.key();
+        if is_open_to_everybody(path) {
+            tracing::warn!(path = %path.display(), "every user of this machine can get at this secret");
         }
     }
 

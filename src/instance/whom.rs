@@ -11,6 +11,7 @@ use crate::identity::fulcio::{self, FulcioConfig};
 use crate::identity::presets::Preset;
 use crate::identity::{IdClaims, IssuerType};
 use crate::rules::{self, Finding, RuleSet, Severity};
+use crate::token::{IssuerName, IssuerPattern, IssuerUrl};
 
 /// Whom an instance believes.
 #[derive(Clone, Debug)]
@@ -144,7 +145,12 @@ fn read_rules(
 /// What is worth a look in these rules, beside these issuers.
 pub fn findings(rules: &RuleSet, issuers: &[IssuerSettings]) -> Vec<Finding> {
     rules.findings(&|issuer| {
-        let configured = issuers.iter().find(|one| one.name.as_str() == issuer)?;
+        let url = IssuerUrl::new(issuer).ok();
+        let is_of = |family: &IssuerPattern| url.as_ref().is_some_and(|url| family.matches(url));
+        let configured = issuers.iter().find(|one| match &one.name {
+            IssuerName::One(own) => own.as_str() == issuer,
+            IssuerName::Family(family) => family.as_str() == issuer || is_of(family),
+        })?;
         Some(ids(configured))
     })
 }

@@ -25,7 +25,7 @@ pub enum Error {
     /// The token.
     #[error("{source}")]
     Token {
-        /// The configured issuer it was held against, if it got that far.
+        /// The issuer it was held against, configured or of a configured family, if it got that far.
         issuer: Option<IssuerUrl>,
         /// What is wrong with it.
         source: Arc<token::Error>,
@@ -99,9 +99,9 @@ impl Error {
         }
     }
 
-    pub(super) fn token(policy: &token::IssuerPolicy, source: token::Error) -> Self {
+    pub(super) fn token(issuer: IssuerUrl, source: token::Error) -> Self {
         Self::Token {
-            issuer: Some(policy.issuer.clone()),
+            issuer: Some(issuer),
             source: Arc::new(source),
         }
     }
@@ -242,7 +242,9 @@ fn of_token(error: &token::Error) -> Vec<(&'static str, String)> {
         Token::AlgorithmRefused { got } => vec![("algorithm", got.clone())],
         Token::Key(KeyError::AlgorithmRefused { algorithm, .. })
         | Token::SignatureInvalid { algorithm, .. } => vec![("algorithm", algorithm.to_string())],
-        Token::Key(KeyError::Unknown { .. } | KeyError::Unavailable { .. })
+        Token::Key(
+            KeyError::Unknown { .. } | KeyError::OutOfReach { .. } | KeyError::Unavailable { .. },
+        )
         | Token::TooLong { .. }
         | Token::NotThreeParts { .. }
         | Token::NotBase64Url { .. }

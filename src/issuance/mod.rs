@@ -25,7 +25,6 @@ pub use refused::{Refused, Whom};
 pub use seen::{KEYS_MAX, WINDOW};
 pub use sweep::{ORPHAN_AFTER_S, Swept};
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,7 +42,7 @@ use crate::possession::{AlgorithmList, KeyPolicy, WeakKeys};
 use crate::rates::Rates;
 use crate::rules::RuleSet;
 use crate::time::{UnixMillis, UnixSeconds};
-use crate::token::{IssuerPolicy, KeySource};
+use crate::token::{IssuerPattern, IssuerPolicy, IssuerTable, KeySource};
 
 /// What a caller asks for. Nothing in it is believed yet.
 pub struct Request {
@@ -99,12 +98,12 @@ pub struct Issued {
     pub repeated: bool,
 }
 
-/// An issuer this instance believes, and what its claims mean.
+/// An issuer this instance believes, or a family of them, and what their claims mean.
 #[derive(Clone)]
 pub struct TrustedIssuer {
-    /// What its tokens must fulfil.
+    /// Whose tokens, and what they must fulfil.
     pub policy: IssuerPolicy,
-    /// How its claims become an identity.
+    /// How their claims become an identity.
     pub mapping: Mapping,
 }
 
@@ -298,8 +297,7 @@ struct Inner {
     parts: Parts,
     on_submitted: OnSubmitted,
     on_stage: OnStage,
-    /// By the exact `iss`.
-    issuers: HashMap<String, Arc<TrustedIssuer>>,
+    issuers: IssuerTable<Arc<TrustedIssuer>>,
     chain: Arc<[Vec<u8>]>,
     key_policy: KeyPolicy,
     flights: Flights,
@@ -325,7 +323,7 @@ fn key_policy(parts: &Parts) -> KeyPolicy {
 }
 
 impl Service {
-    /// Puts the parts together. Of two issuers with the same URL the later one counts; the
+    /// Puts the parts together. Of two issuers with the same name the later one counts; the
     /// configuration refuses that before.
     pub fn new(parts: Parts) -> Self {
         Self::telling(parts, Arc::new(|_| ()), Arc::new(|_, _| ()))
@@ -335,7 +333,7 @@ impl Service {
     /// stage of an issuance that ended.
     pub fn telling(parts: Parts, on_submitted: OnSubmitted, on_stage: OnStage) -> Self {
         let issuers = parts.issuers.iter();
-        let issuers = issuers.map(|i| (i.policy.issuer.as_str().to_owned(), Arc::new(i.clone())));
+        let issuers = issuers.map(|i| (i.policy.issuer.clone(), Arc::new(i.clone())));
         let chain = parts.authority.chain().iter().map(|ca| ca.der().to_vec());
         Self {
             inner: Arc::new(Inner {
@@ -381,6 +379,13 @@ impl Service {
     /// Writes the `stop` line. A log without one after its last `start` ended by a crash.
     pub fn stopped(&self, now: UnixMillis) -> Result<(), audit::Error> {
         self.inner.stopped(now)
+    }
+
+    /// What this issuer is configured as: itself, or the pattern of its family. Metrics are counted
+    /// under it, because anybody can found another cluster.
+    pub fn configured_as<'a>(&'a self, issuer: &'a str) -> Option<&'a str> {
+        let found = self.inner.issuers.named_by(issuer)?;
+        Some(found.family.map_or(issuer, IssuerPattern::as_str))
     }
 
     /// Never certifies the key of this SubjectPublicKeyInfo from here on: it has an office of ours

@@ -17,7 +17,7 @@ use crate::identity::{self, Principal};
 use crate::possession::{self, PossessedKey, SubjectKey};
 use crate::rates::{Receipts, is_on_us};
 use crate::time::UnixMillis;
-use crate::token::{self, IssuerPolicy, RawToken, VerifiedToken};
+use crate::token::{self, IssuerPolicy, IssuerUrl, RawToken, VerifiedToken};
 
 /// How often a serial is drawn before the store's "known already" is taken for a fault. Two equal
 /// serials of 144 random bits do not happen; a broken random source does.
@@ -53,15 +53,15 @@ impl Inner {
     ) -> Result<Issued, Error> {
         self.clock.check(now)?;
 
-        // 1. Parse the token strictly and pick its issuer, byte for byte.
+        // 1. Parse the token strictly and pick its issuer, byte for byte, or the family it is of.
         let raw = RawToken::parse(&request.token)?;
-        let issuer = self.issuer(raw.claimed_issuer())?.clone();
+        let (claimed, issuer) = self.issuer(raw.claimed_issuer())?;
 
         // 2. Signature, audience, times. The only step that may have to fetch something.
         let keys = &*self.parts.keys;
         let verified = token::verify(raw, &issuer.policy, keys, now.seconds());
         let verified = self.timed(Stage::Token, verified).await;
-        let token = verified.map_err(|error| Error::token(&issuer.policy, error))?;
+        let token = verified.map_err(|error| Error::token(claimed, error))?;
         let (iss, sub): (Arc<str>, Arc<str>) =
             (token.issuer().as_str().into(), token.subject().into());
         whom.issuer = Some(Arc::clone(&iss));
@@ -259,9 +259,11 @@ impl Inner {
         Ok(issued)
     }
 
-    fn issuer(&self, claimed: &str) -> Result<&Arc<TrustedIssuer>, Error> {
-        let issuer = self.issuers.get(claimed);
-        issuer.ok_or_else(|| token::Error::unknown_issuer(claimed).into())
+    /// The issuer that this `iss` names, and what is configured for it.
+    fn issuer(&self, claimed: &str) -> Result<(IssuerUrl, Arc<TrustedIssuer>), Error> {
+        let found = self.issuers.named_by(claimed);
+        let found = found.ok_or_else(|| token::Error::unknown_issuer(claimed))?;
+        Ok((found.issuer, Arc::clone(found.value)))
     }
 
     fn possessed(&self, proof: Proof, principal: &Principal) -> Result<PossessedKey, Error> {

@@ -1,18 +1,26 @@
 //! How many requests for a certificate are worked on at once, and what becomes of the others: a few
 //! wait for a moment, the rest are told to come again before anything is read or parsed for them.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::net::IpAddr;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use super::crowd::Crowd;
+use super::crowd::{Crowd, Origin};
 use super::metrics::{Bodies, Cut};
 use super::{Problem, RequestLimits};
 use crate::fault::Reason;
+
+/// The part of all the places for bodies that may wait for one at once from one network. Those over
+/// it are sent away: their wait is given back to their rate limit, so without a bound one client could
+/// have its whole burst wait all the time, in front of everybody else.
+const PART_TO_WAIT: usize = 4;
 
 /// The way in.
 pub(super) struct Admission {
@@ -20,6 +28,8 @@ pub(super) struct Admission {
     bodies: Bodies,
     /// Whose bodies are still coming: who has kept us waiting for longest leaves when others come.
     readers: Arc<Crowd>,
+    /// How many wait to become one of them, by network.
+    queues: Queues,
     workers: Arc<Semaphore>,
     waiting: AtomicUsize,
 }
@@ -33,6 +43,7 @@ impl Admission {
             limits,
             bodies,
             readers: Crowd::new(limits.reading, None),
+            queues: Mutex::default(),
             workers: Arc::new(Semaphore::new(limits.in_flight)),
             waiting: AtomicUsize::new(0),
         }
@@ -48,8 +59,12 @@ impl Admission {
         }
     }
 
-    /// Waits for what a peer sends. The outer error is ours, the inner one the reader's.
-    pub(super) async fn read<T>(&self, body: impl Future<Output = T>) -> Result<T, Problem> {
+    /// Waits for what a client sends. The outer error is ours, the inner one the reader's.
+    pub(super) async fn read<T>(
+        &self,
+        client: Option<IpAddr>,
+        body: impl Future<Output = T>,
+    ) -> Result<T, Problem> {
         let mut body = pin!(body);
         // Most bodies come with their headers: they keep nobody waiting.
         let at_once = std::future::poll_fn(|cx| Poll::Ready(body.as_mut().poll(cx)));
@@ -61,12 +76,28 @@ impl Admission {
             self.bodies.cut(why);
             busy()
         };
+        let queued = self.queue_up(client).ok_or_else(|| cut(Cut::NoPlace))?;
         let seat = timeout(self.limits.queue_wait, self.readers.seat());
         let seat = seat.await.map_err(|_| cut(Cut::NoPlace))?;
+        drop(queued);
         tokio::select! {
             read = body => Ok(read),
             () = seat.told_to_leave() => Err(cut(Cut::MadeRoom)),
         }
+    }
+
+    /// One more of its network that waits, unless there are enough of it.
+    fn queue_up(&self, client: Option<IpAddr>) -> Option<Queued<'_>> {
+        let network = client.map(|client| Origin::of(client).network());
+        if let Some(network) = network {
+            let mut queues = queues(&self.queues);
+            let waiting = queues.entry(network).or_default();
+            if *waiting >= (self.limits.reading / PART_TO_WAIT).max(1) {
+                return None;
+            }
+            *waiting += 1;
+        }
+        Some(Queued(&self.queues, network))
     }
 
     /// A body did not come in time.
@@ -84,6 +115,27 @@ impl Admission {
         match permit.await {
             Ok(Ok(permit)) => Ok(Admitted(permit)),
             Ok(Err(_)) | Err(_) => Err(busy()),
+        }
+    }
+}
+
+type Queues = Mutex<HashMap<Origin, usize>>;
+
+fn queues(queues: &Queues) -> MutexGuard<'_, HashMap<Origin, usize>> {
+    queues.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One of its network's who wait, however that ends.
+struct Queued<'a>(&'a Queues, Option<Origin>);
+
+impl Drop for Queued<'_> {
+    fn drop(&mut self) {
+        let Some(network) = self.1 else { return };
+        if let Entry::Occupied(mut waiting) = queues(self.0).entry(network) {
+            *waiting.get_mut() -= 1;
+            if *waiting.get() == 0 {
+                waiting.remove();
+            }
         }
     }
 }

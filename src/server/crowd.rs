@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -18,6 +19,8 @@ const GRACE: Duration = Duration::from_secs(1);
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// The part of the seats that is made free at once: looking everybody over for each would cost more.
 const PART_TO_FREE: usize = 64;
+/// The part of the seats that a network has in peace, however many others there are.
+const NOT_A_FEW: usize = 16;
 
 /// Seats, and who sits there.
 pub(super) struct Crowd {
@@ -40,17 +43,49 @@ struct Members {
 /// Whom an address belongs to, as far as it says: one of version 4, a /64 of version 6, of which
 /// every host has many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Origin {
+pub(super) enum Origin {
     V4(u32),
     V6(u64),
 }
 
 impl Origin {
-    fn of(address: IpAddr) -> Self {
+    pub(super) fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(address) => Self::V4(address.to_bits()),
             IpAddr::V6(address) => Self::V6((address.to_bits() >> 64) as u64),
         }
+    }
+
+    /// A /48 of version 6, which one site may well have (RFC 6177 §2), and one address of version 4.
+    pub(super) fn network(self) -> Self {
+        match self {
+            Self::V4(_) => self,
+            Self::V6(subnet) => Self::V6(subnet >> 16),
+        }
+    }
+}
+
+impl Members {
+    /// Of the network that has the most seats the idle ones and since when, if it has more than each
+    /// would have were the seats dealt out to all that are here and a newcomer, and not just a few.
+    /// Otherwise whoever asks something trivial every now and then keeps everybody else out.
+    fn crowding(&self, size: usize) -> Vec<(u64, &Arc<Member>)> {
+        let mut networks: HashMap<Origin, Vec<&Arc<Member>>> = HashMap::new();
+        for (origin, own) in &self.of {
+            let staying = own.iter().filter(|member| !member.is_leaving());
+            networks
+                .entry(origin.network())
+                .or_default()
+                .extend(staying);
+        }
+        let enough = (size / (networks.len() + 1)).max(size / NOT_A_FEW);
+        let most = networks.into_values().max_by_key(Vec::len);
+        most.filter(|own| own.len() > enough)
+            .into_iter()
+            .flatten()
+            .filter(|member| member.is_idle())
+            .map(|member| (member.idle_since.load(Ordering::Relaxed), member))
+            .collect()
     }
 }
 
@@ -103,15 +138,9 @@ impl Crowd {
 
     /// A seat, as soon as there is one.
     pub(super) async fn seat(self: &Arc<Self>) -> Seat {
-        let permit = loop {
-            if let Ok(permit) = self.seats.clone().try_acquire_owned() {
-                break permit;
-            }
-            self.make_room();
-            let freed = timeout(LOOK_AGAIN, self.seats.clone().acquire_owned()).await;
-            if let Ok(permit) = freed {
-                break permit.expect("nobody closes it");
-            }
+        let permit = match self.seats.clone().try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) => self.freed().await,
         };
         let member = Arc::new(Member {
             idle_since: AtomicU64::new(self.now()),
@@ -130,7 +159,20 @@ impl Crowd {
         }
     }
 
-    /// Tells some of those who have been idle for longest to leave.
+    async fn freed(&self) -> OwnedSemaphorePermit {
+        // One place in the queue for the whole wait: who asked anew each time would stand behind a
+        // crowd each time.
+        let mut freed = pin!(self.seats.clone().acquire_owned());
+        loop {
+            self.make_room();
+            if let Ok(permit) = timeout(LOOK_AGAIN, freed.as_mut()).await {
+                return permit.expect("nobody closes it");
+            }
+        }
+    }
+
+    /// Tells some of those who have been idle for longest to leave. Where nobody has been for long and
+    /// addresses have shares: some of the network that has the most seats, if those are too many.
     pub(super) fn make_room(&self) {
         let Some(latest) = self.now().checked_sub(millis(GRACE)) else {
             return;
@@ -143,6 +185,9 @@ impl Crowd {
             .map(|member| (member.idle_since.load(Ordering::Relaxed), member))
             .filter(|(since, _)| *since <= latest)
             .collect();
+        if idle.is_empty() && self.share < self.size {
+            idle = members.crowding(self.size);
+        }
         idle.sort_unstable_by_key(|(since, _)| *since);
         for (_, member) in idle.into_iter().take(self.size / PART_TO_FREE + 1) {
             member.tell();
@@ -325,5 +370,59 @@ mod tests {
         let (first, second) = (crowd.seat().await, crowd.seat().await);
         assert!(first.belongs_to(address("192.0.2.1")));
         assert!(!second.belongs_to(address("::ffff:192.0.2.1")), "the same");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_longest_sits_down_first() {
+        let crowd = Crowd::new(1, None);
+        let only = Arc::new(crowd.seat().await);
+        let using = only.in_use();
+        let order = Mutex::new(Vec::new());
+        let waits = async |name: &'static str, from: u64| {
+            tokio::time::sleep(Duration::from_millis(from)).await;
+            let _seat = crowd.seat().await;
+            order.lock().unwrap().push(name);
+        };
+        let leaves = async {
+            tokio::time::sleep(LOOK_AGAIN + Duration::from_millis(20)).await;
+            drop((using, only));
+        };
+        tokio::join!(waits("first", 0), waits("second", 50), leaves);
+        assert_eq!(*order.lock().unwrap(), ["first", "second"]);
+    }
+
+    /// Each address keeps to its share, and asks too often to be idle for long.
+    #[tokio::test(start_paused = true)]
+    async fn a_few_networks_that_are_always_busy_keep_nobody_out() {
+        for (networks, shared) in [
+            (["192.0.2.1", "192.0.2.2", "192.0.2.3"], true),
+            (["2001:db8::1", "2001:db8:0:1::1", "2001:db8:0:2::1"], true),
+            (["192.0.2.1", "192.0.2.2", "192.0.2.3"], false),
+        ] {
+            let crowd = Crowd::new(33, shared.then_some(11));
+            let mut seats = Vec::new();
+            for at in 0..32 {
+                let seat = Arc::new(crowd.seat().await);
+                assert!(seat.belongs_to(networks[at % 3].parse().unwrap()));
+                seats.push(seat);
+            }
+            let lonely = Arc::new(crowd.seat().await);
+            assert!(lonely.belongs_to("198.51.100.7".parse().unwrap()));
+            // All of them have asked for something just now; one is asking.
+            advance(GRACE * 2).await;
+            seats
+                .iter()
+                .chain([&lonely])
+                .for_each(|seat| seat.arrives());
+            let using = seats[0].in_use();
+            crowd.make_room();
+            let mut told = 0;
+            for seat in &seats {
+                told += usize::from(is_told(seat).await);
+            }
+            assert_eq!(told > 0, shared, "{networks:?}");
+            assert!(!is_told(&seats[0]).await && !is_told(&lonely).await);
+            drop(using);
+        }
     }
 }

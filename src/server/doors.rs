@@ -25,9 +25,10 @@ use super::layers::{self, RequestId};
 use super::rates::Addresses;
 use super::request::{self, Asked, Reader};
 use super::response::{self, OidcIssuer, WrittenChain};
+use super::sparing::Sparing;
 use super::{Issuance, Metrics, Problem};
 use crate::entropy::Entropy;
-use crate::fault::Reason;
+use crate::fault::{Fault, Reason};
 use crate::issuance::{self, Issued};
 use crate::rates::Rates;
 use crate::telemetry::{self, Refusal};
@@ -114,6 +115,8 @@ pub struct Public {
     pub(super) limits: RequestLimits,
     admission: Admission,
     addresses: Addresses,
+    /// Of the log, for those who ask too often.
+    lines: Sparing,
     active: WrittenChain,
     trust_bundle: Bytes,
     root_cert: Bytes,
@@ -141,6 +144,7 @@ impl Public {
             metrics: parts.metrics,
             limits: parts.limits,
             addresses: Addresses::new(parts.rates),
+            lines: Sparing::new(),
         }
     }
 }
@@ -224,7 +228,7 @@ struct Caller {
 }
 
 impl Public {
-    /// From request to decision. Each decision is told and counted once, here.
+    /// From request to decision. Each decision is told (of a flood some) and counted once, here.
     async fn sign(self: Arc<Self>, read: Reader, request: Request) -> Result<Issued, Problem> {
         let (parts, body) = request.into_parts();
         let caller = Caller {
@@ -234,7 +238,7 @@ impl Public {
         let heard = async {
             self.admission.is_open()?;
             let taken = self.addresses.counted(caller.client).await?;
-            match self.read(read, &parts.headers, body).await {
+            match self.read(read, caller.client, &parts.headers, body).await {
                 Ok(asked) => Ok((asked, taken)),
                 Err(problem) => Err(self.addresses.settled(taken, problem).await),
             }
@@ -274,6 +278,7 @@ impl Public {
     async fn read(
         &self,
         read: Reader,
+        client: Option<IpAddr>,
         headers: &HeaderMap,
         body: Body,
     ) -> Result<(Asked, Admitted), Problem> {
@@ -300,7 +305,7 @@ impl Public {
         let broken = |why| Problem::new(Reason::RequestMalformed).detail(why);
         let mut body = body;
         let arriving = timeout(self.limits.body, Limited::new(&mut body, limit).collect());
-        match self.admission.read(arriving).await? {
+        match self.admission.read(client, arriving).await? {
             Err(_) => {
                 self.admission.late();
                 Err(broken("the body did not arrive in time"))
@@ -317,18 +322,31 @@ impl Public {
     fn decided(&self, caller: &Caller, decision: &Result<Issued, Problem>) {
         match decision {
             Ok(issued) => {
-                self.metrics.issued(&issued.issuer, issued.repeated);
+                let issuer = self.issuance.configured_as(&issued.issuer);
+                self.metrics.issued(issuer, issued.repeated);
                 if issued.would_refuse {
-                    self.metrics.would_refuse(&issued.issuer);
+                    self.metrics.would_refuse(issuer);
                 }
                 telemetry::issued(caller.request_id.as_str(), caller.client, issued);
             }
             Err(problem) => {
-                self.metrics.refused(problem.issuer(), problem.reason());
+                let issuer = problem.issuer();
+                let issuer = issuer.and_then(|issuer| self.issuance.configured_as(issuer));
+                self.metrics.refused(issuer, problem.reason());
                 if problem.reason() == Reason::RateLimited {
                     self.metrics.rate_limited(problem.member("limit"));
                 }
+                let line = match problem.reason().fault() {
+                    Fault::Throttle => self.lines.line(),
+                    Fault::Caller
+                    | Fault::Credentials
+                    | Fault::Policy
+                    | Fault::Dependency
+                    | Fault::Ours => Some(0),
+                };
+                let Some(left_out) = line else { return };
                 let refusal = Refusal {
+                    left_out,
                     reason: problem.reason(),
                     issuer: problem.issuer(),
                     identity: problem.identity(),

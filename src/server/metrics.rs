@@ -99,16 +99,17 @@ impl Metrics {
         }
     }
 
-    /// A certificate left: a new one, or one that its caller had asked for before.
-    pub fn issued(&self, issuer: &str, repeated: bool) {
-        let issuer = self.label(Some(issuer));
+    /// A certificate left: a new one, or one that its caller had asked for before;
+    /// `issuer` as it is configured.
+    pub fn issued(&self, issuer: Option<&str>, repeated: bool) {
+        let issuer = self.label(issuer);
         let name = if repeated { REPEATED } else { ISSUED };
         self.record(|| counter!(name, "issuer" => issuer).increment(1));
     }
 
     /// The rules refuse whom their shadow mode let have one.
-    pub fn would_refuse(&self, issuer: &str) {
-        let issuer = self.label(Some(issuer));
+    pub fn would_refuse(&self, issuer: Option<&str>) {
+        let issuer = self.label(issuer);
         self.record(|| counter!(WOULD_REFUSE, "issuer" => issuer).increment(1));
     }
 

@@ -17,6 +17,7 @@ pub mod problem;
 mod rates;
 mod request;
 mod response;
+mod sparing;
 mod tls;
 mod wire;
 
@@ -49,6 +50,11 @@ pub trait Issuance: Send + Sync {
     async fn issue(&self, request: Request, now: UnixMillis) -> Result<Issued, Problem>;
     /// Whether each part that issuance needs is fit now.
     async fn readiness(&self, now: UnixMillis) -> Vec<Fitness>;
+    /// What an issuer is configured as, which is what metrics count it under: itself, or the
+    /// pattern of its family.
+    fn configured_as<'a>(&'a self, issuer: &'a str) -> Option<&'a str> {
+        Some(issuer)
+    }
 }
 
 #[async_trait]
@@ -59,5 +65,9 @@ impl Issuance for Service {
 
     async fn readiness(&self, now: UnixMillis) -> Vec<Fitness> {
         Service::readiness(self, now).await
+    }
+
+    fn configured_as<'a>(&'a self, issuer: &'a str) -> Option<&'a str> {
+        Service::configured_as(self, issuer)
     }
 }

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::Problem;
+use crate::fault::Reason;
 use crate::rates::{Rates, Receipts, is_on_us};
 
 /// Counts by the client's address, as trusted hops tell it.
@@ -31,9 +32,12 @@ impl Addresses {
         Ok(taken)
     }
 
-    /// How the request ended without a certificate. If that is on us, it did not count.
+    /// How the request ended without a certificate. If that is on us, it did not count; but where an
+    /// issuer's keys are away nobody knows whether the token is one. Anybody could have as many lines
+    /// written into the audit log as there is room for, otherwise.
     pub(super) async fn settled(&self, taken: Receipts, problem: Problem) -> Problem {
-        if is_on_us(problem.reason()) {
+        let is_unproven = problem.reason() == Reason::IdentityProviderUnavailable;
+        if is_on_us(problem.reason()) && !is_unproven {
             self.rates.give_back(taken).await;
         }
         problem
@@ -46,7 +50,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::fault::Reason;
     use crate::rates::memory::MemoryCounter;
     use crate::rates::{Limit, Limits};
 
@@ -103,9 +106,9 @@ mod tests {
             let client = Some("198.51.100.7".parse().unwrap());
             let taken = addresses.counted(client).await.unwrap();
             addresses.settled(taken, Problem::new(*reason)).await;
-            // 5xx, as the client sees it.
+            // 5xx, as the client sees it, unless nobody knows who that is.
             let is_on_us = Problem::new(*reason).status().is_server_error()
-                && *reason != Reason::MethodUnknown;
+                && ![Reason::MethodUnknown, Reason::IdentityProviderUnavailable].contains(reason);
             let heard_again = addresses.counted(client).await.is_ok();
             assert_eq!(heard_again, is_on_us, "{reason:?}");
         }

@@ -178,6 +178,11 @@ impl LockedAudit {
 }
 
 impl Restore for LockedAudit {
+    fn settle(&self) -> io::Result<u64> {
+        self.file.sync_data()?;
+        Ok(self.file.metadata()?.len())
+    }
+
     fn durable_to(&self, end: u64) {
         self.durable.set(self.durable.get().max(Some(end)));
     }

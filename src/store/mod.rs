@@ -66,6 +66,9 @@ pub trait Carried: Send + Sync {
 
 /// Where the octets that a journal carried are put back after a loss of power.
 pub trait Restore {
+    /// Makes durable what stands there, and says up to where that is. For a store that is new: the
+    /// log may be older, and then it is nobody's to cut.
+    fn settle(&self) -> io::Result<u64>;
     /// Everything before `end` was made durable in the file itself; what follows may be lost, in
     /// part or in whole, unless it is restored.
     fn durable_to(&self, end: u64);

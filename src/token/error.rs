@@ -188,7 +188,9 @@ impl Error {
             | Self::ClaimMalformed { .. } => Reason::TokenMalformed,
             Self::AlgorithmRefused { .. } | Self::Unsigned => Reason::TokenAlgorithmRefused,
             Self::ClaimUnprintable { .. } => Reason::ClaimInvalid,
-            Self::UnknownIssuer { .. } => Reason::TokenIssuerUnknown,
+            Self::UnknownIssuer { .. } | Self::Key(KeyError::OutOfReach { .. }) => {
+                Reason::TokenIssuerUnknown
+            }
             Self::AudienceCount { .. } | Self::WrongAudience { .. } => {
                 Reason::TokenAudienceMismatch
             }

@@ -73,6 +73,13 @@ impl IssuerUrl {
     }
 }
 
+/// Hashed and compared as its text is.
+impl std::borrow::Borrow<str> for IssuerUrl {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 impl fmt::Display for IssuerUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -14,6 +14,7 @@ mod algorithm;
 mod error;
 mod issuer;
 mod key;
+mod name;
 mod pattern;
 mod raw;
 #[cfg(test)]
@@ -40,6 +41,7 @@ pub use algorithm::Algorithm;
 pub use error::{Error, Part};
 pub use issuer::{IssuerUrl, IssuerUrlError, MAX_ISSUER_BYTES};
 pub use key::{VerificationKey, WORTH_PREPARING};
+pub use name::{Found, IssuerName, IssuerNameError, IssuerTable};
 pub use pattern::{IssuerPattern, MAX_PATTERN_BYTES, MAX_WILDCARDS, PatternError};
 pub use raw::{MAX_KID_BYTES, MAX_TOKEN_BYTES, RawToken};
 pub use verify::{MAX_LEEWAY_S, verify};
@@ -50,8 +52,8 @@ pub(crate) use raw::hidden_character;
 /// What this instance demands of one issuer's tokens.
 #[derive(Clone, Debug)]
 pub struct IssuerPolicy {
-    /// The exact `iss`.
-    pub issuer: IssuerUrl,
+    /// The exact `iss`, or the family of issuers it has to be of.
+    pub issuer: IssuerName,
     /// Accepted `aud` values; a token must carry exactly one of them and nothing else.
     pub audiences: Vec<String>,
     /// Largest age since `iat`, in seconds.
@@ -180,6 +182,10 @@ pub trait KeySource: Send + Sync {
     /// another key in its place; an implementation that can look again does, without being
     /// waited for, and not more often than for an unknown `kid`.
     fn did_not_verify(&self, _issuer: &IssuerUrl) {}
+
+    /// A token did verify with the key that [`Self::key`] gave: this issuer exists, and somebody
+    /// uses it. An implementation that has to choose whose keys to keep keeps these.
+    fn did_verify(&self, _issuer: &IssuerUrl) {}
 }
 
 /// Why there is no key.
@@ -203,6 +209,15 @@ pub enum KeyError {
         kid: Option<String>,
         /// The token's algorithm.
         algorithm: Algorithm,
+    },
+    /// One of a family, at a place where a family's issuers cannot be. Nobody was asked.
+    #[error("token issuer {issuer} is not one whose keys may be fetched")]
+    OutOfReach {
+        /// The issuer that was not asked.
+        issuer: IssuerUrl,
+        /// Where it is said to be.
+        #[source]
+        source: Arc<dyn std::error::Error + Send + Sync>,
     },
     /// The set could not be read now.
     #[error("could not fetch the signing keys of {issuer}")]

@@ -118,7 +118,7 @@ pub(crate) fn claims() -> serde_json::Value {
 
 pub(crate) fn policy() -> IssuerPolicy {
     IssuerPolicy {
-        issuer: IssuerUrl::new(ISSUER).unwrap(),
+        issuer: IssuerUrl::new(ISSUER).unwrap().into(),
         audiences: vec!["sigstore".into()],
         max_token_age_s: 600,
         max_token_lifetime_s: 86_400,

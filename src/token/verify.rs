@@ -18,23 +18,22 @@ pub async fn verify(
     keys: &dyn KeySource,
     now: UnixSeconds,
 ) -> Result<VerifiedToken, Error> {
-    check_parties(&raw, policy)?;
+    let issuer = check_parties(&raw, policy)?;
     check_times(&raw, policy, now)?;
 
-    let key = keys
-        .key(&policy.issuer, raw.kid.as_deref(), raw.algorithm)
-        .await?;
+    let key = keys.key(&issuer, raw.kid.as_deref(), raw.algorithm).await?;
     let signed = key.verify(raw.algorithm, raw.signing_input(), raw.signature());
     if signed.is_err() {
-        keys.did_not_verify(&policy.issuer);
+        keys.did_not_verify(&issuer);
         return Err(Error::SignatureInvalid {
-            issuer: policy.issuer.clone(),
+            issuer,
             kid: raw.kid,
             algorithm: raw.algorithm,
         });
     }
 
-    Ok(believed(raw, policy.issuer.clone()))
+    keys.did_verify(&issuer);
+    Ok(believed(raw, issuer))
 }
 
 /// Turns the claims of a token whose checks are all made into facts.
@@ -57,17 +56,17 @@ pub(super) fn believe(raw: RawToken) -> VerifiedToken {
     believed(raw, issuer)
 }
 
-fn check_parties(raw: &RawToken, policy: &IssuerPolicy) -> Result<(), Error> {
-    if raw.issuer != policy.issuer.as_str() {
-        return Err(Error::unknown_issuer(&raw.issuer));
-    }
+/// The issuer it is of, which for a family is not in the policy.
+fn check_parties(raw: &RawToken, policy: &IssuerPolicy) -> Result<IssuerUrl, Error> {
+    let issuer = policy.issuer.named_by(&raw.issuer);
+    let issuer = issuer.ok_or_else(|| Error::unknown_issuer(&raw.issuer))?;
     if !policy.audiences.contains(&raw.audience) {
         return Err(Error::WrongAudience {
             got: excerpt(&raw.audience),
             want: policy.audiences.clone(),
         });
     }
-    Ok(())
+    Ok(issuer)
 }
 
 fn check_times(raw: &RawToken, policy: &IssuerPolicy, now: UnixSeconds) -> Result<(), Error> {

@@ -5,6 +5,7 @@
 //! none. Issuers that misbehave are [`provider::Provider`]s, each with its own entry in the
 //! server's configuration; whom they point at is counted too.
 
+mod families;
 mod keys;
 mod mint;
 mod people;
@@ -46,16 +47,24 @@ const ROWS: &[(&str, Cases)] = &[
     ("J8", tokens::spellings),
     ("J9", tokens::other_json),
     ("J10", places::issuers),
+    ("J11", families::issuers),
     ("J13", tokens::parties),
     ("J14", times::times),
     ("J15", keys::mixed_up),
     ("J16", providers::documents),
-    ("J17", places::addresses),
+    ("J17", places_and_families),
     ("J18", providers::redirects),
     ("J22", keys::bad_keys),
     ("J25", people::addresses),
     ("J26", people::claims_in_extensions),
 ];
+
+/// J17: the same addresses of issuers by themselves, and of families.
+fn places_and_families(kit: &Kit) -> Vec<Case> {
+    let mut cases = places::addresses(kit);
+    cases.extend(families::addresses(kit));
+    cases
+}
 
 /// Runs these rows.
 pub(crate) fn run(rows: &[String]) -> Vec<Report> {
@@ -72,11 +81,11 @@ pub(crate) fn run(rows: &[String]) -> Vec<Report> {
         for (row, cases) in ROWS.iter().filter(|(row, _)| is_wanted(row)) {
             reports.push(judge(&kit.site, row, cases(&kit)).await);
         }
-        if is_wanted("J17") {
-            reports
-                .iter_mut()
-                .filter(|r| r.row == "J17")
-                .for_each(|r| places::nobody_was_reached(&kit, r));
+        for report in reports
+            .iter_mut()
+            .filter(|r| matches!(&*r.row, "J11" | "J17"))
+        {
+            places::nobody_was_reached(&kit, report);
         }
         for report in reports
             .iter_mut()
@@ -137,6 +146,7 @@ impl Kit {
         providers.extend(people::providers().await);
         let mut more: String = providers.iter().map(|p| p.settings()).collect();
         more += &places::settings(&forbidden);
+        more += &families::settings(&forbidden);
         more += &neighbour.settings();
         Self {
             started: Instant::now(),

@@ -89,7 +89,6 @@ struct Waiting {
 /// What rows wait for.
 #[derive(Clone, Copy, Debug)]
 enum Capability {
-    IdentitiesAndRules,
     CertificateTransparency,
     Revocation,
     Grpc,
@@ -99,7 +98,6 @@ impl Capability {
     /// The room that comes with it, beneath `src/`.
     fn room(self) -> &'static str {
         match self {
-            Self::IdentitiesAndRules => "rules",
             Self::CertificateTransparency => "log",
             Self::Revocation => "revocation",
             Self::Grpc => "server/grpc",
@@ -123,8 +121,6 @@ const fn waits(row: &'static str, part: &'static str, capability: Capability) ->
 }
 
 const WAITING: &[Waiting] = &[
-    waits("J11", "", Capability::IdentitiesAndRules),
-    waits("J17", "template issuers", Capability::IdentitiesAndRules),
     waits("K9", "a blocked SPKI", Capability::Revocation),
     waits("H8", "", Capability::Grpc),
     waits("H12", "admin routes", Capability::Revocation),

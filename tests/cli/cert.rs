@@ -180,6 +180,21 @@ fn a_service_that_says_no_is_not_asked_again_and_one_that_is_down_ten_times() {
 }
 
 #[test]
+fn a_service_that_cannot_be_reached_is_told_with_the_reason() {
+    let place = Place::new();
+    let words = ["cert", "--server", "http://127.0.0.1:1", "--new-key"];
+    place
+        .call(&[&words[..], &["key.pem"]].concat())
+        .env("ACTIONS_ID_TOKEN_REQUEST_URL", "http://127.0.0.1:1/?x=y")
+        .env("ACTIONS_ID_TOKEN_REQUEST_TOKEN", CREDENTIAL)
+        .run()
+        .exits(4)
+        .says("after 10 attempt(s): error sending request")
+        .says("Connection refused")
+        .says("no proxy is used");
+}
+
+#[test]
 fn a_job_without_the_permission_is_told_what_to_write() {
     let place = Place::new();
     let words = [

@@ -35,6 +35,8 @@ fn a_warning_is_told_and_is_no_failure() {
         "server.listen=0.0.0.0:0",
         "--set",
         "server.insecure_plain_http=true",
+        "--set",
+        "server.public_url=http://ca.example",
     ];
     let ended = place.run(&words).exits(0).says("warning: ");
     assert!(ended.stdout.ends_with("1 warning(s)\n"), "{ended}");
@@ -70,6 +72,23 @@ fn a_configuration_whose_files_all_fit_passes_and_nothing_is_made() {
     assert_eq!(ended.stdout, "ok 2 issuer(s), 0 warning(s)\n");
     assert_eq!(ended.stderr, "");
     assert!(!place.path("state").exists());
+}
+
+#[test]
+fn both_files_of_the_listener_are_told_if_neither_is_there() {
+    let place = whole();
+    let settings = [
+        "server.tls_chain=tls.pem",
+        "server.tls_key=tls.key",
+        "server.public_url=https://ca.example",
+    ];
+    let words = settings.into_iter().flat_map(|set| ["--set", set]);
+    let words: Vec<&str> = ["config", "check"].into_iter().chain(words).collect();
+    place
+        .run(&words)
+        .exits(3)
+        .says("cannot read \"tls.pem\": No such file")
+        .says("cannot read \"tls.key\": No such file");
 }
 
 #[test]

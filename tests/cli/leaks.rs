@@ -434,7 +434,7 @@ async fn what_holds_a_secret_and_is_shown_shows_none() {
     let raw = RawToken::parse(&token).unwrap();
     let mut shown = vec![format!("{raw:?} {keys:?}")];
     let policy = |audience: &str| IssuerPolicy {
-        issuer: url.clone(),
+        issuer: url.clone().into(),
         audiences: vec![audience.to_owned()],
         max_token_age_s: 600,
         max_token_lifetime_s: 3600,

@@ -78,6 +78,26 @@ fn it_serves_over_tls_and_takes_a_new_certificate_while_it_does() {
     assert!(url.starts_with("https://127.0.0.1:"), "{url}");
     assert!(serve.operators().starts_with("http://"));
     assert_eq!(over_tls(&url, &chain), Some(200));
+    let plain = url.replace("https://", "http://");
+    for (url, hint) in [
+        (&url, "root of the server's TLS certificate: SSL_CERT_FILE="),
+        (
+            &plain,
+            "--server begins with https://; again with --key k.pem",
+        ),
+    ] {
+        let words = [
+            "cert",
+            "--server",
+            url,
+            "--token",
+            "-",
+            "--new-key",
+            "k.pem",
+        ];
+        let asked = place.call(&words).stdin("e30.e30.AAAA").run();
+        asked.exits(5).says(hint);
+    }
     assert_eq!(over_tls(&url, &new_chain), None);
 
     let (done, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
@@ -99,13 +119,15 @@ fn it_serves_over_tls_and_takes_a_new_certificate_while_it_does() {
         serve.told("the TLS certificate in use stays");
         assert_eq!(over_tls(&url, &chain), Some(200));
         place.write("tls.key", &new_key);
-        serve.told("TLS certificate replaced");
+        serve.told("\"message\":\"TLS certificate replaced\",\"chain\":\"tls.pem\"");
         assert_eq!(over_tls(&url, &new_chain), Some(200));
         assert_eq!(over_tls(&url, &chain), None);
         done.store(true, Ordering::Relaxed);
     });
     assert!(answered.load(Ordering::Relaxed) > 20);
-    serve.stop("TERM");
+    let (_, told) = serve.stop("TERM");
+    let open = "get at this secret\",\"path\":\"tls.key\"";
+    assert_eq!(told.matches(open).count(), 2, "the first, the next: {told}");
 }
 
 /// `cert` for a key in a file, believing the listener for this certificate alone.

@@ -78,6 +78,8 @@ fn every_command_of_the_readme_works_as_printed() {
             "https://token.actions.githubusercontent.com",
             "https://127.0.0.1:1",
         );
+        // A preset knows where its tokens come from.
+        let text = text.replace("preset = \"github\"", "type = \"github-workflow\"");
         place.write(&format!("config/{name}"), &text);
     }
     // What the operator of the log that config/shortleaf.toml names would have given out.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use shortleaf::identity::Mapping;
-use shortleaf::identity::fulcio::{FulcioConfig, IssuerName};
+use shortleaf::identity::fulcio::FulcioConfig;
+use shortleaf::token::IssuerName;
 
 use crate::parts;
 

@@ -8,6 +8,7 @@
 
 mod away;
 mod disk;
+mod families;
 #[path = "../world/issuer.rs"]
 mod issuer;
 mod kill;

@@ -171,6 +171,39 @@ async fn holes_behind_the_durable_end_are_cut_off_and_before_it_refused() {
 }
 
 #[tokio::test]
+async fn a_new_store_cuts_nothing_off_a_damaged_log_that_was_there_before() {
+    let (state, store, log) = in_use().await;
+    drop((store, log));
+    let alone = || {
+        let after = State::new();
+        fs::copy(state.path(2), after.path(2)).unwrap();
+        after
+    };
+    let damaged = alone();
+    let mut octets = fs::read(damaged.path(2)).unwrap();
+    let at = octets.len() - 100;
+    octets[at] ^= 1;
+    fs::write(damaged.path(2), &octets).unwrap();
+    // The second start has a store that the first one made.
+    for start in 1..=2 {
+        let refused = damaged.open().err().unwrap();
+        assert!(
+            matches!(
+                refused,
+                Together::Audit(audit_file::OpenError::Damaged { .. })
+            ),
+            "start {start}: {refused:?}"
+        );
+        assert_eq!(fs::read(damaged.path(2)).unwrap(), octets, "start {start}");
+    }
+    // The twin: a whole log is gone on with.
+    let whole = alone();
+    let (_store, log) = whole.open().unwrap();
+    append(&log, 10);
+    assert_eq!(lines(&whole.path(2)), 11);
+}
+
+#[tokio::test]
 async fn without_the_journal_the_lines_stay_lost() {
     // The twin: what puts them back is the journal.
     let after = crashed().await;

@@ -124,7 +124,7 @@ pub(crate) fn now() -> UnixMillis {
 pub(crate) fn trusted(certificates_per_token: u32) -> TrustedIssuer {
     TrustedIssuer {
         policy: IssuerPolicy {
-            issuer: IssuerUrl::new(ISSUER).unwrap(),
+            issuer: IssuerUrl::new(ISSUER).unwrap().into(),
             audiences: vec![issuer::AUDIENCE.into()],
             max_token_age_s: 600,
             max_token_lifetime_s: 3600,

@@ -48,7 +48,7 @@ async fn an_issuer_that_is_down_stops_nobody_elses_tokens() {
     });
     let house = House::with(|parts| {
         for (trusted, url) in parts.issuers.iter_mut().zip(urls) {
-            trusted.policy.issuer = url;
+            trusted.policy.issuer = url.into();
         }
         parts.keys = Arc::new(HttpKeys::new(keys.into()).unwrap());
     })

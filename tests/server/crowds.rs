@@ -1,11 +1,12 @@
 //! Too many at once, and messages that can be read in two ways: some are told to come again or to
 //! leave, the others are served.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use shortleaf::server::{ConnectionLimits, RequestLimits};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::house::{House, answer};
@@ -127,6 +128,38 @@ async fn the_slowest_body_makes_room_for_a_new_one() {
     good.write_all(head.as_bytes()).await.unwrap();
     let refused = answer(&mut slow).await;
     assert_eq!((refused.status, &*refused.reason()), (503, "OVERLOADED"));
+    good.write_all(b"{}").await.unwrap();
+    assert_eq!(answer(&mut good).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_client_whose_bodies_take_every_place_does_not_stand_before_everybody_else_too() {
+    let house = house(RequestLimits {
+        reading: 4,
+        queue_wait: Duration::from_secs(5),
+        ..Default::default()
+    })
+    .await;
+    let head = "POST /api/v2/signingCert HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+                content-length: 2\r\nauthorization: a.b.c\r\n\r\n";
+    let begun = async |address: [u8; 4]| {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::from((address, 0))).unwrap();
+        let mut stream = socket.connect(house.at).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        sleep(Duration::from_millis(20)).await;
+        stream
+    };
+    let mut slow = Vec::new();
+    for _ in 0..6 {
+        slow.push(begun([127, 0, 0, 2]).await);
+    }
+    let start = Instant::now();
+    let refused = answer(&mut slow[5]).await;
+    assert_eq!((refused.status, &*refused.reason()), (503, "OVERLOADED"));
+    // Before any of the four would have had to leave.
+    assert!(start.elapsed() < Duration::from_millis(500));
+    let mut good = begun([127, 0, 0, 3]).await;
     good.write_all(b"{}").await.unwrap();
     assert_eq!(answer(&mut good).await.status, 200);
 }

@@ -8,7 +8,7 @@ use shortleaf::issuance::Issued;
 use shortleaf::server::{ConnectionLimits, KeyState, Problem};
 use tokio::time::sleep;
 
-use crate::house::{Answer, House, ISSUER, certificate, exchange};
+use crate::house::{Answer, FAMILY, House, ISSUER, certificate, exchange};
 use crate::tls::{self, Pair};
 
 const BEARER: &str = "authorization: Bearer a.b.c\r\n";
@@ -242,6 +242,32 @@ async fn each_decision_is_counted_once_under_its_issuer() {
         &text,
         r#"shortleaf_certs_refused_total{issuer="unknown",reason="TOKEN_MISSING"} 1"#,
     );
+}
+
+/// Anybody can found another cluster; that makes no further series.
+#[tokio::test]
+async fn issuers_of_a_family_are_counted_under_its_pattern() {
+    let house = House::open().await;
+    for cluster in ["https://a.clusters.example", "https://b.clusters.example"] {
+        house.script.answer(Ok(Issued {
+            issuer: cluster.into(),
+            ..certificate()
+        }));
+        house.script.answer(Err(
+            Problem::new(Reason::TokenExpired).with("issuer", cluster)
+        ));
+        for _ in 0..2 {
+            house.post("/api/v2/signingCert", BEARER, "{}").await;
+        }
+    }
+    let text = metrics(&house).await;
+    for line in [
+        format!(r#"shortleaf_certs_issued_total{{issuer="{FAMILY}"}} 2"#),
+        format!(r#"shortleaf_certs_refused_total{{issuer="{FAMILY}",reason="TOKEN_EXPIRED"}} 2"#),
+    ] {
+        has_line(&text, &line);
+    }
+    assert!(!text.contains("a.clusters") && !text.contains("b.clusters"));
 }
 
 #[tokio::test]

@@ -90,7 +90,7 @@ impl World {
             .zip(mappings)
             .map(|(issuer, mapping)| TrustedIssuer {
                 policy: IssuerPolicy {
-                    issuer: url(issuer),
+                    issuer: url(issuer).into(),
                     audiences: vec![AUDIENCE.to_owned()],
                     max_token_age_s: 600,
                     max_token_lifetime_s: 86_400,

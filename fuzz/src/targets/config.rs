@@ -24,7 +24,7 @@ pub(crate) fn run(input: &[u8]) {
             let table: toml::Table = toml::from_str(str::from_utf8(input).expect("UTF-8"))
                 .expect("what is loaded is TOML");
             let known = |source: &Source| match source {
-                Source::Default => true,
+                Source::Default | Source::Preset(_) => true,
                 Source::File(from) => *from == path && !table.is_empty(),
                 Source::Environment(_) | Source::Flag => false,
             };

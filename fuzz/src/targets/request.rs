@@ -165,7 +165,7 @@ fn doors(pair: &EcdsaKeyPair) -> Router {
     let profile = LeafProfile::new("leaf", 600, 0, None).expect("a profile");
     let authority = Arc::new(ca.authority.with_profile(&profile));
     let policy = IssuerPolicy {
-        issuer: issuer.clone(),
+        issuer: issuer.clone().into(),
         audiences: vec!["sigstore".to_owned()],
         max_token_age_s: 600,
         max_token_lifetime_s: 86_400,

@@ -16,7 +16,7 @@ use super::{
     ProviderError, TrustDomain, TrustDomainError, UriDomain,
 };
 use crate::spelling;
-use crate::token::{IssuerPattern, IssuerUrl, IssuerUrlError, PatternError};
+use crate::token::{IssuerName, IssuerPattern, IssuerUrl, IssuerUrlError, PatternError};
 
 use document::{Document, Pairs};
 
@@ -49,25 +49,6 @@ pub struct FulcioIssuer {
     pub skip_email_verification: bool,
     /// PEM, trusted beside the system's roots when its keys are fetched.
     pub ca_cert: Option<String>,
-}
-
-/// Whom an entry is about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum IssuerName {
-    /// One issuer.
-    One(IssuerUrl),
-    /// Every issuer of a pattern.
-    Family(IssuerPattern),
-}
-
-impl IssuerName {
-    /// As the file has it.
-    pub fn as_str(&self) -> &str {
-        match self {
-            Self::One(issuer) => issuer.as_str(),
-            Self::Family(family) => family.as_str(),
-        }
-    }
 }
 
 /// Why a file cannot be used. `line` counts from 1.

@@ -20,10 +20,9 @@ mod workloads;
 
 use std::sync::Arc;
 
-use super::fulcio::IssuerName;
 use super::{ClaimPath, Definition, IdClaims, IssuerType, Mapping, Provider, TrustDomain};
 use crate::spelling;
-use crate::token::{IssuerPattern, IssuerUrl};
+use crate::token::{IssuerName, IssuerPattern, IssuerUrl};
 
 pub use error::PresetError;
 pub use facts::{Audience, Limits};

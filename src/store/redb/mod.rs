@@ -179,7 +179,7 @@ impl Recovered {
             sync_failed: Arc::default(),
         };
         let database = storage.database()?;
-        let uuid = prepare(&database, entropy)?;
+        let uuid = prepare(&database, entropy, audit)?;
         let journal = storage.recover(&database, Audit::AtStart(audit))?;
         Ok(Self {
             database,
@@ -346,19 +346,19 @@ impl Storage {
             let uuid = meta_octets(&meta, "uuid")?.unwrap_or_default();
             (uuid, applied(&meta)?, meta_octets::<16>(&meta, CARRIED)?)
         };
-        let carried = carried
-            .map(u128::from_be_bytes)
-            .map_or((applied, 0), |both| {
-                ((both >> 64) as u64, both as u64) // its two halves
-            });
+        let carried = carried.map(u128::from_be_bytes).map(|both| {
+            ((both >> 64) as u64, both as u64) // its two halves
+        });
         let file = self.watched(&self.journal).map_err(JournalError::Io)?;
-        let (mut journal, batches) = Journal::open(file, uuid, applied, carried.0)?;
-        let mut audited = carried.1;
+        let since = carried.map_or(applied, |(batch, _)| batch);
+        let (mut journal, batches) = Journal::open(file, uuid, applied, since)?;
+        let mut audited = carried.map_or(0, |(_, end)| end);
         match audit {
             Audit::Synced(to) => audited = to,
             Audit::AtStart(audit) => {
-                if let Some(audit) = audit {
-                    audit.durable_to(audited);
+                // A store that kept no account of the log cannot say what a loss of power took.
+                if let (Some(audit), Some((_, durable))) = (audit, carried) {
+                    audit.durable_to(durable);
                 }
                 for (_, Batch { lines, .. }) in &batches {
                     if !lines.octets.is_empty() {
@@ -397,8 +397,13 @@ enum Audit<'a> {
     Synced(u64),
 }
 
-/// Checks or writes what names the file; its uuid. Brings the tables to our schema.
-fn prepare(database: &Database, entropy: &dyn Entropy) -> Result<[u8; 16], OpenError> {
+/// Checks or writes what names the file; its uuid. Brings the tables to our schema. A new file takes
+/// the audit log as it finds it: all of that was there before.
+fn prepare(
+    database: &Database,
+    entropy: &dyn Entropy,
+    audit: Option<&dyn Restore>,
+) -> Result<[u8; 16], OpenError> {
     let txn = database.begin_write()?;
     let mut uuid = [0; 16];
     let older = {
@@ -406,7 +411,14 @@ fn prepare(database: &Database, entropy: &dyn Entropy) -> Result<[u8; 16], OpenE
         let older = schema(&meta)? < SCHEMA;
         match meta_octets(&meta, "uuid")? {
             Some(known) => uuid = known,
-            None => entropy.fill(&mut uuid),
+            None => {
+                entropy.fill(&mut uuid);
+                if let Some(audit) = audit {
+                    let end = audit.settle().map_err(Error::from)?;
+                    let carried = u128::from(end).to_be_bytes(); // no batch, and up to here
+                    meta.insert(CARRIED, carried.as_slice())?;
+                }
+            }
         }
         meta.insert("uuid", uuid.as_slice())?;
         meta.insert("schema", SCHEMA.to_be_bytes().as_slice())?;

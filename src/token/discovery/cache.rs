@@ -193,6 +193,14 @@ impl Kept {
         }
     }
 
+    /// Makes the first fetch, or waits for it.
+    pub(super) async fn read(self: &Arc<Self>) {
+        let flight = Arc::clone(&self.flight).lock_owned().await;
+        if self.snapshot().last.is_none() {
+            let _ = self.spawn_fetch(flight).await;
+        }
+    }
+
     /// Starts a fetch unless one is under way or was just made.
     pub(super) fn refresh_in_background(self: &Arc<Self>) {
         if let Ok(flight) = Arc::clone(&self.flight).try_lock_owned()

@@ -13,11 +13,11 @@ use url::Url;
 
 use super::address::AddressRefused;
 use super::http::{Clients, Documents};
-use super::places::Places;
+use super::places::{Places, is_plain};
 use super::{ConfigError, IssuerKeysConfig};
 use crate::token::jwks::{JwksError, KeySet, MAX_JWKS_BYTES};
 use crate::token::metadata::{MAX_METADATA_BYTES, MetadataError, ProviderMetadata};
-use crate::token::{Algorithm, IssuerUrl};
+use crate::token::{Algorithm, IssuerName, IssuerUrl};
 
 /// Time for all of one fetch, both documents.
 pub const FETCH_BUDGET: Duration = Duration::from_secs(5);
@@ -88,6 +88,12 @@ pub enum FetchError {
         /// How many were unfit.
         skipped: usize,
     },
+    /// So many issuers of this family are new that no more are found out about now.
+    #[error("too many new issuers of {family} at once")]
+    TooManyNew {
+        /// The family.
+        family: IssuerName,
+    },
     /// So many wait for the fetch under way that no more are let in.
     #[error("too many requests wait for the keys already")]
     Crowded,
@@ -113,28 +119,28 @@ pub(super) struct Fetcher {
 impl Fetcher {
     /// Over HTTP, with the client this issuer needs.
     pub(super) fn new(
+        issuer: IssuerUrl,
         config: &IssuerKeysConfig,
         clients: &mut Clients,
     ) -> Result<Self, ConfigError> {
-        let (metadata_url, places) = plan(config)?;
-        Ok(Self {
-            documents: clients.client(config, &metadata_url)?,
-            issuer: config.issuer.clone(),
-            metadata_url,
-            places,
-        })
+        let (metadata_url, _) = plan(&issuer, config)?;
+        let documents = clients.for_issuer(&issuer, config, &metadata_url)?;
+        Self::reading(issuer, config, documents)
     }
 
-    /// From these documents instead.
-    #[cfg(test)]
-    pub(super) fn reading(config: &IssuerKeysConfig, documents: Arc<dyn Documents>) -> Self {
-        let (metadata_url, places) = plan(config).expect("tests configure what can work");
-        Self {
-            issuer: config.issuer.clone(),
+    /// From these documents, as `config` says, which is the issuer's own or its family's.
+    pub(super) fn reading(
+        issuer: IssuerUrl,
+        config: &IssuerKeysConfig,
+        documents: Arc<dyn Documents>,
+    ) -> Result<Self, ConfigError> {
+        let (metadata_url, places) = plan(&issuer, config)?;
+        Ok(Self {
+            issuer,
             metadata_url,
             places,
             documents,
-        }
+        })
     }
 
     pub(super) fn issuer(&self) -> &IssuerUrl {
@@ -143,7 +149,7 @@ impl Fetcher {
 
     /// See [`Documents::reread`].
     pub(super) fn reread(&self) {
-        self.documents.reread(&self.issuer);
+        self.documents.reread(&self.issuer.clone().into());
     }
 
     /// Both documents, or nothing, within `budget`.
@@ -169,12 +175,22 @@ impl Fetcher {
     }
 }
 
-/// Where the metadata is (OpenID Connect Discovery 1.0 §4.1), and where the key set may be.
-fn plan(config: &IssuerKeysConfig) -> Result<(Url, Places), ConfigError> {
-    let issuer = config.issuer.as_str();
-    let base = issuer.strip_suffix('/').unwrap_or(issuer);
-    let metadata_url = Url::parse(&format!("{base}/.well-known/openid-configuration")).ok();
-    let places = Places::new(config)?;
+/// Where the metadata is (OpenID Connect Discovery 1.0 §4.1, unless the operator says otherwise),
+/// and where the key set may be.
+fn plan(issuer: &IssuerUrl, config: &IssuerKeysConfig) -> Result<(Url, Places), ConfigError> {
+    let places = Places::new(issuer, config)?;
+    let metadata_url = match &config.discovery_url {
+        Some(url) if !is_plain(url) => {
+            let issuer = config.issuer.clone();
+            return Err(ConfigError::DiscoveryUrl { issuer });
+        }
+        Some(url) => Some(url.clone()),
+        None => {
+            let base = issuer.as_str();
+            let base = base.strip_suffix('/').unwrap_or(base);
+            Url::parse(&format!("{base}/.well-known/openid-configuration")).ok()
+        }
+    };
     let allowed = metadata_url.filter(|url| places.scheme_allowed(url));
     match allowed {
         Some(metadata_url) => Ok((metadata_url, places)),

@@ -1,29 +1,30 @@
 //! One GET at an issuer's, and the client that makes it.
 //!
-//! Redirects are answers, not instructions (GHSA-f5mr-q85p-6hh6). No proxy, no cookie, no
-//! credential, nothing of the environment. Bodies are read up to their limit and never
+//! Redirects are answers, not instructions (GHSA-f5mr-q85p-6hh6). No proxy, no cookie, nothing of
+//! the environment, and no credential but the one configured for this very issuer. Bodies are read up to their limit and never
 //! decompressed. Of the answer's headers two are read, and only to refuse by them: what a provider
 //! says about caching or coming back later changes nothing here.
 
 use std::collections::HashMap;
 use std::error::Error as StdError;
-use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use reqwest::header::{
-    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName,
+    HeaderValue,
 };
 use reqwest::{Client, ClientBuilder, Response, StatusCode};
 use url::Url;
 
 use super::address::{AddressRefused, Reach};
+use super::credential::Credential;
 use super::file::{Look, Watched};
 use super::resolve::{Checked, Resolve};
 use super::{ConfigError, FETCH_BUDGET, FetchError, IssuerKeysConfig, causes};
-use crate::token::IssuerUrl;
 use crate::token::error::excerpt;
+use crate::token::{IssuerName, IssuerUrl};
 use crate::trace;
 
 /// Largest file of certificate authorities read, in bytes.
@@ -40,7 +41,7 @@ pub(super) trait Documents: Send + Sync {
     async fn get(&self, url: &Url, limit: usize) -> Result<Vec<u8>, FetchError>;
 
     /// Takes over what changed in the files it was made from. Blocks; see [`Watched`].
-    fn reread(&self, _issuer: &IssuerUrl) {}
+    fn reread(&self, _issuer: &IssuerName) {}
 }
 
 /// Documents over HTTP/1.1, within one [`Reach`].
@@ -49,6 +50,7 @@ pub(super) struct Http {
     client: RwLock<Client>,
     names: Checked,
     authorities: Option<Watched>,
+    credential: Option<Credential>,
 }
 
 /// HTTP clients, shared where issuers need the same: reading the system's certificate
@@ -65,8 +67,9 @@ impl Clients {
     }
 
     /// The client for an issuer whose documents are at URLs like `metadata_url`.
-    pub(super) fn client(
+    pub(super) fn for_issuer(
         &mut self,
+        issuer: &IssuerUrl,
         config: &IssuerKeysConfig,
         metadata_url: &Url,
     ) -> Result<Arc<Http>, ConfigError> {
@@ -76,45 +79,69 @@ impl Clients {
             // Plain http works where there are no certificate authorities at all.
             _ => Reach::Loopback,
         };
-        if let (Some(path), "https") = (&config.ca_file, metadata_url.scheme()) {
-            return self.own(&config.issuer, reach, path).map(Arc::new);
+        if let Some(path) = &config.bearer_token_file {
+            let credential = Credential::open(issuer, path, metadata_url)?;
+            let own = self.own(config, reach)?;
+            return Ok(Arc::new(Http {
+                credential: Some(credential),
+                ..own
+            }));
+        }
+        self.client(config, reach)
+    }
+
+    /// The client for all issuers of a family: to public addresses, whatever is configured.
+    pub(super) fn for_family(
+        &mut self,
+        config: &IssuerKeysConfig,
+    ) -> Result<Arc<Http>, ConfigError> {
+        self.client(config, Reach::Public)
+    }
+
+    fn client(
+        &mut self,
+        config: &IssuerKeysConfig,
+        reach: Reach,
+    ) -> Result<Arc<Http>, ConfigError> {
+        if config.ca_file.is_some() && reach != Reach::Loopback {
+            return self.own(config, reach).map(Arc::new);
         }
         if let Some(shared) = self.shared.get(&reach) {
             return Ok(Arc::clone(shared));
         }
-        let names = Checked::new(Arc::clone(&self.names), reach);
-        let builder = match reach {
-            Reach::Loopback => client(&names).tls_certs_only([]),
-            Reach::Public | Reach::Private => client(&names),
-        };
-        let built = Arc::new(Http {
-            client: RwLock::new(build(&config.issuer, builder)?),
-            names,
-            authorities: None,
-        });
+        let built = Arc::new(self.own(config, reach)?);
         self.shared.insert(reach, Arc::clone(&built));
         Ok(built)
     }
 
-    /// A client that trusts further certificate authorities, for one issuer alone.
-    fn own(&self, issuer: &IssuerUrl, reach: Reach, path: &Path) -> Result<Http, ConfigError> {
-        let names = Checked::new(Arc::clone(&self.names), reach);
-        let opened = Watched::open(path, MAX_CA_BYTES);
-        let (authorities, pem) = opened.map_err(|source| ConfigError::Unreadable {
-            issuer: issuer.clone(),
-            path: path.to_owned(),
-            source,
-        })?;
+    /// A client of this configuration's own, with the certificate authorities it names.
+    fn own(&self, config: &IssuerKeysConfig, reach: Reach) -> Result<Http, ConfigError> {
+        let (issuer, names) = (&config.issuer, Checked::new(Arc::clone(&self.names), reach));
+        let (client, authorities) = match (reach, &config.ca_file) {
+            (Reach::Loopback, _) => (build(issuer, client(&names).tls_certs_only([]))?, None),
+            (Reach::Public | Reach::Private, None) => (build(issuer, client(&names))?, None),
+            (Reach::Public | Reach::Private, Some(path)) => {
+                let opened = Watched::open(path, MAX_CA_BYTES);
+                let (authorities, pem) = opened.map_err(|source| ConfigError::Unreadable {
+                    issuer: issuer.clone(),
+                    path: path.to_owned(),
+                    source,
+                })?;
+                let client = with_authorities(issuer, &names, &pem)?;
+                (client, Some(authorities))
+            }
+        };
         Ok(Http {
-            client: RwLock::new(with_authorities(issuer, &names, &pem)?),
+            client: RwLock::new(client),
             names,
-            authorities: Some(authorities),
+            authorities,
+            credential: None,
         })
     }
 }
 
 fn with_authorities(
-    issuer: &IssuerUrl,
+    issuer: &IssuerName,
     names: &Checked,
     pem: &[u8],
 ) -> Result<Client, ConfigError> {
@@ -126,7 +153,7 @@ fn with_authorities(
     build(issuer, client(names).tls_certs_merge(authorities))
 }
 
-fn build(issuer: &IssuerUrl, builder: ClientBuilder) -> Result<Client, ConfigError> {
+fn build(issuer: &IssuerName, builder: ClientBuilder) -> Result<Client, ConfigError> {
     builder.build().map_err(|source| ConfigError::Client {
         issuer: issuer.clone(),
         source,
@@ -160,6 +187,10 @@ impl Documents for Http {
         self.names.check_literal(url)?;
         let transport = |error| transport(url, error);
         let mut request = self.client().get(url.clone());
+        let credential = self.credential.as_ref();
+        if let Some(header) = credential.and_then(|credential| credential.header_for(url)) {
+            request = request.header(AUTHORIZATION, header);
+        }
         // Whoever caused the fetch is not known yet: the trace goes out, the caller's words about
         // it stay here.
         if let Some(here) = trace::current() {
@@ -185,7 +216,10 @@ impl Documents for Http {
         Ok(body)
     }
 
-    fn reread(&self, issuer: &IssuerUrl) {
+    fn reread(&self, issuer: &IssuerName) {
+        if let Some(credential) = &self.credential {
+            credential.reread(issuer);
+        }
         let Some(file) = &self.authorities else {
             return;
         };
@@ -195,15 +229,15 @@ impl Documents for Http {
             Look::Changed(pem) => match with_authorities(issuer, &self.names, &pem) {
                 Ok(client) => {
                     *self.client.write().unwrap_or_else(PoisonError::into_inner) = client;
-                    tracing::info!(%issuer, ?path, "took over new certificate authorities");
+                    tracing::info!(%issuer, path = %path.display(), "took over new certificate authorities");
                 }
                 Err(error) => {
                     let cause = causes(&error);
-                    tracing::warn!(%issuer, ?path, cause, "kept the certificate authorities there were");
+                    tracing::warn!(%issuer, path = %path.display(), cause, "kept the certificate authorities there were");
                 }
             },
             Look::Unreadable(error) => {
-                tracing::warn!(%issuer, ?path, cause = %error, "kept the certificate authorities there were");
+                tracing::warn!(%issuer, path = %path.display(), cause = %error, "kept the certificate authorities there were");
             }
         }
     }

@@ -10,15 +10,19 @@
 //!
 //! | in | what is decided there |
 //! |---|---|
+//! | `family` | which issuers of a family there are, and how many may be new |
 //! | `cache` | when to fetch, who waits, how long keys count |
 //! | `fetch` | two documents, one budget |
 //! | `places` | which URLs a key set may have |
 //! | `resolve`, `address` | which addresses are connected to |
+//! | `credential` | who is shown a secret of ours |
 //! | `http` | what is taken as an answer |
 //! | `file`, `static_keys` | when a file has changed, and what that changes |
 
 mod address;
 mod cache;
+mod credential;
+mod family;
 mod fetch;
 mod file;
 mod http;
@@ -36,26 +40,30 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
+use url::Url;
 
 use super::error::excerpt;
 use super::jwks::{JwksError, KeySet, NotFound, Unfit};
-use super::{Algorithm, IssuerUrl, KeyError, KeySource, VerificationKey};
+use super::{Algorithm, IssuerName, IssuerTable, IssuerUrl, KeyError, KeySource, VerificationKey};
 
 use cache::{Kept, Pace};
+use family::Family;
 use static_keys::StaticKeys;
 
 pub use address::{AddressKind, AddressRefused};
+pub use family::{DISCOVERIES_AT_ONCE, DISCOVERIES_PER_MINUTE, MAX_PROVEN, MAX_PROVEN_IN_ALL};
 pub use fetch::{FETCH_BUDGET, FetchError};
 pub use resolve::{Resolve, SystemResolver};
 
 /// How often files are looked at, and ages of keys.
 pub const ATTEND_EVERY: Duration = Duration::from_secs(5);
 
-/// How one issuer's keys are come by.
+/// How one issuer's keys are come by, or those of each issuer of a family.
 #[derive(Clone, Debug)]
 pub struct IssuerKeysConfig {
-    /// Whose keys.
-    pub issuer: IssuerUrl,
+    /// Whose keys. Of what follows a family may have [`Self::jwks_hosts`] and [`Self::ca_file`],
+    /// and each of its issuers has them.
+    pub issuer: IssuerName,
     /// From where.
     pub source: KeysFrom,
     /// Hosts (`host` or `host:port`) where its key set may be beside its own.
@@ -69,19 +77,27 @@ pub struct IssuerKeysConfig {
     /// A PEM file of certificate authorities trusted for this issuer beside the system's; taken
     /// over anew when it changes.
     pub ca_file: Option<PathBuf>,
+    /// Where the metadata is, if not where the issuer's URL says: the API server as a pod reaches
+    /// it. What it says of itself has to be the issuer all the same.
+    pub discovery_url: Option<Url>,
+    /// A file with a token that the issuer's own host and that of [`Self::discovery_url`] are
+    /// shown, over https; taken over anew when it changes.
+    pub bearer_token_file: Option<PathBuf>,
 }
 
 impl IssuerKeysConfig {
     /// Keys by discovery, over https, from public addresses, with the system's certificate
     /// authorities.
-    pub fn discovery(issuer: IssuerUrl) -> Self {
+    pub fn discovery(issuer: impl Into<IssuerName>) -> Self {
         Self {
-            issuer,
+            issuer: issuer.into(),
             source: KeysFrom::Discovery,
             jwks_hosts: Vec::new(),
             allow_private_network: false,
             allow_insecure_http_loopback: false,
             ca_file: None,
+            discovery_url: None,
+            bearer_token_file: None,
         }
     }
 }
@@ -104,19 +120,19 @@ pub enum ConfigError {
     #[error("issuer {issuer} is configured twice")]
     Twice {
         /// The issuer.
-        issuer: IssuerUrl,
+        issuer: IssuerName,
     },
     /// Discovery over `http`, and not on this machine or not allowed.
     #[error("issuer {issuer} is not https, and http on loopback is not allowed for it")]
     NotHttps {
         /// The issuer.
-        issuer: IssuerUrl,
+        issuer: IssuerName,
     },
     /// A file cannot be read.
     #[error("cannot read {path:?} of issuer {issuer}")]
     Unreadable {
         /// The issuer.
-        issuer: IssuerUrl,
+        issuer: IssuerName,
         /// The file.
         path: PathBuf,
         /// What the system said.
@@ -127,7 +143,7 @@ pub enum ConfigError {
     #[error("static key set of {issuer} cannot be used")]
     StaticJwks {
         /// The issuer.
-        issuer: IssuerUrl,
+        issuer: IssuerName,
         /// What is wrong with it.
         source: JwksError,
     },
@@ -135,13 +151,35 @@ pub enum ConfigError {
     #[error("static key set of {issuer} has no usable key")]
     StaticJwksEmpty {
         /// The issuer.
-        issuer: IssuerUrl,
+        issuer: IssuerName,
+    },
+    /// A family has a setting that only one issuer can have.
+    #[error("{issuer} is a family of issuers, which cannot have {setting}")]
+    NotForFamilies {
+        /// The family.
+        issuer: IssuerName,
+        /// The setting.
+        setting: &'static str,
+    },
+    /// The metadata's URL carries more than a place.
+    #[error("discovery_url of {issuer} carries user information, a query or a fragment")]
+    DiscoveryUrl {
+        /// The issuer.
+        issuer: IssuerName,
+    },
+    /// The bearer token's file has no token.
+    #[error("{path:?} of issuer {issuer} holds no bearer token")]
+    BearerToken {
+        /// The issuer.
+        issuer: IssuerName,
+        /// The file.
+        path: PathBuf,
     },
     /// A host among `jwks_hosts` is none.
     #[error("jwks_hosts of {issuer} has {got:?}, which is not a host or host:port")]
     JwksHost {
         /// The issuer.
-        issuer: IssuerUrl,
+        issuer: IssuerName,
         /// The entry.
         got: String,
     },
@@ -149,13 +187,13 @@ pub enum ConfigError {
     #[error("CA file of {issuer} has no readable certificate")]
     CaPem {
         /// The issuer.
-        issuer: IssuerUrl,
+        issuer: IssuerName,
     },
     /// TLS cannot be set up.
     #[error("no HTTP client for issuer {issuer}")]
     Client {
         /// The issuer.
-        issuer: IssuerUrl,
+        issuer: IssuerName,
         /// Why.
         #[source]
         source: reqwest::Error,
@@ -164,12 +202,13 @@ pub enum ConfigError {
 
 /// Keys of many issuers, by discovery or from files.
 pub struct HttpKeys {
-    issuers: HashMap<IssuerUrl, Source>,
+    issuers: IssuerTable<Source>,
 }
 
 enum Source {
-    File(StaticKeys),
+    File(IssuerUrl, StaticKeys),
     Kept(Arc<Kept>),
+    Family(Box<Family>),
 }
 
 impl HttpKeys {
@@ -191,30 +230,28 @@ impl HttpKeys {
         names: Arc<dyn Resolve>,
         pace: Pace,
     ) -> Result<Self, ConfigError> {
+        let is_family = |config: &&IssuerKeysConfig| matches!(config.issuer, IssuerName::Family(_));
+        let families = issuers.iter().filter(is_family).count();
         let mut clients = http::Clients::new(names);
-        let mut sources = HashMap::new();
+        let mut sources = IssuerTable::default();
         for config in issuers {
-            let issuer = config.issuer.clone();
-            let source = match &config.source {
-                KeysFrom::JwksFile(path) => Source::File(StaticKeys::open(&issuer, path)?),
-                KeysFrom::Discovery => {
-                    let fetcher = fetch::Fetcher::new(&config, &mut clients)?;
-                    Source::Kept(Arc::new(Kept::new(fetcher, pace)))
-                }
-            };
-            if sources.insert(issuer.clone(), source).is_some() {
-                return Err(ConfigError::Twice { issuer });
+            let name = config.issuer.clone();
+            let source = Source::new(config, &mut clients, pace, families)?;
+            if sources.insert(name.clone(), source).is_some() {
+                return Err(ConfigError::Twice { issuer: name });
             }
         }
         Ok(Self { issuers: sources })
     }
 
-    /// Starts fetching every key set that is not there or is old, in the background. Needs a tokio
-    /// runtime; nothing depends on its being called.
+    /// Starts fetching every key set that is in use and not there or old, in the background. Needs
+    /// a tokio runtime; nothing depends on its being called.
     pub fn prefetch(&self) {
-        for source in self.issuers.values() {
-            if let Source::Kept(kept) = source {
-                kept.refresh_if_due();
+        for (_, source) in self.issuers.iter() {
+            match source {
+                Source::File(..) => {}
+                Source::Kept(kept) => kept.refresh_if_due(),
+                Source::Family(family) => family.prefetch(),
             }
         }
     }
@@ -241,37 +278,74 @@ impl HttpKeys {
 
     /// Looks at every file once and takes over what changed. Blocks.
     fn reread(&self) {
-        for (issuer, source) in &self.issuers {
+        for (_, source) in self.issuers.iter() {
             match source {
-                Source::File(keys) => keys.reread(issuer),
+                Source::File(issuer, keys) => keys.reread(issuer),
                 Source::Kept(kept) => kept.reread(),
+                Source::Family(family) => family.reread(),
             }
         }
     }
 
-    /// Why keys of each issuer's set could not be used, once for each key, sorted by issuer.
-    pub fn skipped(&self) -> Vec<(IssuerUrl, Vec<Unfit>)> {
-        let skipped = |source: &Source| match source {
-            Source::File(keys) => keys.now().unfit(),
+    /// Why keys of each issuer's set could not be used, once for each key, sorted by issuer. A
+    /// family is one, by its pattern.
+    pub fn skipped(&self) -> Vec<(String, Vec<Unfit>)> {
+        self.each(|source| match source {
+            Source::File(_, keys) => keys.now().unfit(),
             Source::Kept(kept) => kept.skipped(),
-        };
-        let all = self.issuers.iter().map(|(i, s)| (i.clone(), skipped(s)));
-        let mut all: Vec<_> = all.collect();
-        all.sort_by(|(a, _), (b, _)| a.cmp(b));
-        all
+            Source::Family(family) => family.skipped(),
+        })
     }
 
     /// How long ago each issuer's keys were last read, sorted by issuer: `None` if there are no
-    /// keys that could be used now. Static keys are always new.
-    pub fn ages(&self) -> Vec<(IssuerUrl, Option<Duration>)> {
-        let age = |source: &Source| match source {
-            Source::File(_) => Some(Duration::ZERO),
+    /// keys that could be used now. Static keys are always new. A family is one, by its pattern,
+    /// and has the age of the youngest keys of its issuers in use; it is new while none is.
+    pub fn ages(&self) -> Vec<(String, Option<Duration>)> {
+        self.each(|source| match source {
+            Source::File(..) => Some(Duration::ZERO),
             Source::Kept(kept) => kept.age(),
+            Source::Family(family) => family.age(),
+        })
+    }
+
+    fn each<T>(&self, what: impl Fn(&Source) -> T) -> Vec<(String, T)> {
+        let all = self.issuers.iter();
+        let mut all: Vec<_> = all.map(|(name, s)| (name.to_owned(), what(s))).collect();
+        all.sort_by(|(a, _), (b, _)| a.cmp(b));
+        all
+    }
+}
+
+impl Source {
+    fn new(
+        config: IssuerKeysConfig,
+        clients: &mut http::Clients,
+        pace: Pace,
+        families: usize,
+    ) -> Result<Self, ConfigError> {
+        let issuer = match config.issuer.clone() {
+            IssuerName::One(issuer) => issuer,
+            IssuerName::Family(family) => {
+                if let Some(setting) = family::refused_setting(&config) {
+                    let issuer = family.into();
+                    return Err(ConfigError::NotForFamilies { issuer, setting });
+                }
+                places::Places::check_hosts(&config)?;
+                let documents = clients.for_family(&config)?;
+                let family = Family::new(config, documents, pace, families);
+                return Ok(Self::Family(Box::new(family)));
+            }
         };
-        let ages = self.issuers.iter().map(|(i, s)| (i.clone(), age(s)));
-        let mut ages: Vec<_> = ages.collect();
-        ages.sort_by(|(a, _), (b, _)| a.cmp(b));
-        ages
+        Ok(match &config.source {
+            KeysFrom::JwksFile(path) => {
+                let keys = StaticKeys::open(&issuer, path)?;
+                Self::File(issuer, keys)
+            }
+            KeysFrom::Discovery => {
+                let fetcher = fetch::Fetcher::new(issuer, &config, clients)?;
+                Self::Kept(Arc::new(Kept::new(fetcher, pace)))
+            }
+        })
     }
 }
 
@@ -285,23 +359,33 @@ impl KeySource for HttpKeys {
     ) -> Result<Arc<VerificationKey>, KeyError> {
         match self.issuers.get(issuer) {
             Some(Source::Kept(kept)) => kept.key(issuer, kid, algorithm).await,
-            Some(Source::File(keys)) => fixed(issuer, Some(&keys.now()), kid, algorithm),
+            Some(Source::Family(family)) => family.key(issuer, kid, algorithm).await,
+            Some(Source::File(_, keys)) => fixed(issuer, Some(&keys.now()), kid, algorithm),
             None => fixed(issuer, None, kid, algorithm),
         }
     }
 
     /// Needs a tokio runtime, as [`Self::prefetch`] does.
     fn available(&self) -> bool {
-        self.issuers.values().any(|source| match source {
-            Source::File(_) => true,
+        self.issuers.iter().any(|(_, source)| match source {
+            Source::File(..) => true,
             Source::Kept(kept) => kept.available(),
+            Source::Family(family) => family.available(),
         })
     }
 
     /// Needs a tokio runtime, as [`Self::prefetch`] does.
     fn did_not_verify(&self, issuer: &IssuerUrl) {
-        if let Some(Source::Kept(kept)) = self.issuers.get(issuer) {
-            kept.refresh_in_background();
+        match self.issuers.get(issuer) {
+            Some(Source::Kept(kept)) => kept.refresh_in_background(),
+            Some(Source::Family(family)) => family.did_not_verify(issuer),
+            Some(Source::File(..)) | None => {}
+        }
+    }
+
+    fn did_verify(&self, issuer: &IssuerUrl) {
+        if let Some(Source::Family(family)) = self.issuers.get(issuer) {
+            family.did_verify(issuer);
         }
     }
 }

@@ -7,7 +7,7 @@ use url::{Host, Url};
 
 use super::{ConfigError, FetchError, IssuerKeysConfig};
 use crate::token::error::excerpt;
-use crate::token::is_loopback;
+use crate::token::{IssuerUrl, is_loopback};
 
 /// Issuers whose key sets are known to live elsewhere.
 const JWKS_PINS: &[(&str, &str)] = &[("https://accounts.google.com", "www.googleapis.com")];
@@ -15,34 +15,37 @@ const JWKS_PINS: &[(&str, &str)] = &[("https://accounts.google.com", "www.google
 /// Longest `jwks_uri` asked, in bytes.
 const MAX_JWKS_URI_BYTES: usize = 2048;
 
+/// A host and a port.
+pub(super) type Place = (Host<String>, u16);
+
 /// Where a key set may be.
 pub(super) struct Places {
-    /// Host and port: the issuer's own first.
-    allowed: Vec<(Host<String>, u16)>,
+    /// Host and port: the issuer's own first, then where its metadata is.
+    allowed: Vec<Place>,
     http_on_loopback: bool,
 }
 
 impl Places {
-    pub(super) fn new(config: &IssuerKeysConfig) -> Result<Self, ConfigError> {
-        let issuer = &config.issuer;
+    /// For `issuer`, which is the one of this configuration, or one of its family.
+    pub(super) fn new(issuer: &IssuerUrl, config: &IssuerKeysConfig) -> Result<Self, ConfigError> {
         let own = Url::parse(issuer.as_str()).ok();
-        let mut allowed: Vec<_> = own.as_ref().and_then(host_and_port).into_iter().collect();
+        let own = [own.as_ref(), config.discovery_url.as_ref()];
+        let own = own.into_iter().flatten().filter_map(host_and_port);
+        let mut allowed: Vec<_> = own.collect();
         let pins = JWKS_PINS.iter().filter(|(of, _)| *of == issuer.as_str());
-        let pins = pins.map(|(_, host)| *host);
-        for host in pins.chain(config.jwks_hosts.iter().map(String::as_str)) {
-            let place = Url::parse(&format!("https://{host}/")).ok();
-            // A path, user or query in the entry would show in the URL made from it.
-            let place = place.filter(|url| url.path() == "/" && is_plain(url));
-            let place = place.as_ref().and_then(host_and_port);
-            allowed.push(place.ok_or_else(|| ConfigError::JwksHost {
-                issuer: issuer.clone(),
-                got: host.to_owned(),
-            })?);
+        for (_, host) in pins {
+            allowed.push(place(config, host)?);
         }
+        allowed.extend(configured(config)?);
         Ok(Self {
             allowed,
             http_on_loopback: config.allow_insecure_http_loopback,
         })
+    }
+
+    /// Whether the hosts that a configuration names are hosts.
+    pub(super) fn check_hosts(config: &IssuerKeysConfig) -> Result<(), ConfigError> {
+        configured(config).map(drop)
     }
 
     /// The URL of a key set, if it may be asked.
@@ -69,11 +72,29 @@ impl Places {
     }
 }
 
-fn host_and_port(url: &Url) -> Option<(Host<String>, u16)> {
+/// The hosts that are configured.
+fn configured(config: &IssuerKeysConfig) -> Result<Vec<Place>, ConfigError> {
+    config.jwks_hosts.iter().map(|h| place(config, h)).collect()
+}
+
+/// One of them, `host` or `host:port`.
+fn place(config: &IssuerKeysConfig, host: &str) -> Result<Place, ConfigError> {
+    let place = Url::parse(&format!("https://{host}/")).ok();
+    // A path, user or query in the entry would show in the URL made from it.
+    let place = place.filter(|url| url.path() == "/" && is_plain(url));
+    let place = place.as_ref().and_then(host_and_port);
+    place.ok_or_else(|| ConfigError::JwksHost {
+        issuer: config.issuer.clone(),
+        got: host.to_owned(),
+    })
+}
+
+pub(super) fn host_and_port(url: &Url) -> Option<Place> {
     Some((url.host()?.to_owned(), url.port_or_known_default()?))
 }
 
-fn is_plain(url: &Url) -> bool {
+/// Without a user, a query and a fragment.
+pub(super) fn is_plain(url: &Url) -> bool {
     let userinfo = !url.username().is_empty() || url.password().is_some();
     !userinfo && url.query().is_none() && url.fragment().is_none()
 }
@@ -81,14 +102,14 @@ fn is_plain(url: &Url) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::token::IssuerUrl;
     use crate::token::metadata::ProviderMetadata;
 
     fn places(issuer: &str, jwks_hosts: &[&str], loopback: bool) -> Result<Places, ConfigError> {
-        let mut config = IssuerKeysConfig::discovery(IssuerUrl::new(issuer).unwrap());
+        let issuer = IssuerUrl::new(issuer).unwrap();
+        let mut config = IssuerKeysConfig::discovery(issuer.clone());
         config.jwks_hosts = jwks_hosts.iter().map(|&host| host.to_owned()).collect();
         config.allow_insecure_http_loopback = loopback;
-        Places::new(&config)
+        Places::new(&issuer, &config)
     }
 
     #[test]

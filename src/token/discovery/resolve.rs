@@ -21,7 +21,7 @@ const MAX_ADDRESSES: usize = 16;
 /// Names to addresses.
 ///
 /// Contract: one question, one answer, nothing remembered; the caller bounds the time and asks
-/// only for hosts that the configuration names.
+/// only for hosts that the configuration names, itself or by a pattern.
 #[async_trait]
 pub trait Resolve: Send + Sync {
     /// Every address of `host`, in the order to try them.
@@ -50,7 +50,7 @@ pub(super) struct Checked(Arc<Inner>);
 struct Inner {
     names: Arc<dyn Resolve>,
     reach: Reach,
-    /// The answers of fetches under way. The hosts are the configuration's, so it stays small.
+    /// The answers of fetches under way.
     answers: Mutex<HashMap<String, Answer>>,
 }
 
@@ -119,6 +119,8 @@ impl Inner {
             addresses: addresses.to_vec(),
         };
         let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        // A family's hosts are anybody's: what no fetch can need any more goes.
+        answers.retain(|_, old| old.at.elapsed() < FETCH_BUDGET);
         answers.insert(host.to_owned(), answer);
     }
 }

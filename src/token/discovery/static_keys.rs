@@ -22,7 +22,7 @@ impl StaticKeys {
     pub(super) fn open(issuer: &IssuerUrl, path: &Path) -> Result<Self, ConfigError> {
         let opened = Watched::open(path, MAX_JWKS_BYTES as u64);
         let (file, bytes) = opened.map_err(|source| ConfigError::Unreadable {
-            issuer: issuer.clone(),
+            issuer: issuer.clone().into(),
             path: path.to_owned(),
             source,
         })?;
@@ -44,15 +44,15 @@ impl StaticKeys {
                 Ok(mut keys) => {
                     keys.carry_over(&self.now());
                     *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
-                    tracing::info!(%issuer, ?path, "took over a new static key set");
+                    tracing::info!(%issuer, path = %path.display(), "took over a new static key set");
                 }
                 Err(error) => {
                     let cause = causes(&error);
-                    tracing::warn!(%issuer, ?path, cause, "kept the static keys there were");
+                    tracing::warn!(%issuer, path = %path.display(), cause, "kept the static keys there were");
                 }
             },
             Look::Unreadable(error) => {
-                tracing::warn!(%issuer, ?path, cause = %error, "kept the static keys there were");
+                tracing::warn!(%issuer, path = %path.display(), cause = %error, "kept the static keys there were");
             }
         }
     }
@@ -60,12 +60,12 @@ impl StaticKeys {
 
 fn parse(issuer: &IssuerUrl, bytes: &[u8]) -> Result<KeySet, ConfigError> {
     let keys = KeySet::parse_standalone(bytes).map_err(|source| ConfigError::StaticJwks {
-        issuer: issuer.clone(),
+        issuer: issuer.clone().into(),
         source,
     })?;
     report_skipped(issuer, &keys);
     if keys.is_empty() {
-        let issuer = issuer.clone();
+        let issuer = issuer.clone().into();
         return Err(ConfigError::StaticJwksEmpty { issuer });
     }
     Ok(keys)

@@ -2,7 +2,9 @@
 
 mod bounds;
 mod churn;
+mod cluster;
 pub(super) mod dns;
+mod families;
 mod files;
 mod hostile;
 mod provider;
@@ -110,7 +112,7 @@ async fn a_fetch_belongs_to_the_trace_of_the_request_that_caused_it() {
 async fn configuring_and_starting_ask_nobody() {
     let provider = Provider::start(json!([jwk("k1")])).await;
     let keys = provider.keys(PACE);
-    assert_eq!(keys.ages(), [(provider.issuer(), None)]);
+    assert_eq!(keys.ages(), [(provider.url.clone(), None)]);
     assert_eq!(provider.asked(METADATA), 0);
     keys.prefetch();
     while keys.ages()[0].1.is_none() {
@@ -447,10 +449,10 @@ async fn keys_that_cannot_be_used_are_counted_for_whoever_watches() {
     let provider = Provider::start(json!([jwk("k1"), published])).await;
     let keys = provider.keys(PACE);
     let issuer = provider.issuer();
-    assert_eq!(keys.skipped(), [(issuer.clone(), Vec::new())]);
+    assert_eq!(keys.skipped(), [(issuer.to_string(), Vec::new())]);
     let asked = keys.key(&issuer, Some("k1"), Algorithm::Es256).await;
     assert!(asked.is_ok());
-    assert_eq!(keys.skipped(), [(issuer, vec![Unfit::Secret])]);
+    assert_eq!(keys.skipped(), [(issuer.to_string(), vec![Unfit::Secret])]);
 }
 
 #[tokio::test]

@@ -63,7 +63,7 @@ pub(super) fn issuers(kit: &Kit) -> Vec<Case> {
 }
 
 /// The issuers of J17, none of which says `allow_private_network`. The first four lead to the witness.
-fn out_of_reach(witness: &Witness) -> Vec<String> {
+pub(super) fn out_of_reach(witness: &Witness) -> Vec<String> {
     let port = witness.port;
     vec![
         format!("https://127.0.0.1:{port}"),

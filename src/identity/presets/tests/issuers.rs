@@ -1,9 +1,8 @@
 //! Which issuers and settings a preset takes, and what it says to the others.
 
 use super::{OF_A_CONNECTOR, OF_A_DOMAIN, PLAIN};
-use crate::identity::fulcio::IssuerName;
 use crate::identity::presets::{Parameters, Preset, PresetError};
-use crate::token::IssuerPattern;
+use crate::token::{IssuerName, IssuerPattern};
 
 #[test]
 fn a_preset_is_for_its_own_issuers_only() {

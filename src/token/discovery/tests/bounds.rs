@@ -80,9 +80,10 @@ impl Stage {
     pub(super) fn keys_at(self: &Arc<Self>, pace: Pace) -> Arc<HttpKeys> {
         let issuer = IssuerUrl::new(ISSUER).unwrap();
         let config = IssuerKeysConfig::discovery(issuer.clone());
-        let fetcher = Fetcher::reading(&config, Arc::clone(self) as Arc<dyn Documents>);
+        let documents = Arc::clone(self) as Arc<dyn Documents>;
+        let fetcher = Fetcher::reading(issuer.clone(), &config, documents).unwrap();
         let kept = Source::Kept(Arc::new(Kept::new(fetcher, pace)));
-        let issuers = HashMap::from([(issuer, kept)]);
+        let issuers = [(issuer.into(), kept)].into_iter().collect();
         Arc::new(HttpKeys { issuers })
     }
 }

@@ -36,7 +36,7 @@ async fn a_static_key_set_needs_no_network() {
     let keys = HttpKeys::new(vec![config(&good)]).unwrap();
     assert!(ask(&keys, "k1").await.is_ok());
     assert!(is_unknown(&ask(&keys, "k2").await));
-    assert_eq!(keys.ages(), [(issuer(), Some(Duration::ZERO))]);
+    assert_eq!(keys.ages(), [(issuer().to_string(), Some(Duration::ZERO))]);
 
     let error = HttpKeys::new(vec![config(&file(&json!([])))]).err();
     assert!(matches!(error, Some(ConfigError::StaticJwksEmpty { .. })));

@@ -168,7 +168,7 @@ async fn a_provider_proves_its_name_to_authorities_we_trust() {
         ),
         (
             IssuerKeysConfig {
-                issuer: wrong_name.clone(),
+                issuer: wrong_name.clone().into(),
                 ..misnamed.config()
             },
             wrong_name,
