@@ -38,11 +38,29 @@ fn is_a_configuration(path: &std::path::Path) {
 /// The rules that everybody copies: ids, kinds of refs and the like are in them.
 fn are_rules_without_a_finding(path: &std::path::Path) {
     let text = std::fs::read_to_string(path).expect("readable");
-    let rules = RuleSet::parse(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    are_copied(&text);
+}
+
+fn are_copied(text: &str) {
+    let rules = RuleSet::parse(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
     assert!(!rules.is_empty());
     let github = "https://token.actions.githubusercontent.com";
     let ids = |issuer: &str| (issuer == github).then(|| Some(Preset::Github.ids()));
     assert_eq!(rules.findings(&ids), []);
+}
+
+#[test]
+fn the_readme_shows_rules_and_settings_that_can_be_used() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"));
+    let readme = readme.expect("readable");
+    let blocks = readme.split("```toml\n").skip(1);
+    let blocks = blocks.map(|rest| rest.split("```").next().unwrap_or_default());
+    let (rules, settings): (Vec<_>, Vec<_>) = blocks.partition(|text| text.contains("[[allow]]"));
+    assert!(!rules.is_empty() && !settings.is_empty());
+    rules.into_iter().for_each(are_copied);
+    for text in settings {
+        judge(&format!("{text}\n{ISSUER}{LOG}")).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    }
 }
 
 #[test]

@@ -520,6 +520,7 @@ pub fn keys(issuers: &[IssuerSettings]) -> Result<HttpKeys, Error> {
         allow_insecure_http_loopback: issuer.insecure_loopback_http,
         jwks_hosts: issuer.jwks_hosts.clone(),
         ca_file: issuer.ca_file.clone(),
+        ca_pem: issuer.ca_pem.clone(),
         discovery_url: issuer.discovery_url.clone(),
         bearer_token_file: issuer.bearer_token_file.clone(),
     });

@@ -103,7 +103,8 @@ impl Clients {
         config: &IssuerKeysConfig,
         reach: Reach,
     ) -> Result<Arc<Http>, ConfigError> {
-        if config.ca_file.is_some() && reach != Reach::Loopback {
+        let own = config.ca_file.is_some() || config.ca_pem.is_some();
+        if own && reach != Reach::Loopback {
             return self.own(config, reach).map(Arc::new);
         }
         if let Some(shared) = self.shared.get(&reach) {
@@ -119,7 +120,10 @@ impl Clients {
         let (issuer, names) = (&config.issuer, Checked::new(Arc::clone(&self.names), reach));
         let (client, authorities) = match (reach, &config.ca_file) {
             (Reach::Loopback, _) => (build(issuer, client(&names).tls_certs_only([]))?, None),
-            (Reach::Public | Reach::Private, None) => (build(issuer, client(&names))?, None),
+            (Reach::Public | Reach::Private, None) => match &config.ca_pem {
+                Some(pem) => (with_authorities(issuer, &names, pem.as_bytes())?, None),
+                None => (build(issuer, client(&names))?, None),
+            },
             (Reach::Public | Reach::Private, Some(path)) => {
                 let opened = Watched::open(path, MAX_CA_BYTES);
                 let (authorities, pem) = opened.map_err(|source| ConfigError::Unreadable {

@@ -77,6 +77,8 @@ pub struct IssuerKeysConfig {
     /// A PEM file of certificate authorities trusted for this issuer beside the system's; taken
     /// over anew when it changes.
     pub ca_file: Option<PathBuf>,
+    /// The same as PEM text, where there is no such file.
+    pub ca_pem: Option<String>,
     /// Where the metadata is, if not where the issuer's URL says: the API server as a pod reaches
     /// it. What it says of itself has to be the issuer all the same.
     pub discovery_url: Option<Url>,
@@ -96,6 +98,7 @@ impl IssuerKeysConfig {
             allow_private_network: false,
             allow_insecure_http_loopback: false,
             ca_file: None,
+            ca_pem: None,
             discovery_url: None,
             bearer_token_file: None,
         }

@@ -96,6 +96,25 @@ async fn files_are_looked_at_without_being_asked_to() {
 }
 
 #[tokio::test]
+async fn certificate_authorities_may_stand_in_the_configuration_itself() {
+    let provider = Provider::start_tls("127.0.0.1", json!([jwk("k1")])).await;
+    let pem = fs::read_to_string(provider.config().ca_file.unwrap()).unwrap();
+    let fetched = async |ca_pem: Option<String>| {
+        let config = IssuerKeysConfig {
+            ca_file: None,
+            ca_pem,
+            ..provider.config()
+        };
+        let keys = with_pace(vec![config], PACE).unwrap();
+        keys.key(&provider.issuer(), Some("k1"), Algorithm::Es256)
+            .await
+            .is_ok()
+    };
+    assert!(fetched(Some(pem)).await);
+    assert!(!fetched(None).await);
+}
+
+#[tokio::test]
 async fn certificate_authorities_are_taken_over_when_they_change() {
     let provider = Provider::start_tls("127.0.0.1", json!([jwk("k1")])).await;
     let stranger = Provider::start_tls("127.0.0.1", json!([])).await;
