@@ -182,6 +182,7 @@ pub async fn start(options: Options) -> Result<Dev, Error> {
         Blueprint {
             public_url: None,
             tls: None,
+            rule_file: None,
             hops: Hops::default(),
             connections_per_address: None,
             drain: Duration::from_secs(5),

@@ -8,6 +8,7 @@ pub mod examine;
 mod files;
 pub mod parts;
 mod prepare;
+mod rule_file;
 mod tls;
 pub mod whom;
 
@@ -15,6 +16,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use rule_file::RuleFile;
+use rule_file::Taken;
 pub use tls::TlsFiles;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -80,6 +83,8 @@ pub struct Blueprint {
     pub drain: Duration,
     /// The pipeline's parts.
     pub issuance: issuance::Parts,
+    /// The rules' file, if they are from one: its changes are taken over.
+    pub rule_file: Option<RuleFile>,
     /// Issuers as `GET /api/v2/configuration` shows them.
     pub issuers: Vec<IssuerSettings>,
     /// How each issuer's keys are, for operators.
@@ -223,6 +228,18 @@ pub fn start(blueprint: Blueprint, listeners: Listeners) -> Result<Running, Erro
             }
         };
         tasks.spawn(files.watch(taken, blueprint.clock.clone(), stop.clone()));
+    }
+    if let Some(file) = blueprint.rule_file {
+        let (service, metrics, clock) = (service.clone(), metrics.clone(), blueprint.clock.clone());
+        let taken = move |taken| match taken {
+            Taken::Rules(rules) => {
+                metrics.rules_taken(true);
+                // A line that cannot be written closes the log, and with it the door.
+                let _ = service.take_rules(rules, clock.now());
+            }
+            Taken::Refused => metrics.rules_taken(false),
+        };
+        tasks.spawn(file.watch(taken, stop.clone()));
     }
     let for_operators = ops_router(Ops {
         issuance: service.clone(),
@@ -403,6 +420,7 @@ mod tests {
         Blueprint {
             public_url: None,
             tls: None,
+            rule_file: None,
             hops: Hops::default(),
             connections_per_address: None,
             drain: Duration::ZERO,

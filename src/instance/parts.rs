@@ -9,7 +9,7 @@ use super::files::{
 };
 use super::prepare::{self, PreparingKeys};
 use super::whom::{self, BeliefError};
-use super::{Blueprint, PublishedLog, TlsFiles, trust_files};
+use super::{Blueprint, PublishedLog, RuleFile, TlsFiles, trust_files};
 use crate::ca::InstanceId;
 use crate::config::{CaSettings, CtLogSettings, CtSettings, IssuerSettings, Settings, StoreKind};
 use crate::ct::memory::MemoryLog;
@@ -305,7 +305,7 @@ pub fn blueprint(settings: Settings) -> Result<Blueprint, Error> {
         drain: settings.server.drain,
         issuance: issuance::Parts {
             issuers: trusted(&believed.issuers),
-            rules: believed.rules,
+            rules: believed.rules.as_ref().map(RuleFile::rules),
             keys: issuer_keys,
             authority: Arc::new(authority.with_profile(&settings.ca.profile)),
             signer: Arc::new(signer),
@@ -325,6 +325,7 @@ pub fn blueprint(settings: Settings) -> Result<Blueprint, Error> {
             monotonic: Some(Arc::new(move || started.elapsed())),
             probe: probe(),
         },
+        rule_file: believed.rules,
         issuers: believed.issuers,
         logs,
         clock: Arc::new(clock),

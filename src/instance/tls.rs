@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use super::files::{is_open_to_everybody, read};
 use super::parts::Error;
+use super::whom::chain_of;
 use crate::config::TlsSettings;
 use crate::server::Tls;
 use crate::time::{Clock, UnixSeconds};
@@ -160,15 +161,4 @@ fn unfit(files: &TlsSettings, source: crate::server::TlsError) -> Error {
         key: files.key.clone(),
         source,
     }
-}
-
-/// An error and its causes, outermost first.
-fn chain_of(error: &Error) -> String {
-    let mut words = error.to_string();
-    let mut next = std::error::Error::source(error);
-    while let Some(error) = next {
-        words = format!("{words}: {error}");
-        next = error.source();
-    }
-    words
 }

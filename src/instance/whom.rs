@@ -2,10 +2,10 @@
 //! Fulcio's file, and the claim rules, read and held against each other.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use super::files::read_text;
 use super::parts::Error;
+use super::rule_file::RuleFile;
 use crate::config::{IssuerSettings, Settings};
 use crate::identity::fulcio::{self, FulcioConfig};
 use crate::identity::presets::Preset;
@@ -19,7 +19,7 @@ pub struct Believed {
     /// Issuers, those of `[[issuer]]` first.
     pub issuers: Vec<IssuerSettings>,
     /// Who may have a certificate; none = everybody they vouch for.
-    pub rules: Option<Arc<RuleSet>>,
+    pub rules: Option<RuleFile>,
     /// What an operator should know.
     pub warnings: Vec<String>,
 }
@@ -89,7 +89,10 @@ pub fn believed(settings: &Settings) -> Result<Believed, Error> {
     }
     let rules = match &settings.identity.rules {
         None => None,
-        Some(path) => Some(read_rules(path, &issuers, &mut warnings)?),
+        Some(path) => {
+            let (path, issuers) = (path.clone(), issuers.clone());
+            Some(RuleFile::open(path, issuers, &mut warnings)?)
+        }
     };
     Ok(Believed {
         issuers,
@@ -98,12 +101,14 @@ pub fn believed(settings: &Settings) -> Result<Believed, Error> {
     })
 }
 
-fn read_rules(
+/// These rules, if they can be used beside these issuers.
+pub(super) fn rules_of(
     path: &Path,
+    text: &str,
     issuers: &[IssuerSettings],
     warnings: &mut Vec<String>,
-) -> Result<Arc<RuleSet>, Error> {
-    let rules = RuleSet::parse(&read_text(path)?).map_err(|source| {
+) -> Result<RuleSet, Error> {
+    let rules = RuleSet::parse(text).map_err(|source| {
         let path = path.to_owned();
         BeliefError::Rules { path, source }
     })?;
@@ -139,7 +144,18 @@ fn read_rules(
             path.display()
         ));
     }
-    Ok(Arc::new(rules))
+    Ok(rules)
+}
+
+/// An error and its causes in one line.
+pub(super) fn chain_of(error: &Error) -> String {
+    let mut words = error.to_string();
+    let mut next = std::error::Error::source(error);
+    while let Some(error) = next {
+        words = format!("{words}: {error}");
+        next = error.source();
+    }
+    words
 }
 
 /// What is worth a look in these rules, beside these issuers.

@@ -25,7 +25,7 @@ pub use refused::{Refused, Whom};
 pub use seen::{KEYS_MAX, WINDOW};
 pub use sweep::{ORPHAN_AFTER_S, Swept};
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use self::clock::ClockWatch;
@@ -298,6 +298,8 @@ struct Inner {
     on_submitted: OnSubmitted,
     on_stage: OnStage,
     issuers: IssuerTable<Arc<TrustedIssuer>>,
+    /// Those of the parts, until others are taken over.
+    rules: RwLock<Option<Arc<RuleSet>>>,
     chain: Arc<[Vec<u8>]>,
     key_policy: KeyPolicy,
     flights: Flights,
@@ -338,6 +340,7 @@ impl Service {
         Self {
             inner: Arc::new(Inner {
                 issuers: issuers.collect(),
+                rules: RwLock::new(parts.rules.clone()),
                 chain: chain.collect(),
                 key_policy: key_policy(&parts),
                 flights: Flights::default(),
@@ -386,6 +389,18 @@ impl Service {
     pub fn configured_as<'a>(&'a self, issuer: &'a str) -> Option<&'a str> {
         let found = self.inner.issuers.named_by(issuer)?;
         Some(found.family.map_or(issuer, IssuerPattern::as_str))
+    }
+
+    /// Has these rules decide about every request that begins from here on, and writes a `rules` line
+    /// with their hash.
+    pub fn take_rules(&self, rules: Arc<RuleSet>, now: UnixMillis) -> Result<(), audit::Error> {
+        let line = self.inner.rules_taken(now, &rules);
+        *self
+            .inner
+            .rules
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Some(rules);
+        line
     }
 
     /// Never certifies the key of this SubjectPublicKeyInfo from here on: it has an office of ours

@@ -71,7 +71,8 @@ impl Inner {
         let principal = Arc::new(identity::principal(&token, &issuer.mapping)?);
         let san: Arc<str> = super::trail::san(&principal).into();
         whom.san = Some(Arc::clone(&san));
-        let admission = self.admitted(self.parts.rules.as_deref(), &token)?;
+        let rules = self.rules();
+        let admission = self.admitted(rules.as_deref(), &token)?;
         // Only now: with a name that is not proven anybody could use up what somebody else may ask.
         let taken = self.counted(&token).await?;
 

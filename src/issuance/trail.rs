@@ -5,6 +5,7 @@ use super::{Inner, Issued, Refused};
 use crate::audit::{self, Event, Value};
 use crate::ca::Plan;
 use crate::identity::{Principal, San};
+use crate::rules::RuleSet;
 use crate::time::UnixMillis;
 
 /// The flag on a line about a key that another identity had certified a moment ago.
@@ -134,7 +135,16 @@ impl Inner {
         ];
         // An instance that no configuration describes has none to name.
         let known = fields.len() - usize::from(configuration.is_none());
-        self.write("start", "", now, &fields[..known])
+        let mut fields = fields[..known].to_vec();
+        if let Some(rules) = &self.parts.rules {
+            fields.push(("rules", Value::Octets(rules.hash())));
+        }
+        self.write("start", "", now, &fields)
+    }
+
+    /// Other rules decide from here on.
+    pub(super) fn rules_taken(&self, now: UnixMillis, rules: &RuleSet) -> Result<(), audit::Error> {
+        self.write("rules", "", now, &[("rules", Value::Octets(rules.hash()))])
     }
 
     /// It goes.

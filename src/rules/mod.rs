@@ -186,7 +186,7 @@ impl RuleSet {
             deny,
             allow,
             names,
-            hash: sha256(&[text.as_bytes()]),
+            hash: Self::hash_of(text),
         })
     }
 
@@ -198,6 +198,11 @@ impl RuleSet {
     /// Whether a caller may learn which rule came closest and what differed.
     pub fn explains_to_caller(&self) -> bool {
         self.explain_to_caller
+    }
+
+    /// What [`Self::hash`] would be of this file.
+    pub fn hash_of(text: &str) -> [u8; 32] {
+        sha256(&[text.as_bytes()])
     }
 
     /// SHA-256 of the file: what a decision was made with.

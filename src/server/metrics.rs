@@ -34,6 +34,7 @@ const IN_FLIGHT: &str = "shortleaf_requests_in_flight";
 const BODIES_WAITING: &str = "shortleaf_bodies_waiting";
 const BODIES_CUT: &str = "shortleaf_bodies_cut_total";
 const BUILD_INFO: &str = "shortleaf_build_info";
+const RULES_CHANGED: &str = "shortleaf_rules_changed_total";
 const WOULD_REFUSE: &str = "shortleaf_rules_shadow_refused_total";
 const CA_NOT_AFTER: &str = "shortleaf_ca_not_after_seconds";
 const TLS_NOT_AFTER: &str = "shortleaf_tls_certificate_not_after_seconds";
@@ -111,6 +112,12 @@ impl Metrics {
     pub fn would_refuse(&self, issuer: Option<&str>) {
         let issuer = self.label(issuer);
         self.record(|| counter!(WOULD_REFUSE, "issuer" => issuer).increment(1));
+    }
+
+    /// A rule file changed: whether its rules decide now, or could not be used.
+    pub fn rules_taken(&self, taken: bool) {
+        let result = if taken { "taken" } else { "refused" };
+        self.record(|| counter!(RULES_CHANGED, "result" => result).increment(1));
     }
 
     /// A request for one was refused; `issuer` if the token got so far as to be held against one.
@@ -295,6 +302,14 @@ impl Drop for Waits {
 
 fn describe() {
     describe_counter!(ISSUED, "Certificates made and answered, by issuer");
+    describe_counter!(
+        WOULD_REFUSE,
+        "Certificates that the rules in shadow mode would have refused, by issuer"
+    );
+    describe_counter!(
+        RULES_CHANGED,
+        "Changes of the rule file, by whether its rules could be used"
+    );
     describe_counter!(
         REPEATED,
         "Answers with a certificate that had been made before, by issuer"

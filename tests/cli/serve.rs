@@ -448,6 +448,86 @@ fn a_key_set_file_that_changes_is_taken_over_while_it_serves() {
 }
 
 #[test]
+fn a_rule_file_that_changes_is_taken_over_while_it_serves() {
+    let place = Place::new();
+    init(&place, &[]);
+    let rule = |address: &str| {
+        format!(
+            "[[allow]]\nname = \"{address}\"\nissuer = \"https://issuer.example\"\n\
+             claims = {{ email = \"{address}\" }}\n"
+        )
+    };
+    let identity = Identity::Email.claims();
+    let own = identity["email"].as_str().unwrap();
+    place.write("rules.toml", &rule(own));
+    configure(
+        &place,
+        &format!(
+            "[identity]\nrules = \"rules.toml\"\n[ct]\ninsecure_memory_log = true\n{MEMORY_LOG}{ISSUER}"
+        ),
+    );
+    let issuer = Issuer::new("https://issuer.example");
+    let mut serve = place.start(&["serve"]);
+    let url = serve.ready();
+    let operators = serve.operators();
+    let buy = || {
+        let mut claims = identity.clone();
+        claims["aud"] = "https://ca.example".into();
+        let token = issuer.token_with(Alg::Es256, claims, wall_clock());
+        let line = [
+            "cert",
+            "--server",
+            &url,
+            "--token",
+            "-",
+            "--new-key",
+            "key.pem",
+        ];
+        let ended = place
+            .call(&[&line[..], &["--out", "cert.pem"]].concat())
+            .stdin(&token)
+            .run();
+        let _ = fs::remove_file(place.path("key.pem"));
+        ended
+    };
+    let until = |exit: i32| {
+        let changed = Instant::now();
+        loop {
+            let ended = buy();
+            if ended.exit == exit {
+                return ended;
+            }
+            assert!(changed.elapsed() < Duration::from_secs(30), "{ended}");
+            std::thread::sleep(Duration::from_millis(250));
+        }
+    };
+    buy().exits(0);
+    place.write("rules.toml", &rule("somebody@else.example"));
+    let refused = until(25);
+    assert!(
+        refused.stderr.contains("somebody@else.example"),
+        "{refused}"
+    );
+
+    // What cannot be used changes nothing, and is seen.
+    place.write("rules.toml", "[[allow]]\nname = 1\n");
+    let metric = "shortleaf_rules_changed_total{result=\"refused\"} 1";
+    let seen = parts::wait_until(Duration::from_secs(30), || {
+        let (_, text) = parts::http("GET", &format!("{operators}/metrics"), None)?;
+        text.lines().any(|line| line == metric).then_some(())
+    });
+    assert!(seen.is_some());
+    buy().exits(25);
+
+    place.write("rules.toml", &rule(own));
+    until(0);
+    serve.stop("TERM");
+    let audit = fs::read_to_string(place.path("state/audit.log")).unwrap();
+    let lines = audit.lines().filter(|line| line.contains("\"rules\""));
+    assert_eq!(lines.count(), 3, "{audit}");
+}
+
+#[test]
 fn each_stage_of_an_issuance_is_measured() {
     let world = World::new();
     let (mut serve, url) = world.serve();
