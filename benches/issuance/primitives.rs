@@ -131,7 +131,7 @@ pub(crate) fn measure(sampling: Sampling) -> Primitives {
 }
 
 /// Median CPU microseconds of one call.
-fn microseconds(sampling: Sampling, mut call: impl FnMut()) -> f64 {
+pub(crate) fn microseconds(sampling: Sampling, mut call: impl FnMut()) -> f64 {
     run_for(sampling.warm, &mut call);
     let mut samples: Vec<f64> = (0..sampling.samples)
         .map(|_| {
