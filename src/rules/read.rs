@@ -337,7 +337,10 @@ impl Reader<'_> {
 
     fn claims(&mut self, table: &DeTable<'_>) -> Result<Vec<(usize, Matcher)>, Error> {
         let mut out = Vec::new();
-        for (key, value) in table {
+        // In the order of the file, which the parser does not keep: the first line that differs is told.
+        let mut lines: Vec<_> = table.iter().collect();
+        lines.sort_by_key(|(key, _)| key.span().start);
+        for (key, value) in lines {
             let line = self.line(key.span());
             let name = ClaimName::parse(key.get_ref());
             let name = name.map_err(|source| Error::ClaimName { line, source })?;

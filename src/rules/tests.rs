@@ -276,6 +276,73 @@ fn the_first_rule_that_holds_decides_and_refusing_ones_come_first() {
     }
 }
 
+/// What [`RULES`] mean, said once more without any of their machinery.
+fn in_plain_words(
+    event: &str,
+    branch: &str,
+    id: &str,
+    runner: &str,
+    again: bool,
+    who: &str,
+) -> String {
+    if event == "pull_request" {
+        return "-no pull requests".to_owned();
+    }
+    if who == "mallory" {
+        return "-nobody called mallory".to_owned();
+    }
+    // The lines of the first rule, in the order of its file: the owner's always holds here.
+    let lines = [
+        ("repository_id", id == "456789"),
+        ("event_name", event == "push"),
+        (
+            "ref",
+            branch.starts_with("refs/heads/release/") && branch.matches('/').count() == 3,
+        ),
+        ("runner_environment", runner == "github-hosted"),
+    ];
+    let first = lines.iter().find(|(_, holds)| !holds);
+    match first {
+        None => "+acme release jobs".to_owned(),
+        Some(_) if !again => "+acme anything at night".to_owned(),
+        // The other rule has one line of two: as close as the first with one line of five.
+        Some((claim, _)) => format!("?acme release jobs: {claim}"),
+    }
+}
+
+#[test]
+fn every_combination_of_claims_is_decided_as_the_rules_say() {
+    let rules = rules(RULES);
+    let mut cases = 0;
+    for event in ["push", "schedule", "pull_request"] {
+        for branch in [
+            "refs/heads/release/1",
+            "refs/heads/release/1/2",
+            "refs/tags/release/1",
+        ] {
+            for id in ["456789", "45678", "*"] {
+                for runner in ["github-hosted", "self-hosted"] {
+                    for again in [false, true] {
+                        for who in ["jane", "mallory"] {
+                            let claims = json!({
+                                "repository_id": id, "repository_owner_id": "123456",
+                                "event_name": event, "ref": branch, "runner_environment": runner,
+                                "actor": who, "environment": "prod",
+                                "run_attempt": if again { "2" } else { "1" },
+                            });
+                            let expected = in_plain_words(event, branch, id, runner, again, who);
+                            let got = word(decide(&rules, GITHUB, &claims));
+                            assert_eq!(got, expected, "{claims}");
+                            cases += 1;
+                        }
+                    }
+                }
+            }
+        }
+    }
+    assert_eq!(cases, 216);
+}
+
 #[test]
 fn a_rule_may_shorten_the_life_of_what_it_allows() {
     let rules = rules(RULES);
