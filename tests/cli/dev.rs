@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
 use crate::parts;
-use crate::program::{Beside, PATIENCE, Place};
+use crate::program::{Beside, PATIENCE, Place, hang_up};
 
 /// A running development instance, and the variables of its env.sh.
 pub(crate) struct Dev {
@@ -77,7 +77,7 @@ fn claims(token: &str) -> Value {
 
 #[test]
 fn it_answers_until_interrupted_and_leaves_nothing_behind() {
-    for signal in ["INT", "TERM", "HUP"] {
+    for signal in ["INT", "TERM", hang_up()] {
         let dev = Dev::start(&[]);
         let health = format!("{}/healthz", dev.variable("FULCIO_URL"));
         let (status, _) = parts::http("GET", &health, None).unwrap();

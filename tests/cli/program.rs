@@ -257,6 +257,18 @@ impl Beside {
     }
 }
 
+/// What a closing terminal sends; under `nohup`, where nobody is to end by it, another signal that
+/// ends a server.
+pub(crate) fn hang_up() -> &'static str {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    match ignored {
+        Some(mask) if mask & 1 != 0 => "TERM",
+        _ => "HUP",
+    }
+}
+
 /// No token, no private key, no passphrase stands in what the program wrote, except on the one
 /// line that has GitHub's runner hide the token.
 #[track_caller]

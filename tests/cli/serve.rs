@@ -13,7 +13,7 @@ use crate::ca::init;
 use crate::issuer::{Alg, Identity, Issuer, Served, github_claims, wall_clock};
 use crate::log::Log;
 use crate::parts::{self, free_port};
-use crate::program::{Beside, PASSPHRASE, Place};
+use crate::program::{Beside, PASSPHRASE, Place, hang_up};
 
 pub(crate) const MEMORY_LOG: &str = "[[ct.log]]\nkind = \"memory\"\nname = \"here\"\n";
 pub(crate) const ISSUER: &str = "[[issuer]]\nurl = \"https://issuer.example\"\ntype = \"email\"\naudiences = [\"https://ca.example\"]\njwks_file = \"jwks.json\"\n";
@@ -386,7 +386,7 @@ fn the_audit_log_of_an_issuance_is_whole_and_a_flipped_byte_is_found_in_its_line
 #[test]
 fn a_second_start_goes_on_with_the_first_ones_records() {
     let world = World::new();
-    for (round, signal) in [(1, "TERM"), (2, "HUP")] {
+    for (round, signal) in [(1, "TERM"), (2, hang_up())] {
         let (serve, url) = world.serve();
         world.buy(&url);
         serve.stop(signal);
