@@ -90,7 +90,7 @@ const HOUSE: &[Room] = &[
     ]),
     room("cli", Doors, &[
         "audit", "client", "config", "dev", "hex", "identity", "instance", "json", "keys", "rules", "system",
-        "telemetry", "time", "token", "trust", "verify", "x509",
+        "telemetry", "time", "token", "token::discovery", "trust", "verify", "x509",
     ]),
     room("main", Doors, &["cli"]),
 ];

@@ -183,7 +183,7 @@ fn values(value: &Value) -> Vec<String> {
 }
 
 /// A certificate's own words, safe to show on a terminal.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })
         .collect()

@@ -1,15 +1,18 @@
-//! `issuer list`: whose tokens buy certificates, and on which terms.
+//! `issuer list` and `issuer test`: whose tokens buy certificates, on which terms, and whether their
+//! keys can be had.
 
 use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::config::{ConfigArgs, unusable};
+use super::exit::Exit;
+use super::inspect::printable;
 use super::output::{Failure, Output};
 use crate::config::IssuerSettings;
 use crate::identity::presets::Preset;
-use crate::instance::whom;
-use crate::token::IssuerName;
-use crate::token::IssuerUrl;
+use crate::instance::{parts, whom};
+use crate::token::discovery::{LookError, look};
+use crate::token::{Algorithm, IssuerName, IssuerUrl};
 
 #[derive(Subcommand, Debug)]
 pub(super) enum IssuerCommand {
@@ -18,10 +21,73 @@ pub(super) enum IssuerCommand {
         #[command(flatten)]
         config: ConfigArgs,
     },
+    /// Fetch the keys of a configured issuer once, as a request would, and print what was found
+    Test {
+        /// The issuer, as its tokens' `iss` says it
+        url: String,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
 }
 
-pub(super) fn run(command: &IssuerCommand, out: &Output) -> Result<(), Failure> {
-    let IssuerCommand::List { config } = command;
+pub(super) async fn run(command: &IssuerCommand, out: &Output) -> Result<(), Failure> {
+    match command {
+        IssuerCommand::List { config } => list(config, out),
+        IssuerCommand::Test { url, config } => test(url, config, out).await,
+    }
+}
+
+async fn test(url: &str, config: &ConfigArgs, out: &Output) -> Result<(), Failure> {
+    let issuer = IssuerUrl::new(url).map_err(|error| {
+        Failure::from_error(Exit::Usage, &error)
+            .hint("write the issuer exactly as its tokens' `iss` says it, https://…")
+    })?;
+    let issuers = all(config)?;
+    let found = of(&issuer, &issuers).ok_or_else(|| {
+        let text = format!("issuer {issuer} is not configured");
+        Failure::new(Exit::Configuration, text).hint("shortleaf issuer list")
+    })?;
+    let looked = look(&parts::keys_of(found), &issuer).await;
+    let looked = looked.map_err(|error| match error {
+        LookError::Config(error) => Failure::from_error(Exit::Configuration, &error),
+        error => Failure::from_error(Exit::Network, &error)
+            .hint("docs/issuer-keys.md says from where keys are fetched, and from where never"),
+    })?;
+    let words = |all: &[Algorithm]| all.iter().map(|a| a.as_str()).collect::<Vec<_>>();
+    let name = |kid: &Option<String>| kid.clone().unwrap_or_else(|| "(no kid)".to_owned());
+    if out.json {
+        let keys = looked.keys.iter();
+        let keys: Vec<_> = keys
+            .map(|(kid, fits)| json!({ "kid": kid, "algorithms": words(fits) }))
+            .collect();
+        let skipped = looked.skipped.iter();
+        let skipped: Vec<_> = skipped
+            .map(|(kid, why)| json!({ "kid": kid, "reason": why.word() }))
+            .collect();
+        return out.json(json!({
+            "issuer": issuer.as_str(), "configured_as": found.name.as_str(),
+            "algorithms": words(&looked.algorithms), "keys": keys, "skipped": skipped,
+        }));
+    }
+    out.result(&format!("{} {issuer}", out.ok()))?;
+    let row = |name: &str, value: &str| out.result(&format!("  {name:<10}  {value}"));
+    row("algorithms", &words(&looked.algorithms).join(", "))?;
+    for (kid, fits) in &looked.keys {
+        row(
+            "key",
+            &format!("{}  {}", printable(&name(kid)), words(fits).join(", ")),
+        )?;
+    }
+    for (kid, why) in &looked.skipped {
+        row(
+            "skipped",
+            &format!("{}  {}", printable(&name(kid)), why.word()),
+        )?;
+    }
+    Ok(())
+}
+
+fn list(config: &ConfigArgs, out: &Output) -> Result<(), Failure> {
     let issuers = all(config)?;
     if out.json {
         let rows: Vec<Value> = issuers.iter().map(facts).collect();

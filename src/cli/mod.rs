@@ -148,7 +148,7 @@ fn run(command: Command, out: &Output) -> Result<(), Failure> {
         Command::Audit(command) => audit::run(&command, out),
         Command::Config(command) => config::run(&command, out),
         Command::Rules(command) => rules::run(&command, out),
-        Command::Issuer(command) => issuer::run(&command, out),
+        Command::Issuer(command) => runtime()?.block_on(issuer::run(&command, out)),
         Command::Identity(command) => identity::run(&command, out),
         Command::Completion { shell } => help::completion(shell, out),
         Command::Help { topic } => help::run(topic, out),

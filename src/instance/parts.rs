@@ -511,7 +511,13 @@ pub fn trusted(issuers: &[IssuerSettings]) -> Vec<TrustedIssuer> {
 
 /// Where the issuers' keys come from.
 pub fn keys(issuers: &[IssuerSettings]) -> Result<HttpKeys, Error> {
-    let configs = issuers.iter().map(|issuer| IssuerKeysConfig {
+    let configs = issuers.iter().map(keys_of).collect();
+    HttpKeys::new(configs).map_err(Error::Keys)
+}
+
+/// Where one issuer's keys come from.
+pub fn keys_of(issuer: &IssuerSettings) -> IssuerKeysConfig {
+    IssuerKeysConfig {
         issuer: issuer.name.clone(),
         source: match &issuer.jwks_file {
             Some(path) => KeysFrom::JwksFile(path.clone()),
@@ -524,8 +530,7 @@ pub fn keys(issuers: &[IssuerSettings]) -> Result<HttpKeys, Error> {
         ca_pem: issuer.ca_pem.clone(),
         discovery_url: issuer.discovery_url.clone(),
         bearer_token_file: issuer.bearer_token_file.clone(),
-    });
-    HttpKeys::new(configs.collect()).map_err(Error::Keys)
+    }
 }
 
 /// These keys, as the operators' doors ask for them.

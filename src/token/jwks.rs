@@ -242,6 +242,23 @@ impl KeySet {
         }
     }
 
+    /// Every usable key by its `kid`, in their order, with the algorithms it verifies.
+    pub fn listed(&self) -> Vec<(Option<String>, Vec<Algorithm>)> {
+        let fits = |key: &VerificationKey| {
+            let all = Algorithm::ALL.iter().copied();
+            all.filter(|algorithm| key.fits(*algorithm)).collect()
+        };
+        let named = self.by_kid.iter();
+        let mut listed: Vec<_> = named
+            .map(|(kid, key)| (Some(kid.clone()), fits(key)))
+            .collect();
+        listed.sort_by(|(one, _), (other, _)| one.cmp(other));
+        if let (true, Some(only)) = (listed.is_empty(), &self.only) {
+            listed.push((None, fits(only)));
+        }
+        listed
+    }
+
     /// Why keys were left out, once for each.
     pub fn unfit(&self) -> Vec<Unfit> {
         self.skipped.iter().map(|(_, unfit)| *unfit).collect()

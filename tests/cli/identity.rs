@@ -1,7 +1,8 @@
-//! `identity render` and `issuer list`.
+//! `identity render`, `issuer list` and `issuer test`.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::issuer::Issuer;
 use crate::program::Place;
 
 const BUILDKITE: &str = concat!(
@@ -132,4 +133,47 @@ fn the_issuers_are_listed_with_their_terms() {
     assert_eq!(issuers["issuers"][0]["preset"], "buildkite");
     assert_eq!(issuers["issuers"][0]["keys"], "discovery");
     assert_eq!(issuers["issuers"][1]["type"], "email");
+}
+
+#[test]
+fn the_keys_of_an_issuer_are_looked_at_once() {
+    let place = Place::new();
+    let away = "[[issuer]]\nurl = \"http://127.0.0.1:1\"\ntype = \"email\"\naudiences = [\"a\"]\n\
+                insecure_loopback_http = true\n";
+    place.write("shortleaf.toml", &(CONFIGURATION.to_owned() + away));
+    let mut keys: Value =
+        serde_json::from_str(&Issuer::new("https://issuer.example").jwks()).unwrap();
+    let all = keys["keys"].as_array_mut().unwrap();
+    all.push(json!({ "kty": "oct", "kid": "shared", "k": "AAAA" }));
+    place.write("jwks.json", &keys.to_string());
+
+    let test = |url: &str| place.run(&["issuer", "test", url]);
+    let shown = test("https://issuer.example").exits(0).stdout;
+    assert!(shown.starts_with("ok https://issuer.example\n"), "{shown}");
+    for line in [
+        "  key         ES256  ES256",
+        "  skipped     shared  secret",
+    ] {
+        assert!(shown.lines().any(|other| other == line), "{line}\n{shown}");
+    }
+    let facts = place
+        .run(&["--json", "issuer", "test", "https://issuer.example"])
+        .exits(0)
+        .json();
+    assert_eq!(facts["skipped"][0]["kid"], "shared");
+    assert_eq!(facts["configured_as"], "https://issuer.example");
+
+    assert!(
+        test("http://127.0.0.1:1")
+            .exits(5)
+            .stderr
+            .contains("could not talk to")
+    );
+    assert!(
+        test("https://elsewhere.example")
+            .exits(3)
+            .stderr
+            .contains("is not configured")
+    );
+    test("elsewhere").exits(2);
 }

@@ -26,6 +26,7 @@ mod family;
 mod fetch;
 mod file;
 mod http;
+mod look;
 mod places;
 mod resolve;
 mod static_keys;
@@ -53,6 +54,7 @@ use static_keys::StaticKeys;
 pub use address::{AddressKind, AddressRefused};
 pub use family::{DISCOVERIES_AT_ONCE, DISCOVERIES_PER_MINUTE, MAX_PROVEN, MAX_PROVEN_IN_ALL};
 pub use fetch::{FETCH_BUDGET, FetchError};
+pub use look::{LookError, Looked, look};
 pub use resolve::{Resolve, SystemResolver};
 
 /// How often files are looked at, and ages of keys.
