@@ -50,7 +50,7 @@ async fn test(url: &str, config: &ConfigArgs, out: &Output) -> Result<(), Failur
     let looked = look(&parts::keys_of(found), &issuer).await;
     let looked = looked.map_err(|error| match error {
         LookError::Config(error) => Failure::from_error(Exit::Configuration, &error),
-        error => Failure::from_error(Exit::Network, &error)
+        error @ LookError::Fetch(_) => Failure::from_error(Exit::Network, &error)
             .hint("docs/issuer-keys.md says from where keys are fetched, and from where never"),
     })?;
     let words = |all: &[Algorithm]| all.iter().map(|a| a.as_str()).collect::<Vec<_>>();

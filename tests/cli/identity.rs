@@ -150,10 +150,7 @@ fn the_keys_of_an_issuer_are_looked_at_once() {
     let test = |url: &str| place.run(&["issuer", "test", url]);
     let shown = test("https://issuer.example").exits(0).stdout;
     assert!(shown.starts_with("ok https://issuer.example\n"), "{shown}");
-    for line in [
-        "  key         ES256  ES256",
-        "  skipped     shared  secret",
-    ] {
+    for line in ["  key         ES256  ES256", "  skipped     shared  secret"] {
         assert!(shown.lines().any(|other| other == line), "{line}\n{shown}");
     }
     let facts = place

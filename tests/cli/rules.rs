@@ -179,10 +179,10 @@ fn an_explanation_shows_every_line_and_ends_as_the_server_would() {
          deny     \"no pull requests\"  rules.toml:12  no: 0 of 1 lines hold\n           \
          no  event_name wanted \"pull_request\", token has \"push\"\n\
          allow    \"acme releases\"  rules.toml:2  yes: 5 of 5 lines hold\n           \
+         ok  repository_id wanted \"456789\", token has \"456789\"\n           \
          ok  event_name wanted \"push\" or \"workflow_dispatch\", token has \"push\"\n           \
          ok  ref wanted refs/heads/release/*, token has \"refs/heads/release/1\"\n           \
          ok  ref_type wanted \"branch\", token has \"branch\"\n           \
-         ok  repository_id wanted \"456789\", token has \"456789\"\n           \
          ok  runner_environment wanted \"github-hosted\", token has \"github-hosted\"\n\
          result   ALLOWED 0   by \"acme releases\"\n"
     );
@@ -213,8 +213,8 @@ fn an_explanation_is_an_object_beside_its_error() {
     let facts = ended.json();
     assert_eq!(facts["allowed"], false);
     assert_eq!(facts["rule"], "acme releases");
-    assert_eq!(facts["rules"][1]["lines"][1]["name"], "ref");
-    assert_eq!(facts["rules"][1]["lines"][1]["holds"], false);
+    assert_eq!(facts["rules"][1]["lines"][2]["name"], "ref");
+    assert_eq!(facts["rules"][1]["lines"][2]["holds"], false);
     let error: Value = serde_json::from_str(&ended.stderr).unwrap();
     assert_eq!(error["code"], "REFUSED");
 }
