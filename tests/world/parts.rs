@@ -77,12 +77,22 @@ pub(crate) fn rounds(form: &str, short: usize, long: usize) -> usize {
     }
 }
 
-/// A port of 127.0.0.1 that was free a moment ago. Prefer port 0 where the program can say what it got.
+/// A port of 127.0.0.1 that the system picked and hands to nobody else for a minute. Prefer port 0
+/// where the program can say what it got.
+///
+/// A connection over it ends here from the listening side, which leaves the port in TIME_WAIT: the
+/// kernel then gives it to no one who asks for any port, be it to listen or to connect from, but
+/// lets a server that names it have it (`SO_REUSEADDR`, which servers set for just this).
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .and_then(|listener| listener.local_addr())
-        .expect("127.0.0.1 has a free port")
-        .port()
+    let reserve = || {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let address = listener.local_addr()?;
+        let connecting = TcpStream::connect(address)?;
+        drop(listener.accept()?);
+        drop(connecting);
+        Ok::<_, std::io::Error>(address.port())
+    };
+    reserve().expect("127.0.0.1 has a free port")
 }
 
 /// Looks again until `ready` answers or `deadline` has passed.
