@@ -7,8 +7,21 @@ use std::path::Path;
 
 use super::exit::Exit;
 use super::output::{Failure, Output};
+use crate::client::shape::of_a_token;
+
+/// What every token begins with, and no file's name: `{"` in base64url.
+const TOKEN_BEGINS: &str = "eyJ";
 
 fn failed(doing: &str, path: &Path, error: &std::io::Error) -> Failure {
+    let is_token = |name: &&str| name.starts_with(TOKEN_BEGINS) && of_a_token(name).is_ok();
+    if path.to_str().as_ref().is_some_and(is_token) {
+        // It stays unsaid: what we write may be anybody's to read.
+        return Failure::new(
+            Exit::Usage,
+            "a token stands where the name of a file belongs",
+        )
+        .hint("put it into a file, or give - and the token on standard input");
+    }
     let failure = Failure::new(
         Exit::Usage,
         format!("cannot {doing} {}: {error}", path.display()),

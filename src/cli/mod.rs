@@ -147,7 +147,7 @@ fn run(command: Command, out: &Output) -> Result<(), Failure> {
         Command::Trust(command) => trust::run(&command, out),
         Command::Audit(command) => audit::run(&command, out),
         Command::Config(command) => config::run(&command, out),
-        Command::Rules(command) => rules::run(&command, out),
+        Command::Rules(command) => runtime()?.block_on(rules::run(&command, out)),
         Command::Issuer(command) => runtime()?.block_on(issuer::run(&command, out)),
         Command::Identity(command) => identity::run(&command, out),
         Command::Completion { shell } => help::completion(shell, out),
