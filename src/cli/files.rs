@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::exit::Exit;
-use super::output::{Failure, Output};
+use super::output::Failure;
 use crate::client::shape::of_a_token;
 
 /// What every token begins with, and no file's name: `{"` in base64url.
@@ -130,14 +130,6 @@ pub(super) fn refuse_unwritable(path: &Path) -> Result<(), Failure> {
         tempfile::tempfile_in(folder.unwrap_or(Path::new(".")))
     };
     tried.map(drop).map_err(|e| failed("write", path, &e))
-}
-
-/// Writes to `path`, or to standard output without one.
-pub(super) fn deliver(path: Option<&Path>, bytes: &[u8], out: &Output) -> Result<(), Failure> {
-    match path {
-        Some(path) => write(path, bytes),
-        None => out.raw(bytes),
-    }
 }
 
 /// Makes a folder only its owner can enter; an existing one is left as it is.

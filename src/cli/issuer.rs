@@ -9,6 +9,8 @@ use super::config::{ConfigArgs, unusable};
 use super::exit::Exit;
 use super::inspect::printable;
 use super::output::{Failure, Output};
+use super::runtime;
+use crate::client::is_untrusted;
 use crate::config::IssuerSettings;
 use crate::identity::presets::Preset;
 use crate::instance::{parts, whom};
@@ -31,14 +33,18 @@ pub(super) enum IssuerCommand {
     },
 }
 
-pub(super) async fn run(command: &IssuerCommand, out: &Output) -> Result<(), Failure> {
+/// What to try where an issuer is not believed to be who it says.
+pub(super) const ROOT_OF_ISSUER: &str =
+    "where this machine does not know the root of its TLS certificate: ca_file of its [[issuer]]";
+
+pub(super) fn run(command: &IssuerCommand, out: &Output) -> Result<(), Failure> {
     match command {
         IssuerCommand::List { config } => list(config, out),
-        IssuerCommand::Test { url, config } => test(url, config, out).await,
+        IssuerCommand::Test { url, config } => test(url, config, out),
     }
 }
 
-async fn test(url: &str, config: &ConfigArgs, out: &Output) -> Result<(), Failure> {
+fn test(url: &str, config: &ConfigArgs, out: &Output) -> Result<(), Failure> {
     let issuer = IssuerUrl::new(url).map_err(|error| {
         Failure::from_error(Exit::Usage, &error)
             .hint("write the issuer exactly as its tokens' `iss` says it, https://…")
@@ -48,9 +54,12 @@ async fn test(url: &str, config: &ConfigArgs, out: &Output) -> Result<(), Failur
         let text = format!("issuer {issuer} is not configured");
         Failure::new(Exit::Configuration, text).hint("shortleaf issuer list")
     })?;
-    let looked = look(&parts::keys_of(found), &issuer).await;
+    let looked = runtime()?.block_on(look(&parts::keys_of(found), &issuer));
     let looked = looked.map_err(|error| match error {
         LookError::Config(error) => Failure::from_error(Exit::Configuration, &error),
+        error @ LookError::Fetch(_) if is_untrusted(&error) => {
+            Failure::from_error(Exit::Untrusted, &error).hint(ROOT_OF_ISSUER)
+        }
         error @ LookError::Fetch(_) => Failure::from_error(Exit::Network, &error)
             .hint("docs/issuer-keys.md says from where keys are fetched, and from where never"),
     })?;

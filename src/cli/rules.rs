@@ -47,11 +47,11 @@ pub(super) enum RulesCommand {
     },
 }
 
-pub(super) async fn run(command: &RulesCommand, out: &Output) -> Result<(), Failure> {
+pub(super) fn run(command: &RulesCommand, out: &Output) -> Result<(), Failure> {
     match command {
         RulesCommand::Check { file, config } => check(file.as_deref(), config, false, out),
         RulesCommand::Lint { file, config } => check(file.as_deref(), config, true, out),
-        RulesCommand::Explain(args) => explain::run(args, out).await,
+        RulesCommand::Explain(args) => explain::run(args, out),
         RulesCommand::Test { file, cases } => cases::run(&read(file)?, cases, out),
     }
     .map_err(|failure| match failure.exit == Exit::Configuration {

@@ -10,9 +10,11 @@ use super::super::claims;
 use super::super::config::{ConfigArgs, unusable as unusable_config};
 use super::super::exit::Exit;
 use super::super::files;
-use super::super::issuer;
+use super::super::issuer::{self, ROOT_OF_ISSUER};
 use super::super::output::{Failure, Output};
+use super::super::runtime;
 use super::{Source, word};
+use crate::client::is_untrusted;
 use crate::config::IssuerSettings;
 use crate::fault::Fault;
 use crate::instance::parts;
@@ -61,7 +63,7 @@ enum Proof {
     Nobodys,
 }
 
-pub(super) async fn run(args: &ExplainArgs, out: &Output) -> Result<(), Failure> {
+pub(super) fn run(args: &ExplainArgs, out: &Output) -> Result<(), Failure> {
     let source = Source::read(args.rules.as_deref(), &args.config)?;
     let subject = match (&args.claims, &args.token) {
         (Some(word), _) => {
@@ -77,7 +79,7 @@ pub(super) async fn run(args: &ExplainArgs, out: &Output) -> Result<(), Failure>
             let text = files::read_text_or_stdin(path, MAX_TOKEN_BYTES as u64 + 2)?;
             let raw = RawToken::parse(text.trim_end()).map_err(|e| unusable(&e))?;
             match (&source.issuers, args.unverified) {
-                (Some(issuers), false) => verified(raw, issuers).await?,
+                (Some(issuers), false) => verified(raw, issuers)?,
                 (Some(issuers), true) => unverified(&raw, issuers)?,
                 (None, _) => unknown(&raw)?,
             }
@@ -101,11 +103,11 @@ pub(super) async fn run(args: &ExplainArgs, out: &Output) -> Result<(), Failure>
 }
 
 /// Verifies a token as the server does.
-async fn verified(raw: RawToken, issuers: &[IssuerSettings]) -> Result<Subject, Failure> {
+fn verified(raw: RawToken, issuers: &[IssuerSettings]) -> Result<Subject, Failure> {
     let found = configured(&raw, issuers)?;
     let keys = parts::keys(std::slice::from_ref(found)).map_err(|e| unusable_config(&e))?;
     let (policy, now) = (parts::policy_of(found), SystemClock.now().seconds());
-    let token = token::verify(raw, &policy, &keys, now).await;
+    let token = runtime()?.block_on(token::verify(raw, &policy, &keys, now));
     let token = token.map_err(|e| unusable(&e))?;
     Ok(Subject {
         issuer: token.issuer().clone(),
@@ -158,6 +160,7 @@ fn configured<'a>(
 fn unusable(error: &token::Error) -> Failure {
     let reason = error.reason();
     let (exit, hint) = match (reason.fault(), error) {
+        (Fault::Dependency, _) if is_untrusted(error) => (Exit::Untrusted, ROOT_OF_ISSUER),
         (Fault::Dependency, _) => (Exit::Network, OFFLINE),
         (_, token::Error::UnknownIssuer { .. }) => (Exit::Credentials, "shortleaf issuer list"),
         _ => (Exit::Credentials, INSTEAD),
