@@ -87,7 +87,8 @@ pub(super) fn run(command: &ConfigCommand, out: &Output) -> Result<(), Failure> 
                 out.result(&format!(
                     "{} {} issuer(s), {} warning(s)",
                     out.ok(),
-                    settings.issuers.len(),
+                    // Those of a file that is not opened are not known.
+                    found.issuers.max(settings.issuers.len()),
                     warnings.len()
                 ))?;
             }
