@@ -9,6 +9,7 @@ mod cert;
 mod config;
 mod demo;
 mod dev;
+mod docs;
 mod github;
 mod identity;
 #[path = "../world/issuer.rs"]
