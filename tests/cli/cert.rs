@@ -136,7 +136,7 @@ fn strict_sells_one_certificate_a_token_and_the_same_key_gets_it_again() {
 fn a_certificate_that_could_not_be_written_is_not_asked_for() {
     let place = Place::new();
     let server = TokenService::start(vec![(400, "{}".to_owned())]);
-    let url = server.url().replace("/token?api-version=2.0", "");
+    let url = server.base();
     place.write("token", NO_TOKEN);
     place.write("old.pem", "old");
     let cert = |out: &str| {

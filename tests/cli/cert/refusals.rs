@@ -14,7 +14,7 @@ fn a_wait_that_the_server_asks_for_is_told_once() {
     let answers = vec![(429, body.to_owned()), (400, "{}".to_owned())];
     for (more, told) in [(&[][..], 1), (&["--quiet"], 0), (&["--json"], 0)] {
         let server = TokenService::start(answers.clone());
-        let url = server.url().replace("/token?api-version=2.0", "");
+        let url = server.base();
         let words = ["cert", "--server", &url, "--token", "-", "--new-key", "k"];
         let call = place.call(&[&words[..], more].concat());
         let ended = call.stdin(NO_TOKEN).run().exits(2);
@@ -30,7 +30,7 @@ fn a_log_that_is_away_is_a_reason_to_try_again_later() {
     for (status, reason, exit) in [(503, "CT_LOG_UNAVAILABLE", 5), (500, "CT_LOG_REJECTED", 24)] {
         let body = format!(r#"{{"message":"m","details":[{{"reason":"{reason}"}}]}}"#);
         let server = TokenService::start(vec![(status, body)]);
-        let url = server.url().replace("/token?api-version=2.0", "");
+        let url = server.base();
         place.write("token", NO_TOKEN);
         place
             .run(&[

@@ -148,7 +148,7 @@ fn a_job_without_the_permission_is_told_what_to_write() {
 fn what_is_no_token_does_not_leave_this_machine() {
     let place = Place::new();
     let server = TokenService::start(vec![(400, "{}".to_owned())]);
-    let url = server.url().replace("/token?api-version=2.0", "");
+    let url = server.base();
     let words = ["--json", "cert", "--server", &url, "--new-key", "key.pem"];
     let call = |token: &str| {
         place.write("file", token);
