@@ -262,6 +262,6 @@ fn it_says_when_there_are_too_few_file_descriptors() {
     init(&place, &[]);
     let mut serve = start_with(&place, "ulimit -Sn 128; ulimit -Hn 512");
     serve.ready();
-    serve.told("this process may have 512 file descriptors; 2048 connections want 2304");
+    serve.told("this process may have 512 file descriptors; 3072 connections, waiting ones included, want 3328");
     serve.stop("TERM");
 }
