@@ -551,6 +551,29 @@ fn each_refused_value_has_a_twin_that_is_accepted() {
             issuer("audiences = [\"a\"]\npreset = \"buildkite\""),
         ),
         (
+            "issuer[0].issuer_claim",
+            issuer(
+                "audiences = [\"a\"]\npreset = \"gitlab\"\nurl = \"https://gitlab.com\"\nissuer_claim = \"$.a\"",
+            ),
+            issuer("audiences = [\"a\"]\npreset = \"gitlab\"\nurl = \"https://gitlab.com\""),
+        ),
+        (
+            "issuer[0].spiffe_trust_domain",
+            issuer("audiences = [\"a\"]\npreset = \"spiffe\"\nurl = \"https://a.example\""),
+            issuer(
+                "audiences = [\"a\"]\npreset = \"spiffe\"\nurl = \"https://a.example\"\nspiffe_trust_domain = \"a\"",
+            ),
+        ),
+        (
+            "issuer[0].type",
+            issuer(
+                "audiences = [\"a\"]\ntype = \"spiffe\"\nurl = \"https://*.a.example\"\nspiffe_trust_domain = \"a\"",
+            ),
+            issuer(
+                "audiences = [\"a\"]\ntype = \"spiffe\"\nurl = \"https://b.a.example\"\nspiffe_trust_domain = \"a\"",
+            ),
+        ),
+        (
             "issuer[0].subject_domain",
             issuer("audiences = [\"a\"]\ntype = \"uri\"\nurl = \"https://a.example.com\""),
             issuer(
