@@ -54,6 +54,16 @@ impl Object {
         self.0.iter().find(|(n, _)| n == name).map(|(_, v)| v)
     }
 
+    /// What stands at the end of a path of member names; nothing at the end of none.
+    pub fn at(&self, path: &[String]) -> Option<&Value> {
+        let (last, parents) = path.split_last()?;
+        let mut object = self;
+        for name in parents {
+            object = object.get(name)?.as_object()?;
+        }
+        object.get(last)
+    }
+
     /// All members in the order written.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.0.iter().map(|(n, v)| (n.as_str(), v))
@@ -92,6 +102,30 @@ impl Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_goes_from_member_to_member_and_never_through_anything_else() {
+        let value = parse(br#"{"a":{"b.c":{"d":1},"e":["x"]}}"#).unwrap();
+        let object = value.as_object().unwrap();
+        let at = |path: &[&str]| {
+            let path: Vec<_> = path.iter().map(|&name| name.to_owned()).collect();
+            object.at(&path)
+        };
+        assert_eq!(
+            at(&["a", "b.c", "d"]),
+            Some(&Value::Number(Number("1".into())))
+        );
+        assert_eq!(at(&["a"]), object.get("a"));
+        for path in [
+            &[][..],
+            &["x"],
+            &["a", "b"],
+            &["a", "e", "0"],
+            &["a", "b.c", "d", "d"],
+        ] {
+            assert_eq!(at(path), None, "{path:?}");
+        }
+    }
 
     #[test]
     fn integers_are_exact_and_nothing_else_is_an_integer() {
