@@ -2,7 +2,7 @@
 
 use shortleaf::config::{Inputs, load, schema};
 use shortleaf::identity::presets::Preset;
-use shortleaf::rules::RuleSet;
+use shortleaf::rules::{Known, RuleSet};
 
 #[test]
 fn every_file_under_config_can_be_used() {
@@ -45,7 +45,10 @@ fn are_copied(text: &str) {
     let rules = RuleSet::parse(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
     assert!(!rules.is_empty());
     let github = "https://token.actions.githubusercontent.com";
-    let ids = |issuer: &str| (issuer == github).then(|| Some(Preset::Github.ids()));
+    let ids = |issuer: &str| match issuer == github {
+        true => Known::Ids(Preset::Github.ids()),
+        false => Known::NotConfigured,
+    };
     assert_eq!(rules.findings(&ids), []);
 }
 

@@ -10,8 +10,8 @@ use crate::config::{IssuerSettings, Settings};
 use crate::identity::fulcio::{self, FulcioConfig};
 use crate::identity::presets::Preset;
 use crate::identity::{IdClaims, IssuerType};
-use crate::rules::{self, Finding, RuleSet, Severity};
-use crate::token::{IssuerName, IssuerPattern, IssuerUrl};
+use crate::rules::{self, Finding, Known, RuleSet, Severity};
+use crate::token::IssuerName;
 
 /// Whom an instance believes.
 #[derive(Clone, Debug)]
@@ -161,13 +161,12 @@ pub(super) fn chain_of(error: &Error) -> String {
 /// What is worth a look in these rules, beside these issuers.
 pub fn findings(rules: &RuleSet, issuers: &[IssuerSettings]) -> Vec<Finding> {
     rules.findings(&|issuer| {
-        let url = IssuerUrl::new(issuer).ok();
-        let is_of = |family: &IssuerPattern| url.as_ref().is_some_and(|url| family.matches(url));
-        let configured = issuers.iter().find(|one| match &one.name {
-            IssuerName::One(own) => own.as_str() == issuer,
-            IssuerName::Family(family) => family.as_str() == issuer || is_of(family),
-        })?;
-        Some(ids(configured))
+        // A rule may be about one of a family, or about the family.
+        let is_it = |name: &IssuerName| name.as_str() == issuer || name.named_by(issuer).is_some();
+        match issuers.iter().find(|one| is_it(&one.name)) {
+            None => Known::NotConfigured,
+            Some(configured) => ids(configured).map_or(Known::WithoutIds, Known::Ids),
+        }
     })
 }
 
