@@ -9,6 +9,7 @@ mod cert;
 mod config;
 mod demo;
 mod dev;
+mod docs;
 mod github;
 mod identity;
 #[path = "../world/issuer.rs"]
@@ -22,6 +23,7 @@ mod parts;
 mod program;
 mod readme;
 mod results;
+mod roots;
 mod rules;
 #[path = "../world/secrets.rs"]
 mod secrets;
