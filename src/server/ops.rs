@@ -121,8 +121,8 @@ fn is_verbose(parameter: &str) -> bool {
 
 async fn metrics(State(probed): State<Arc<Probed>>) -> ([(HeaderName, &'static str); 1], String) {
     let content_type = [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
-    probed.ops.metrics.keys((probed.ops.key_states)());
-    (content_type, probed.ops.metrics.render())
+    let keys = (probed.ops.key_states)();
+    (content_type, probed.ops.metrics.render_with(keys))
 }
 
 impl Probed {
