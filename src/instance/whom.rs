@@ -2,16 +2,16 @@
 //! Fulcio's file, and the claim rules, read and held against each other.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::files::read_text;
-use super::parts::Error;
-use super::rule_file::RuleFile;
+use super::error::Error;
+use super::watch::Reading;
 use crate::config::{IssuerSettings, Settings};
 use crate::identity::fulcio::{self, FulcioConfig};
 use crate::identity::presets::Preset;
 use crate::identity::{IdClaims, IssuerType};
-use crate::rules::{self, Finding, RuleSet, Severity};
-use crate::token::{IssuerName, IssuerPattern, IssuerUrl};
+use crate::rules::{self, Finding, Known, RuleSet, Severity};
+use crate::token::IssuerTable;
 
 /// Whom an instance believes.
 #[derive(Clone, Debug)]
@@ -19,7 +19,7 @@ pub struct Believed {
     /// Issuers, those of `[[issuer]]` first.
     pub issuers: Vec<IssuerSettings>,
     /// Who may have a certificate; none = everybody they vouch for.
-    pub rules: Option<RuleFile>,
+    pub rules: Option<Arc<RuleSet>>,
     /// What an operator should know.
     pub warnings: Vec<String>,
 }
@@ -68,10 +68,15 @@ pub enum BeliefError {
 
 /// Reads what the settings name.
 pub fn believed(settings: &Settings) -> Result<Believed, Error> {
+    read(settings, &mut Reading::default())
+}
+
+/// The same, noting what was read.
+pub(super) fn read(settings: &Settings, reading: &mut Reading) -> Result<Believed, Error> {
     let mut issuers = settings.issuers.clone();
     let mut warnings = Vec::new();
     if let Some(path) = &settings.identity.fulcio_config {
-        let config = FulcioConfig::parse(&read_text(path)?).map_err(|source| {
+        let config = FulcioConfig::parse(&reading.read_text(path)?).map_err(|source| {
             let path = path.clone();
             BeliefError::Fulcio { path, source }
         })?;
@@ -90,8 +95,8 @@ pub fn believed(settings: &Settings) -> Result<Believed, Error> {
     let rules = match &settings.identity.rules {
         None => None,
         Some(path) => {
-            let (path, issuers) = (path.clone(), issuers.clone());
-            Some(RuleFile::open(path, issuers, &mut warnings)?)
+            let text = reading.read_text(path)?;
+            Some(Arc::new(rules_of(path, &text, &issuers, &mut warnings)?))
         }
     };
     Ok(Believed {
@@ -102,7 +107,7 @@ pub fn believed(settings: &Settings) -> Result<Believed, Error> {
 }
 
 /// These rules, if they can be used beside these issuers.
-pub(super) fn rules_of(
+fn rules_of(
     path: &Path,
     text: &str,
     issuers: &[IssuerSettings],
@@ -147,27 +152,19 @@ pub(super) fn rules_of(
     Ok(rules)
 }
 
-/// An error and its causes in one line.
-pub(super) fn chain_of(error: &Error) -> String {
-    let mut words = error.to_string();
-    let mut next = std::error::Error::source(error);
-    while let Some(error) = next {
-        words = format!("{words}: {error}");
-        next = error.source();
-    }
-    words
-}
-
 /// What is worth a look in these rules, beside these issuers.
 pub fn findings(rules: &RuleSet, issuers: &[IssuerSettings]) -> Vec<Finding> {
+    let all = issuers.iter().map(|one| (one.name.clone(), one));
+    let table: IssuerTable<&IssuerSettings> = all.collect();
     rules.findings(&|issuer| {
-        let url = IssuerUrl::new(issuer).ok();
-        let is_of = |family: &IssuerPattern| url.as_ref().is_some_and(|url| family.matches(url));
-        let configured = issuers.iter().find(|one| match &one.name {
-            IssuerName::One(own) => own.as_str() == issuer,
-            IssuerName::Family(family) => family.as_str() == issuer || is_of(family),
-        })?;
-        Some(ids(configured))
+        // A rule may be about a family; else it is about whose tokens these would be.
+        let mut families = issuers.iter();
+        let own = families.find(|one| one.name.as_str() == issuer);
+        let configured = own.or_else(|| table.named_by(issuer).map(|found| *found.value));
+        match configured {
+            None => Known::NotConfigured,
+            Some(configured) => ids(configured).map_or(Known::WithoutIds, Known::Ids),
+        }
     })
 }
 
@@ -191,4 +188,37 @@ fn ids(issuer: &IssuerSettings) -> Option<IdClaims> {
         | IssuerType::ChainguardIdentity => None,
     };
     issuer.preset.or(of_kind).map(Preset::ids)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dev;
+    use crate::token::{IssuerName, IssuerUrl};
+
+    #[test]
+    fn an_issuer_that_is_configured_by_itself_has_its_own_ids_whatever_the_order() {
+        let of = |kind, name: &str| {
+            let some = IssuerUrl::new("https://ci.example.com").unwrap();
+            let mut issuer = dev::outside(kind, some).unwrap();
+            issuer.name = IssuerName::new(name).unwrap();
+            issuer
+        };
+        let exact = of(IssuerType::GithubWorkflow, "https://ci.example.com");
+        let family = of(IssuerType::Kubernetes, "https://*.example.com");
+        let rules =
+            "[[allow]]\nname='a'\nissuer='https://ci.example.com'\nclaims={repository='a/b'}";
+        let rules = RuleSet::parse(rules).unwrap();
+        for issuers in [
+            vec![exact.clone(), family.clone()],
+            vec![family.clone(), exact],
+        ] {
+            let found = findings(&rules, &issuers);
+            assert!(
+                found.iter().any(|f| f.severity == Severity::Error),
+                "{found:?}"
+            );
+        }
+        assert_eq!(findings(&rules, &[family]), []);
+    }
 }

@@ -1,6 +1,6 @@
 //! Step 3's other half: whether the claim rules let this identity have a certificate.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Error, Inner};
@@ -19,15 +19,6 @@ pub(super) struct Admission {
 }
 
 impl Inner {
-    /// The rules as they are now. Read once for a request: what is taken over meanwhile is for the
-    /// next one.
-    pub(super) fn rules(&self) -> Option<Arc<RuleSet>> {
-        self.rules
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
     /// Decides by the token's verified claims. Without rules everybody an issuer vouches for goes
     /// on, as in Fulcio; with rules whom none allows does not.
     pub(super) fn admitted(

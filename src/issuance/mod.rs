@@ -17,6 +17,7 @@ mod refused;
 mod seen;
 pub mod store;
 mod sweep;
+mod terms;
 mod trail;
 
 pub use clock::{JUMP_MAX, Monotonic};
@@ -24,25 +25,26 @@ pub use error::{Error, Failures};
 pub use refused::{Refused, Whom};
 pub use seen::{KEYS_MAX, WINDOW};
 pub use sweep::{ORPHAN_AFTER_S, Swept};
+pub use terms::Terms;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use self::clock::ClockWatch;
 use self::flight::Flights;
 use self::seen::Seen;
 use self::store::IssuanceStore;
+use self::terms::Current;
 use crate::audit::{self, AuditLog};
-use crate::ca::{Authority, InstanceId, LeafProfile, Serial, Signer};
+use crate::ca::{InstanceId, LeafProfile, Serial};
 use crate::ct::CertificateLog;
 use crate::entropy::Entropy;
 use crate::hash::sha256;
 use crate::identity::Mapping;
 use crate::possession::{AlgorithmList, KeyPolicy, WeakKeys};
 use crate::rates::Rates;
-use crate::rules::RuleSet;
 use crate::time::{UnixMillis, UnixSeconds};
-use crate::token::{IssuerPattern, IssuerPolicy, IssuerTable, KeySource};
+use crate::token::IssuerPolicy;
 
 /// What a caller asks for. Nothing in it is believed yet.
 pub struct Request {
@@ -124,16 +126,8 @@ pub enum CtMode {
 /// Everything a service is made of.
 #[derive(Clone)]
 pub struct Parts {
-    /// Whose tokens are believed.
-    pub issuers: Vec<TrustedIssuer>,
-    /// Who of them may have a certificate; none = everybody they vouch for.
-    pub rules: Option<Arc<RuleSet>>,
-    /// Their keys.
-    pub keys: Arc<dyn KeySource>,
-    /// The issuing CA.
-    pub authority: Arc<Authority>,
-    /// Its key.
-    pub signer: Arc<dyn Signer>,
+    /// What it begins with, until [`Service::take`] has it take others.
+    pub terms: Terms,
     /// What the leaves look like.
     pub profile: Arc<LeafProfile>,
     /// The logs.
@@ -297,36 +291,35 @@ struct Inner {
     parts: Parts,
     on_submitted: OnSubmitted,
     on_stage: OnStage,
-    issuers: IssuerTable<Arc<TrustedIssuer>>,
     /// Those of the parts, until others are taken over.
-    rules: RwLock<Option<Arc<RuleSet>>>,
-    chain: Arc<[Vec<u8>]>,
+    terms: Current,
     key_policy: KeyPolicy,
     flights: Flights,
     seen: Seen,
     clock: ClockWatch,
 }
 
-/// What may be certified: never a key of the chain, of the signer or of a log.
+/// What may be certified: never a key of a log, nor, see [`never_certified`], one of the CA's.
 fn key_policy(parts: &Parts) -> KeyPolicy {
-    let chain = parts.authority.chain().iter();
-    let ours = chain.map(|ca| ca.spki()).chain([parts.signer.spki()]);
     // A log's id is the hash of its key (RFC 6962 §3.2).
     let logs = match &parts.ct {
         CtMode::Required { logs, .. } => logs.as_slice(),
         CtMode::Off => &[],
     };
     let logs = logs.iter().map(|log| log.id().0);
-    KeyPolicy::new(
-        parts.permitted.clone(),
-        parts.weak_keys.clone(),
-        ours.map(|spki| sha256(&[spki])).chain(logs),
-    )
+    let (permitted, weak) = (parts.permitted.clone(), parts.weak_keys.clone());
+    KeyPolicy::new(permitted, weak, logs.chain(never_certified(&parts.terms)))
+}
+
+/// The keys of the chain and of the signer.
+fn never_certified(terms: &Terms) -> impl Iterator<Item = [u8; 32]> {
+    let chain = terms.authority.chain().iter().map(|ca| ca.spki());
+    let ours = chain.chain([terms.signer.spki()]);
+    ours.map(|spki| sha256(&[spki]))
 }
 
 impl Service {
-    /// Puts the parts together. Of two issuers with the same name the later one counts; the
-    /// configuration refuses that before.
+    /// Puts the parts together.
     pub fn new(parts: Parts) -> Self {
         Self::telling(parts, Arc::new(|_| ()), Arc::new(|_, _| ()))
     }
@@ -334,14 +327,9 @@ impl Service {
     /// The same, and `on_submitted` is called for each submission to a log, `on_stage` for each
     /// stage of an issuance that ended.
     pub fn telling(parts: Parts, on_submitted: OnSubmitted, on_stage: OnStage) -> Self {
-        let issuers = parts.issuers.iter();
-        let issuers = issuers.map(|i| (i.policy.issuer.clone(), Arc::new(i.clone())));
-        let chain = parts.authority.chain().iter().map(|ca| ca.der().to_vec());
         Self {
             inner: Arc::new(Inner {
-                issuers: issuers.collect(),
-                rules: RwLock::new(parts.rules.clone()),
-                chain: chain.collect(),
+                terms: Current::new(parts.terms.clone()),
                 key_policy: key_policy(&parts),
                 flights: Flights::default(),
                 seen: Seen::default(),
@@ -384,23 +372,21 @@ impl Service {
         self.inner.stopped(now)
     }
 
-    /// What this issuer is configured as: itself, or the pattern of its family. Metrics are counted
-    /// under it, because anybody can found another cluster.
-    pub fn configured_as<'a>(&'a self, issuer: &'a str) -> Option<&'a str> {
-        let found = self.inner.issuers.named_by(issuer)?;
-        Some(found.family.map_or(issuer, IssuerPattern::as_str))
+    /// What this issuer is configured as now: itself, or the pattern of its family. Metrics are
+    /// counted under it, because anybody can found another cluster.
+    pub fn configured_as(&self, issuer: &str) -> Option<String> {
+        let terms = self.inner.terms.get();
+        terms.configured_as(issuer).map(str::to_owned)
     }
 
-    /// Has these rules decide about every request that begins from here on, and writes a `rules` line
-    /// with their hash.
-    pub fn take_rules(&self, rules: Arc<RuleSet>, now: UnixMillis) -> Result<(), audit::Error> {
-        let line = self.inner.rules_taken(now, &rules);
-        *self
-            .inner
-            .rules
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = Some(rules);
-        line
+    /// Has these terms decide about every request that begins from here on; those under way go on
+    /// with theirs. If they differ from those before, a `terms` line says so first; where it cannot
+    /// be written, nothing changes.
+    pub fn take(&self, terms: Terms, now: UnixMillis) -> Result<(), audit::Error> {
+        // Before anybody can ask for them. Those of the CA before stay ours, too.
+        never_certified(&terms).for_each(|key| self.inner.key_policy.add_ours(key));
+        let told = |before: &_, new: &_| self.inner.terms_change(now, before, new);
+        self.inner.terms.replace(terms, told)
     }
 
     /// Never certifies the key of this SubjectPublicKeyInfo from here on: it has an office of ours

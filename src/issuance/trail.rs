@@ -1,11 +1,11 @@
 //! What the pipeline writes to the audit log: a line before and after each signature, and one
 //! for each decision. Never a token, a key or a proof.
 
+use super::terms::InForce;
 use super::{Inner, Issued, Refused};
 use crate::audit::{self, Event, Value};
-use crate::ca::Plan;
+use crate::ca::{IssuingCaId, Plan};
 use crate::identity::{Principal, San};
-use crate::rules::RuleSet;
 use crate::time::UnixMillis;
 
 /// The flag on a line about a key that another identity had certified a moment ago.
@@ -61,9 +61,9 @@ impl Inner {
         &self,
         request_id: &str,
         now: UnixMillis,
+        ca: IssuingCaId,
         issued: &Issued,
     ) -> Result<(), audit::Error> {
-        let ca = self.parts.authority.id();
         let repeated = if issued.repeated { "true" } else { "false" };
         let not_after = issued.not_after.to_string();
         let usual = [
@@ -120,7 +120,8 @@ impl Inner {
         configuration: Option<&[u8; 32]>,
     ) -> Result<(), audit::Error> {
         let parts = &self.parts;
-        let (ca, profile) = (parts.authority.id(), parts.profile.hash());
+        let terms = self.terms.get();
+        let (ca, profile) = (terms.authority.id(), parts.profile.hash());
         let instance = [parts.instance.octet()];
         let fields = [
             ("version", Value::Text(env!("CARGO_PKG_VERSION"))),
@@ -136,15 +137,44 @@ impl Inner {
         // An instance that no configuration describes has none to name.
         let known = fields.len() - usize::from(configuration.is_none());
         let mut fields = fields[..known].to_vec();
-        if let Some(rules) = &self.parts.rules {
+        if let Some(issuers) = &terms.issuers_digest {
+            fields.push(("issuers", Value::Octets(issuers)));
+        }
+        if let Some(rules) = &terms.rules {
             fields.push(("rules", Value::Octets(rules.hash())));
         }
         self.write("start", "", now, &fields)
     }
 
-    /// Other rules decide from here on.
-    pub(super) fn rules_taken(&self, now: UnixMillis, rules: &RuleSet) -> Result<(), audit::Error> {
-        self.write("rules", "", now, &[("rules", Value::Octets(rules.hash()))])
+    /// Others are believed, others of them may, or another CA signs, from here on: what changed, as
+    /// it is and as it was.
+    pub(super) fn terms_change(
+        &self,
+        now: UnixMillis,
+        before: &InForce,
+        new: &InForce,
+    ) -> Result<(), audit::Error> {
+        let named = |terms: &InForce| {
+            let rules = terms.rules.as_ref().map(|rules| *rules.hash());
+            [Some(terms.authority.id().0), terms.issuers_digest, rules]
+        };
+        let (new, before) = (named(new), named(before));
+        let names = [
+            ("ca", "ca_before"),
+            ("issuers", "issuers_before"),
+            ("rules", "rules_before"),
+        ];
+        let mut fields = Vec::new();
+        for ((name, name_before), (new, before)) in names.iter().zip(new.iter().zip(&before)) {
+            if new != before {
+                let sides = [(*name, new), (*name_before, before)].into_iter();
+                fields.extend(sides.filter_map(|(n, v)| Some((n, Value::Octets(v.as_ref()?)))));
+            }
+        }
+        match fields.is_empty() {
+            true => Ok(()),
+            false => self.write("terms", "", now, &fields),
+        }
     }
 
     /// It goes.

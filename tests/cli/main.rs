@@ -6,6 +6,7 @@
 
 mod ca;
 mod cert;
+mod collector;
 mod config;
 mod demo;
 mod dev;

@@ -161,7 +161,7 @@ async fn the_same_token_with_another_key_is_a_replay() {
 #[tokio::test]
 async fn a_token_good_for_two_keys_certifies_two() {
     let mut world = World::new();
-    world.parts.issuers = vec![trusted(2)];
+    world.parts.terms.issuers = vec![trusted(2)];
     let token = world.token();
     let service = world.service();
     for id in ["r-1", "r-2"] {
@@ -498,7 +498,7 @@ async fn readiness_names_the_part_that_is_away() {
     assert_eq!(unfit, ["key", "chain"]);
 
     let mut world = World::new();
-    world.parts.keys = Arc::new(HttpKeys::new(Vec::new()).unwrap());
+    world.parts.terms.keys = Arc::new(HttpKeys::new(Vec::new()).unwrap());
     let fit = world.service().readiness(now()).await;
     let unfit = fit.iter().filter(|(_, fit)| fit.is_err());
     assert_eq!(

@@ -46,7 +46,7 @@ async fn the_line_of_an_issued_certificate_says_who_has_it() {
     let issued = world.service().issue(asked, now()).await.unwrap();
     let expected = json!({
         "serial": issued.serial.to_string(),
-        "ca": hex::encode(&world.parts.authority.id().0),
+        "ca": hex::encode(&world.parts.terms.authority.id().0),
         "issuer": ISSUER,
         "subject": "248289761001",
         "san": JANE,

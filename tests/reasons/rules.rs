@@ -20,7 +20,7 @@ const ALLOWING: &str = "jobs of octo-app";
 /// [`RULES`] behind this first line.
 fn rules(first: &str) -> impl FnOnce(&mut Parts) {
     let rules = RuleSet::parse(&format!("{first}\n{RULES}")).unwrap();
-    move |parts| parts.rules = Some(Arc::new(rules))
+    move |parts| parts.terms.rules = Some(Arc::new(rules))
 }
 
 /// Refused by the list that no rule allows, unless nobody is.
@@ -152,7 +152,7 @@ async fn the_rule_that_allows_shortens_the_certificate_and_stands_in_record_trai
 async fn rules_without_a_rule_about_an_issuer_allow_nobody_of_it() {
     let others = RULES.replace(GITHUB, "https://issuer.example/other");
     let others = RuleSet::parse(&others).unwrap();
-    let house = House::with(|parts| parts.rules = Some(Arc::new(others))).await;
+    let house = House::with(|parts| parts.terms.rules = Some(Arc::new(others))).await;
     let answer = house.ask(Door::V2, &house.good()).await;
     let body = answer.json();
     assert_eq!(
