@@ -97,13 +97,7 @@ fn outside(issuers: &[(IssuerType, String)]) -> Result<Vec<IssuerSettings>, Fail
 
 /// The issuers of Fulcio's file, as they stand there.
 fn of_fulcio(path: &Path, out: &Output) -> Result<Vec<IssuerSettings>, Failure> {
-    let text = files::read(path, fulcio::MAX_FILE_BYTES as u64)?;
-    let text = String::from_utf8(text).map_err(|_| {
-        Failure::new(
-            Exit::Configuration,
-            format!("{} is not UTF-8", path.display()),
-        )
-    })?;
+    let text = files::read_text(path, fulcio::MAX_FILE_BYTES as u64)?;
     let config = FulcioConfig::parse(&text).map_err(|error| {
         let mut failure = Failure::from_error(Exit::Configuration, &error);
         failure.message = format!("{}: {}", path.display(), failure.message);

@@ -4,8 +4,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-/// Longest token sent, in bytes; no server takes a longer one.
-pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
+use crate::token::MAX_TOKEN_BYTES;
 
 /// Why a text is not a JWS compact serialization (RFC 7515 §3.1). Says nothing of its content.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
