@@ -77,8 +77,10 @@ pub(super) fn read_text_or_stdin(path: &Path, limit: u64) -> Result<String, Fail
 }
 
 fn text(bytes: Vec<u8>, path: &Path) -> Result<String, Failure> {
-    String::from_utf8(bytes)
-        .map_err(|_| Failure::new(Exit::Usage, format!("{} is not text", path.display())))
+    String::from_utf8(bytes).map_err(|_| {
+        Failure::new(Exit::Usage, format!("{} is not text", path.display()))
+            .hint("is it the right file?")
+    })
 }
 
 /// Writes a public file, replacing an old one.
