@@ -95,6 +95,7 @@ impl Judge {
             Reading::Type(kind) => (kind, self.mapping(kind, &name)?, USUAL, None),
         };
         let audiences = self.audiences(preset, &url, warnings)?;
+        warnings.extend(open_family(&name));
         let raw = &self.raw;
         let time = |name: &str, set: &Option<String>, otherwise: i64| match set {
             Some(text) => seconds(self.key(name), text.clone()),
@@ -347,6 +348,22 @@ fn shared(issuer: &str) -> String {
     )
 }
 
+/// A family that is anybody's if names under its domain are given away. Those that a preset knows
+/// have one owner.
+fn open_family(name: &IssuerName) -> Option<String> {
+    let IssuerName::Family(family) = name else {
+        return None;
+    };
+    let domain = family.any_name_under()?;
+    let is_known = |preset: &Preset| preset.issuer_name(family.as_str()).is_ok();
+    let known = Preset::ALL.iter().any(is_known);
+    (!known).then(|| {
+        format!(
+            "issuer {family} believes whoever has a name under {domain}: if others can get one, as under co.uk or github.io, write out more of the host"
+        )
+    })
+}
+
 fn seconds(key: String, text: String) -> Result<i64, Error> {
     match span(key.clone(), text.clone())?.as_secs() {
         span @ 1..=86_400 => Ok(i64::try_from(span).unwrap_or(i64::MAX)),
@@ -369,7 +386,9 @@ impl IssuerSettings {
     ) -> (Vec<Self>, Vec<String>) {
         let sharing = config.issuers.iter();
         let sharing = sharing.filter(|issuer| issuer.audience == SHARED_AUDIENCE);
-        let warnings = sharing.map(|issuer| shared(issuer.name.as_str())).collect();
+        let sharing = sharing.map(|issuer| shared(issuer.name.as_str()));
+        let open = config.issuers.iter().filter_map(|i| open_family(&i.name));
+        let warnings = sharing.chain(open).collect();
         let each = config.issuers.iter();
         (
             each.map(|issuer| Self::from_fulcio(issuer, identity))
