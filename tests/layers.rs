@@ -89,7 +89,7 @@ const HOUSE: &[Room] = &[
         "rates", "server", "store", "system", "time", "token", "x509",
     ]),
     room("cli", Doors, &[
-        "audit", "client", "config", "dev", "hex", "identity", "instance", "json", "keys", "rules", "system",
+        "audit", "client", "config", "dev", "fault", "hex", "identity", "instance", "json", "keys", "rules", "system",
         "telemetry", "time", "token", "token::discovery", "trust", "verify", "x509",
     ]),
     room("main", Doors, &["cli"]),

@@ -16,7 +16,7 @@ use crate::config::{IssuerSettings, Settings};
 use crate::hex;
 use crate::identity::presets::Preset;
 use crate::instance::whom;
-use crate::rules::{Finding, MAX_FILE_BYTES, Mode, RuleSet, Severity};
+use crate::rules::{Finding, Known, MAX_FILE_BYTES, Mode, RuleSet, Severity};
 
 const DOC: &str = "docs/rules.md";
 
@@ -49,8 +49,12 @@ pub(super) enum RulesCommand {
 
 pub(super) fn run(command: &RulesCommand, out: &Output) -> Result<(), Failure> {
     match command {
-        RulesCommand::Check { file, config } => check(file.as_deref(), config, false, out),
-        RulesCommand::Lint { file, config } => check(file.as_deref(), config, true, out),
+        RulesCommand::Check { file, config } => {
+            check(file.as_deref(), config, Warnings::Counted, out)
+        }
+        RulesCommand::Lint { file, config } => {
+            check(file.as_deref(), config, Warnings::Listed, out)
+        }
         RulesCommand::Explain(args) => explain::run(args, out),
         RulesCommand::Test { file, cases } => cases::run(&read(file)?, cases, out),
     }
@@ -104,21 +108,30 @@ impl Source {
         match &self.issuers {
             Some(issuers) => whom::findings(&self.rules, issuers),
             // Which issuers there are is not known, so none is missing.
-            None => self
-                .rules
-                .findings(&|issuer| Some(implied(issuer).map(Preset::ids))),
+            None => self.rules.findings(&|issuer| {
+                let ids = implied(issuer).map(Preset::ids);
+                ids.map_or(Known::WithoutIds, Known::Ids)
+            }),
         }
     }
+}
+
+/// What becomes of the warnings.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Warnings {
+    Counted,
+    Listed,
 }
 
 fn check(
     file: Option<&Path>,
     config: &ConfigArgs,
-    is_lint: bool,
+    how: Warnings,
     out: &Output,
 ) -> Result<(), Failure> {
     let source = Source::read(file, config)?;
     let path = source.path.display();
+    let is_lint = how == Warnings::Listed;
     let (errors, warnings): (Vec<_>, Vec<_>) = source
         .findings()
         .into_iter()

@@ -39,7 +39,7 @@ pub(super) async fn run(mut args: ServeArgs, out: &Output) -> Result<(), Failure
         LogFormat::Text => telemetry::Format::Text,
         LogFormat::Json => telemetry::Format::Json,
     };
-    telemetry::init(format, &settings.log_level)
+    let _log = telemetry::init(format, &settings.log_level)
         .map_err(|e| Failure::from_error(Exit::Configuration, &e))?;
     for warning in &settings.warnings {
         tracing::warn!("{warning}");

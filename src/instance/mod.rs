@@ -24,7 +24,7 @@ use terms::Reload;
 pub use terms::TermsFiles;
 pub use tls::TlsFiles;
 use tls::TlsReload;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 pub use watch::LOOK_EVERY;
@@ -58,8 +58,8 @@ pub struct Listeners {
 impl Listeners {
     /// Binds both; port 0 takes a free one.
     pub async fn bind(public: SocketAddr, ops: SocketAddr) -> Result<Self, Error> {
-        let (public, at) = bind(public).await?;
-        let (ops, ops_at) = bind(ops).await?;
+        let (public, at) = bind(public)?;
+        let (ops, ops_at) = bind(ops)?;
         Ok(Self {
             public,
             ops,
@@ -272,11 +272,24 @@ pub fn start(blueprint: Blueprint, listeners: Listeners) -> Result<Running, Erro
     })
 }
 
-async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
-    let failed = |source| Error::Listen { address, source };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
-    let at = listener.local_addr().map_err(failed)?;
-    Ok((listener, at))
+/// Connections the kernel holds for us until they are accepted, if the system lets it: a burst of as
+/// many as are open at once. One that finds no place comes again after a second, and good ones with it.
+const BACKLOG: u32 = 4096;
+
+fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
+    let bound = || {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        // A restart need not wait for the old connections to be forgotten (RFC 9293 §3.6.1).
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        let listener = socket.listen(BACKLOG)?;
+        let at = listener.local_addr()?;
+        Ok((listener, at))
+    };
+    bound().map_err(|source| Error::Listen { address, source })
 }
 
 /// What logs answer goes to our own log and is counted.

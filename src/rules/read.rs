@@ -12,7 +12,7 @@ use super::{
     ClaimName, ClaimNameError, Effect, ExpressionError, Glob, GlobError, Issuers, Matcher, Mode,
     Rule, Want,
 };
-use crate::spelling;
+use crate::spelling::{self, did_you_mean};
 use crate::token::{IssuerPattern, IssuerUrl, IssuerUrlError, PatternError};
 
 /// Longest rule file, in bytes.
@@ -74,7 +74,7 @@ pub enum Error {
         problem: String,
     },
     /// A key that does not exist here.
-    #[error("line {line}: there is no key {key:?} here{}", nearest.as_ref().map(|n| format!("; did you mean {n:?}?")).unwrap_or_default())]
+    #[error("line {line}: there is no key {key:?} here{}", did_you_mean(*nearest))]
     UnknownKey {
         /// Where.
         line: usize,
@@ -136,6 +136,17 @@ pub enum Error {
         line: usize,
         /// Why.
         source: PatternError,
+    },
+    /// A key of a rule below its `[….claims]`, where TOML takes it for a claim: a rule that asks for
+    /// such a claim never holds, and one that was to refuse lets everybody pass.
+    #[error(
+        "line {line}: {key:?} is among the claims here: write it above them, or \"/{key}\" for a claim of that name"
+    )]
+    RuleKey {
+        /// Where.
+        line: usize,
+        /// The key.
+        key: String,
     },
     /// A name that no claim can have.
     #[error("line {line}: claims cannot be read")]
@@ -342,6 +353,10 @@ impl Reader<'_> {
         lines.sort_by_key(|(key, _)| key.span().start);
         for (key, value) in lines {
             let line = self.line(key.span());
+            if Effect::Allow.keys().contains(&key.get_ref().as_ref()) {
+                let key = key.get_ref().clone().into_owned();
+                return Err(Error::RuleKey { line, key });
+            }
             let name = ClaimName::parse(key.get_ref());
             let name = name.map_err(|source| Error::ClaimName { line, source })?;
             let mut wanted = Vec::new();

@@ -473,6 +473,10 @@ fn a_file_is_read_strictly() {
             "line 4: claims cannot be read",
         ),
         (
+            "[[deny]]\nname = \"x\"\nissuer = \"https://a.example\"\n[deny.claims]\nactor = \"x\"\nwhen = \"true\"\n",
+            "line 6: \"when\" is among the claims here: write it above them, or \"/when\" for a claim of that name",
+        ),
+        (
             &format!("{allow}when = \"claims.\""),
             "line 4: when cannot be used",
         ),
@@ -560,9 +564,9 @@ fn rules_are_looked_over() {
         runner: Some("runner_environment"),
     };
     let of = |url: &str| match url {
-        GITHUB => Some(Some(ids)),
-        GITLAB => Some(None),
-        _ => None,
+        GITHUB => Known::Ids(ids),
+        GITLAB => Known::WithoutIds,
+        _ => Known::NotConfigured,
     };
     let findings = |claims: &str| -> Vec<_> {
         let text = format!("[[allow]]\nname='a'\nissuer='{GITHUB}'\n{claims}");
@@ -587,8 +591,12 @@ fn rules_are_looked_over() {
     );
     assert_eq!(open.len(), 5, "{open:?}");
 
-    let text = "[[allow]]\nname='a'\nissuer='https://elsewhere.example'\nclaims={a='b'}";
-    let found = rules(text).findings(&of);
+    let other = |issuer: &str| {
+        let text = format!("[[allow]]\nname='a'\nissuer='{issuer}'\nclaims={{a='b'}}");
+        rules(&text).findings(&of)
+    };
+    assert_eq!(other(GITLAB), []);
+    let found = other("https://elsewhere.example");
     assert_eq!(
         found[0].text,
         "issuer \"https://elsewhere.example\" is not configured: this rule never holds"

@@ -1,12 +1,10 @@
 //! How many requests for a certificate are worked on at once, and what becomes of the others: a few
 //! wait for a moment, the rest are told to come again before anything is read or parsed for them.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -14,6 +12,7 @@ use tokio::time::timeout;
 
 use super::crowd::{Crowd, Origin};
 use super::metrics::{Bodies, Cut};
+use super::queues::{Queues, Waits};
 use super::{Problem, RequestLimits};
 use crate::fault::Reason;
 
@@ -42,8 +41,8 @@ impl Admission {
         Self {
             limits,
             bodies,
-            readers: Crowd::new(limits.reading, None),
-            queues: Mutex::default(),
+            readers: Crowd::new(limits.reading, 0, None),
+            queues: Queues::default(),
             workers: Arc::new(Semaphore::new(limits.in_flight)),
             waiting: AtomicUsize::new(0),
         }
@@ -76,7 +75,10 @@ impl Admission {
             self.bodies.cut(why);
             busy()
         };
-        let queued = self.queue_up(client).ok_or_else(|| cut(Cut::NoPlace))?;
+        let network = client.map(|client| Origin::of(client).network());
+        let most = (self.limits.reading / PART_TO_WAIT).max(1);
+        let queued = self.queues.join(network, most);
+        let queued = queued.ok_or_else(|| cut(Cut::NoPlace))?;
         let seat = timeout(self.limits.queue_wait, self.readers.seat());
         let seat = seat.await.map_err(|_| cut(Cut::NoPlace))?;
         drop(queued);
@@ -84,20 +86,6 @@ impl Admission {
             read = body => Ok(read),
             () = seat.told_to_leave() => Err(cut(Cut::MadeRoom)),
         }
-    }
-
-    /// One more of its network that waits, unless there are enough of it.
-    fn queue_up(&self, client: Option<IpAddr>) -> Option<Queued<'_>> {
-        let network = client.map(|client| Origin::of(client).network());
-        if let Some(network) = network {
-            let mut queues = queues(&self.queues);
-            let waiting = queues.entry(network).or_default();
-            if *waiting >= (self.limits.reading / PART_TO_WAIT).max(1) {
-                return None;
-            }
-            *waiting += 1;
-        }
-        Some(Queued(&self.queues, network))
     }
 
     /// A body did not come in time.
@@ -116,43 +104,6 @@ impl Admission {
             Ok(Ok(permit)) => Ok(Admitted(permit)),
             Ok(Err(_)) | Err(_) => Err(busy()),
         }
-    }
-}
-
-type Queues = Mutex<HashMap<Origin, usize>>;
-
-fn queues(queues: &Queues) -> MutexGuard<'_, HashMap<Origin, usize>> {
-    queues.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// One of its network's who wait, however that ends.
-struct Queued<'a>(&'a Queues, Option<Origin>);
-
-impl Drop for Queued<'_> {
-    fn drop(&mut self) {
-        let Some(network) = self.1 else { return };
-        if let Entry::Occupied(mut waiting) = queues(self.0).entry(network) {
-            *waiting.get_mut() -= 1;
-            if *waiting.get() == 0 {
-                waiting.remove();
-            }
-        }
-    }
-}
-
-/// One of those who wait, however that ends.
-struct Waits<'a>(&'a AtomicUsize);
-
-impl<'a> Waits<'a> {
-    fn among(waiting: &'a AtomicUsize, limit: usize) -> Option<Self> {
-        let waits = Self(waiting);
-        (waiting.fetch_add(1, Ordering::Relaxed) < limit).then_some(waits)
-    }
-}
-
-impl Drop for Waits<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -39,6 +39,7 @@ const RELOAD_REFUSED: &str = "shortleaf_reload_refused";
 const WOULD_REFUSE: &str = "shortleaf_rules_shadow_refused_total";
 const CA_NOT_AFTER: &str = "shortleaf_ca_not_after_seconds";
 const TLS_NOT_AFTER: &str = "shortleaf_tls_certificate_not_after_seconds";
+const LOG_LINES_LOST: &str = "shortleaf_log_lines_lost_total";
 const JWKS_SKIPPED: &str = "shortleaf_jwks_keys_skipped";
 const JWKS_AGE: &str = "shortleaf_jwks_age_seconds";
 
@@ -246,6 +247,11 @@ impl Metrics {
         self.render() + &recorder.handle().render()
     }
 
+    /// How many lines of the log were lost in all.
+    pub(super) fn log_lines_lost(&self, lines: u64) {
+        self.record(|| counter!(LOG_LINES_LOST).absolute(lines));
+    }
+
     fn label(&self, issuer: Option<&str>) -> String {
         let known = self.issuers.read().unwrap_or_else(PoisonError::into_inner);
         let configured = issuer.filter(|issuer| known.contains(*issuer));
@@ -380,6 +386,10 @@ fn describe() {
     describe_gauge!(
         TLS_NOT_AFTER,
         "When the public listener's certificate expires, in seconds since 1970"
+    );
+    describe_counter!(
+        LOG_LINES_LOST,
+        "Lines of the log that nobody took in time; of the process, not of the instance"
     );
 }
 

@@ -233,7 +233,7 @@ impl Process {
             profile: Arc::new(profile),
             ct: CtMode::Required {
                 logs: vec![Arc::new(log.unwrap())],
-                deadline: Duration::from_secs(4),
+                deadline: Duration::from_secs(60),
             },
             store: store.clone(),
             audit,

@@ -68,7 +68,7 @@ impl World {
             profile: Arc::new(profile),
             ct: CtMode::Required {
                 logs: vec![log.clone()],
-                deadline: Duration::from_secs(4),
+                deadline: Duration::from_secs(60),
             },
             store: store.clone(),
             audit: audit.clone(),

@@ -125,7 +125,7 @@ impl World {
             profile: Arc::new(profile),
             ct: CtMode::Required {
                 logs: vec![Arc::clone(&log) as Arc<dyn CertificateLog>],
-                deadline: Duration::from_secs(4),
+                deadline: Duration::from_secs(60),
             },
             store: Arc::clone(&store) as Arc<dyn IssuanceStore>,
             audit: Arc::clone(&trail) as Arc<dyn AuditLog>,
