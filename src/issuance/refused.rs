@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::Error;
-use crate::fault::Reason;
+use crate::fault::{Fault, Reason};
 
 /// Whom a decision is about, as far as it was proven by then: a member is absent until the step
 /// that proves it is done. Nothing in it is a secret; what a certificate says, anybody may read.
@@ -38,6 +38,20 @@ impl Refused {
     pub fn issuer(&self) -> Option<&str> {
         let held_against = || self.error.issuer().map(|issuer| issuer.as_str());
         self.whom.issuer.as_deref().or_else(held_against)
+    }
+
+    /// Whether it is a decision about somebody, which the audit log has a line for. Of what is no
+    /// token of ours nobody knows whose it is; and who asks too often was not decided about.
+    pub(super) fn is_about_somebody(&self) -> bool {
+        let was_judged = match self.reason().fault() {
+            Fault::Throttle => false,
+            Fault::Caller
+            | Fault::Credentials
+            | Fault::Policy
+            | Fault::Dependency
+            | Fault::Ours => true,
+        };
+        self.whom.subject.is_some() && was_judged
     }
 
     /// Members for `ErrorInfo.metadata`: the error's own and, whatever the error, the issuer.

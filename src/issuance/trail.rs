@@ -1,5 +1,5 @@
 //! What the pipeline writes to the audit log: a line before and after each signature, and one
-//! for each decision. Never a token, a key or a proof.
+//! for each decision about somebody. Never a token, a key or a proof.
 
 use super::{Inner, Issued, Refused};
 use crate::audit::{self, Event, Value};
@@ -94,13 +94,17 @@ impl Inner {
             .await
     }
 
-    /// A request ends without one.
+    /// A request ends without one: a line, or one more to be told of later.
     pub(super) fn refused(
         &self,
         request_id: &str,
         now: UnixMillis,
         refused: &Refused,
     ) -> Result<(), audit::Error> {
+        if !refused.is_about_somebody() {
+            self.tally.add(refused.reason(), now);
+            return Ok(());
+        }
         let whom = &refused.whom;
         let known = [
             ("issuer", refused.issuer()),
@@ -111,6 +115,24 @@ impl Inner {
         let known = known.into_iter();
         fields.extend(known.filter_map(|(name, value)| Some((name, Value::Text(value?)))));
         self.write("refused", request_id, now, &fields)
+    }
+
+    /// How many refusals had no line since the last of these; nothing where there were none.
+    pub(super) fn refusals(&self, now: UnixMillis) -> Result<(), audit::Error> {
+        let Some(counts) = self.tally.take() else {
+            return Ok(());
+        };
+        let since = counts.since.to_string();
+        let numbers = counts.by_reason.iter();
+        let numbers: Vec<_> = numbers.map(|(word, n)| (*word, n.to_string())).collect();
+        let numbers = numbers.iter().map(|(word, n)| (*word, Value::Text(n)));
+        let since = [("since", Value::Text(&since))].into_iter();
+        let fields: Vec<_> = since.chain(numbers).collect();
+        let written = self.write("refusals", "", now, &fields);
+        if written.is_err() {
+            self.tally.put_back(counts);
+        }
+        written
     }
 
     /// An instance comes up.
@@ -149,6 +171,7 @@ impl Inner {
 
     /// It goes.
     pub(super) fn stopped(&self, now: UnixMillis) -> Result<(), audit::Error> {
+        self.refusals(now)?;
         let instance = [self.parts.instance.octet()];
         self.write("stop", "", now, &[("instance", Value::Octets(&instance))])
     }
