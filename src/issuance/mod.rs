@@ -90,6 +90,8 @@ pub struct Issued {
     pub key_of_another: bool,
     /// The claim rule that decided, if there are rules.
     pub rule: Option<Arc<str>>,
+    /// The hash of the rules it is of, if there are any.
+    pub rules: Option<[u8; 32]>,
     /// Whether the rules refuse this identity and only their shadow mode lets it pass.
     pub would_refuse: bool,
     /// Last second of validity.

@@ -16,6 +16,8 @@ pub struct Whom {
     pub subject: Option<Arc<str>>,
     /// The name a certificate would carry (`email:…`, `uri:…`), once the claims became one.
     pub san: Option<Arc<str>>,
+    /// The hash of the claim rules that it was held against, if there are any.
+    pub rules: Option<[u8; 32]>,
 }
 
 /// Why there is no certificate, and for whom.
@@ -38,6 +40,11 @@ impl Refused {
     pub fn issuer(&self) -> Option<&str> {
         let held_against = || self.error.issuer().map(|issuer| issuer.as_str());
         self.whom.issuer.as_deref().or_else(held_against)
+    }
+
+    /// The claim rule that refused, or came closest.
+    pub fn rule(&self) -> Option<&str> {
+        self.error.rule()
     }
 
     /// Whether it is a decision about somebody, which the audit log has a line for. Of what is no

@@ -81,13 +81,17 @@ impl Inner {
             .rule
             .as_deref()
             .map(|rule| ("rule", Value::Text(rule)));
+        let rules = issued
+            .rules
+            .as_ref()
+            .map(|rules| ("rules", Value::Octets(rules)));
         let refused = issued
             .would_refuse
             .then_some(("would_refuse", Value::Text("true")));
         let flag = issued
             .key_of_another
             .then_some(("flag", Value::Text(KEY_OF_ANOTHER)));
-        let further = [rule, refused, flag].into_iter().flatten();
+        let further = [rule, rules, refused, flag].into_iter().flatten();
         let fields: Vec<_> = usual.into_iter().chain(further).collect();
         let fields = &fields[..];
         self.write_with_others("issued", request_id, now, fields)
@@ -110,10 +114,14 @@ impl Inner {
             ("issuer", refused.issuer()),
             ("subject", whom.subject.as_deref()),
             ("san", whom.san.as_deref()),
+            ("rule", refused.rule()),
         ];
         let mut fields = vec![("reason", Value::Text(refused.reason().as_str()))];
         let known = known.into_iter();
         fields.extend(known.filter_map(|(name, value)| Some((name, Value::Text(value?)))));
+        if let Some(rules) = &whom.rules {
+            fields.push(("rules", Value::Octets(rules)));
+        }
         self.write("refused", request_id, now, &fields)
     }
 
