@@ -107,7 +107,7 @@ impl World {
     /// The state in use, unless that changes now; with what tells whether it changed meanwhile.
     fn state(&self) -> (usize, Option<State>) {
         let epoch = self.epoch.load(Ordering::SeqCst);
-        let state = (epoch % 2 == 0).then(|| State::BOTH[epoch / 2 % 2]);
+        let state = epoch.is_multiple_of(2).then(|| State::BOTH[epoch / 2 % 2]);
         (epoch, state)
     }
 
