@@ -7,6 +7,7 @@ use super::files::read_text;
 use super::parts::Error;
 use super::rule_file::RuleFile;
 use crate::config::{IssuerSettings, Settings};
+use crate::fault;
 use crate::identity::fulcio::{self, FulcioConfig};
 use crate::identity::presets::Preset;
 use crate::identity::{IdClaims, IssuerType};
@@ -149,29 +150,27 @@ pub(super) fn rules_of(
 
 /// An error and its causes in one line.
 pub(super) fn chain_of(error: &Error) -> String {
-    let mut words = error.to_string();
-    let mut next = std::error::Error::source(error);
-    while let Some(error) = next {
-        words = format!("{words}: {error}");
-        next = error.source();
-    }
-    words
+    fault::chain(error)
 }
 
 /// What is worth a look in these rules, beside these issuers.
 pub fn findings(rules: &RuleSet, issuers: &[IssuerSettings]) -> Vec<Finding> {
-    let all = issuers.iter().map(|one| (one.name.clone(), one));
-    let table: IssuerTable<&IssuerSettings> = all.collect();
     rules.findings(&|issuer| {
         // A rule may be about a family; else it is about whose tokens these would be.
         let mut families = issuers.iter();
         let own = families.find(|one| one.name.as_str() == issuer);
-        let configured = own.or_else(|| table.named_by(issuer).map(|found| *found.value));
-        match configured {
+        match own.or_else(|| of(issuer, issuers)) {
             None => Known::NotConfigured,
             Some(configured) => ids(configured).map_or(Known::WithoutIds, Known::Ids),
         }
     })
+}
+
+/// The settings for tokens with this `iss`, found as for a request.
+pub fn of<'a>(iss: &str, issuers: &'a [IssuerSettings]) -> Option<&'a IssuerSettings> {
+    let all = issuers.iter().map(|one| (one.name.clone(), one));
+    let table: IssuerTable<_> = all.collect();
+    table.named_by(iss).map(|found| *found.value)
 }
 
 /// The claims by which this issuer's provider identifies things for good, if it is known.
@@ -226,5 +225,22 @@ mod tests {
             );
         }
         assert_eq!(findings(&rules, &[family]), []);
+    }
+
+    #[test]
+    fn of_two_families_the_more_precise_has_an_issuer_whatever_the_order() {
+        let some = IssuerUrl::new("https://a.example").unwrap();
+        let of_name = |name: &str| {
+            let mut family = dev::outside(IssuerType::Kubernetes, some.clone()).unwrap();
+            family.name = IssuerName::new(name).unwrap();
+            family
+        };
+        let vague = of_name("https://oidc.eks.*.amazonaws.com/id/*");
+        let precise = of_name("https://oidc.eks.us-west-2.amazonaws.com/id/*");
+        for issuers in [[vague.clone(), precise.clone()], [precise.clone(), vague]] {
+            let found = of("https://oidc.eks.us-west-2.amazonaws.com/id/A", &issuers);
+            assert_eq!(found.unwrap().name, precise.name);
+        }
+        assert!(of("https://b.example", &[precise]).is_none());
     }
 }

@@ -9,10 +9,10 @@ use super::super::claims;
 use super::super::config::ConfigArgs;
 use super::super::exit::Exit;
 use super::super::files;
-use super::super::issuer;
 use super::super::output::{Failure, Output};
 use super::{Source, word};
 use crate::config::IssuerSettings;
+use crate::instance::whom;
 use crate::json::Object;
 use crate::rules::{Decision, Differs, Effect, Explanation, Mode, RuleTrace, Trace};
 use crate::system::SystemClock;
@@ -101,7 +101,7 @@ fn from_token(path: &Path, issuers: Option<&[IssuerSettings]>) -> Result<Subject
 
 /// What the server demands of this issuer's tokens.
 fn policy(issuer: &IssuerUrl, issuers: &[IssuerSettings]) -> Option<IssuerPolicy> {
-    let found = issuer::of(issuer, issuers)?;
+    let found = whom::of(issuer.as_str(), issuers)?;
     Some(IssuerPolicy {
         issuer: found.name.clone(),
         audiences: found.audiences.clone(),

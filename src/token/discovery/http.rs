@@ -22,7 +22,8 @@ use super::address::{AddressRefused, Reach};
 use super::credential::Credential;
 use super::file::{Look, Watched};
 use super::resolve::{Checked, Resolve};
-use super::{ConfigError, FETCH_BUDGET, FetchError, IssuerKeysConfig, causes};
+use super::{ConfigError, FETCH_BUDGET, FetchError, IssuerKeysConfig};
+use crate::fault;
 use crate::token::error::excerpt;
 use crate::token::{IssuerName, IssuerUrl};
 use crate::trace;
@@ -236,7 +237,7 @@ impl Documents for Http {
                     tracing::info!(%issuer, path = %path.display(), "took over new certificate authorities");
                 }
                 Err(error) => {
-                    let cause = causes(&error);
+                    let cause = fault::chain(&error);
                     tracing::warn!(%issuer, path = %path.display(), cause, "kept the certificate authorities there were");
                 }
             },
