@@ -1,9 +1,9 @@
 //! One GET at an issuer's, and the client that makes it.
 //!
 //! Redirects are answers, not instructions (GHSA-f5mr-q85p-6hh6). No proxy, no cookie, nothing of
-//! the environment, and no credential but the one configured for this very issuer. Bodies are read up to their limit and never
-//! decompressed. Of the answer's headers two are read, and only to refuse by them: what a provider
-//! says about caching or coming back later changes nothing here.
+//! the environment, and no credential but the one configured for this very issuer. Bodies are read up
+//! to their limit and never decompressed. Of the answer's headers two are read, and only to refuse by
+//! them: what a provider says about caching or coming back later changes nothing here.
 
 use std::collections::HashMap;
 use std::error::Error as StdError;
