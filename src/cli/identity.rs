@@ -11,6 +11,7 @@ use crate::identity::presets::Preset;
 use crate::identity::{
     self, Extension, IssuerType, Mapping, Parameters, Preview, San, extension_name,
 };
+use crate::instance::whom;
 use crate::json::{Object, Value as Claim};
 use crate::token::{IssuerName, IssuerUrl};
 
@@ -103,7 +104,7 @@ impl RenderArgs {
             });
         }
         let issuers = issuer::all(&self.config)?;
-        let found = issuer::of(issuer, &issuers).ok_or_else(|| {
+        let found = whom::of(issuer.as_str(), &issuers).ok_or_else(|| {
             Failure::new(
                 Exit::Configuration,
                 format!("issuer {issuer} is not configured"),

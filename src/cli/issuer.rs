@@ -15,7 +15,7 @@ use crate::config::IssuerSettings;
 use crate::identity::presets::Preset;
 use crate::instance::{parts, whom};
 use crate::token::discovery::{LookError, look};
-use crate::token::{Algorithm, IssuerName, IssuerUrl};
+use crate::token::{Algorithm, IssuerUrl};
 
 #[derive(Subcommand, Debug)]
 pub(super) enum IssuerCommand {
@@ -50,7 +50,7 @@ fn test(url: &str, config: &ConfigArgs, out: &Output) -> Result<(), Failure> {
             .hint("write the issuer exactly as its tokens' `iss` says it, https://…")
     })?;
     let issuers = all(config)?;
-    let found = of(&issuer, &issuers).ok_or_else(|| {
+    let found = whom::of(issuer.as_str(), &issuers).ok_or_else(|| {
         let text = format!("issuer {issuer} is not configured");
         Failure::new(Exit::Configuration, text).hint("shortleaf issuer list")
     })?;
@@ -118,18 +118,6 @@ pub(super) fn all(config: &ConfigArgs) -> Result<Vec<IssuerSettings>, Failure> {
     settings.identity.rules = None;
     let believed = whom::believed(&settings).map_err(|e| unusable(&e))?;
     Ok(believed.issuers)
-}
-
-/// The settings for this issuer: its own win over a family's.
-pub(super) fn of<'a>(
-    issuer: &IssuerUrl,
-    issuers: &'a [IssuerSettings],
-) -> Option<&'a IssuerSettings> {
-    let own = |one: &&IssuerSettings| matches!(&one.name, IssuerName::One(name) if name == issuer);
-    let family =
-        |one: &&IssuerSettings| matches!(&one.name, IssuerName::Family(f) if f.matches(issuer));
-    let found = issuers.iter().find(own);
-    found.or_else(|| issuers.iter().find(family))
 }
 
 fn row(name: &str, value: &str, out: &Output) -> Result<(), Failure> {

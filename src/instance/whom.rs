@@ -154,18 +154,22 @@ fn rules_of(
 
 /// What is worth a look in these rules, beside these issuers.
 pub fn findings(rules: &RuleSet, issuers: &[IssuerSettings]) -> Vec<Finding> {
-    let all = issuers.iter().map(|one| (one.name.clone(), one));
-    let table: IssuerTable<&IssuerSettings> = all.collect();
     rules.findings(&|issuer| {
         // A rule may be about a family; else it is about whose tokens these would be.
         let mut families = issuers.iter();
         let own = families.find(|one| one.name.as_str() == issuer);
-        let configured = own.or_else(|| table.named_by(issuer).map(|found| *found.value));
-        match configured {
+        match own.or_else(|| of(issuer, issuers)) {
             None => Known::NotConfigured,
             Some(configured) => ids(configured).map_or(Known::WithoutIds, Known::Ids),
         }
     })
+}
+
+/// The settings for tokens with this `iss`, found as for a request.
+pub fn of<'a>(iss: &str, issuers: &'a [IssuerSettings]) -> Option<&'a IssuerSettings> {
+    let all = issuers.iter().map(|one| (one.name.clone(), one));
+    let table: IssuerTable<_> = all.collect();
+    table.named_by(iss).map(|found| *found.value)
 }
 
 /// The claims by which this issuer's provider identifies things for good, if it is known.
@@ -220,5 +224,22 @@ mod tests {
             );
         }
         assert_eq!(findings(&rules, &[family]), []);
+    }
+
+    #[test]
+    fn of_two_families_the_more_precise_has_an_issuer_whatever_the_order() {
+        let some = IssuerUrl::new("https://a.example").unwrap();
+        let of_name = |name: &str| {
+            let mut family = dev::outside(IssuerType::Kubernetes, some.clone()).unwrap();
+            family.name = IssuerName::new(name).unwrap();
+            family
+        };
+        let vague = of_name("https://oidc.eks.*.amazonaws.com/id/*");
+        let precise = of_name("https://oidc.eks.us-west-2.amazonaws.com/id/*");
+        for issuers in [[vague.clone(), precise.clone()], [precise.clone(), vague]] {
+            let found = of("https://oidc.eks.us-west-2.amazonaws.com/id/A", &issuers);
+            assert_eq!(found.unwrap().name, precise.name);
+        }
+        assert!(of("https://b.example", &[precise]).is_none());
     }
 }

@@ -10,14 +10,14 @@ use super::super::claims;
 use super::super::config::{ConfigArgs, unusable as unusable_config};
 use super::super::exit::Exit;
 use super::super::files;
-use super::super::issuer::{self, ROOT_OF_ISSUER};
+use super::super::issuer::ROOT_OF_ISSUER;
 use super::super::output::{Failure, Output};
 use super::super::runtime;
 use super::{Source, word};
 use crate::client::is_untrusted;
 use crate::config::IssuerSettings;
 use crate::fault::Fault;
-use crate::instance::parts;
+use crate::instance::{parts, whom};
 use crate::json::Object;
 use crate::rules::{Decision, Differs, Effect, Explanation, Mode, RuleTrace, Trace};
 use crate::system::SystemClock;
@@ -151,8 +151,7 @@ fn configured<'a>(
     issuers: &'a [IssuerSettings],
 ) -> Result<&'a IssuerSettings, Failure> {
     let claimed = raw.claimed_issuer();
-    let found = IssuerUrl::new(claimed).ok();
-    let found = found.and_then(|url| issuer::of(&url, issuers));
+    let found = whom::of(claimed, issuers);
     found.ok_or_else(|| unusable(&token::Error::unknown_issuer(claimed)))
 }
 
