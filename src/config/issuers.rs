@@ -1,6 +1,7 @@
 //! Judging whose tokens buy certificates: `[identity]`, each `[[issuer]]`, and what a file of
 //! Fulcio's adds to them.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::judge::{bad, span};
@@ -42,10 +43,11 @@ pub(super) fn judge(
             why: "without an issuer nobody can get a certificate; add an [[issuer]]",
         });
     }
-    let mut issuers: Vec<IssuerSettings> = Vec::new();
+    let mut issuers = Vec::new();
+    let mut names = HashSet::new();
     for (index, issuer) in raw.into_iter().enumerate() {
         let issuer = Judge { index, raw: issuer }.judge(warnings)?;
-        if issuers.iter().any(|other| other.name == issuer.name) {
+        if !names.insert(issuer.name.as_str().to_owned()) {
             return Err(bad(
                 format!("issuer[{index}].url"),
                 issuer.name.as_str(),
