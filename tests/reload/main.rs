@@ -45,6 +45,8 @@ const REQUESTS_PER_CHANGE: usize = 100;
 const CLIENTS: usize = 16;
 /// Where a server looks every two seconds this one looks oftener, so that the test ends today.
 const LOOK_EVERY: Duration = Duration::from_millis(40);
+/// Between two looks of the test's own.
+const POLL: Duration = Duration::from_millis(5);
 /// What a loaded machine may take for what is done in milliseconds.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -107,7 +109,7 @@ impl World {
     /// The state in use, unless that changes now; with what tells whether it changed meanwhile.
     fn state(&self) -> (usize, Option<State>) {
         let epoch = self.epoch.load(Ordering::SeqCst);
-        let state = (epoch % 2 == 0).then(|| State::BOTH[epoch / 2 % 2]);
+        let state = epoch.is_multiple_of(2).then(|| State::BOTH[epoch / 2 % 2]);
         (epoch, state)
     }
 
@@ -136,7 +138,7 @@ impl World {
         change(&self.volume);
         let seen = async {
             while self.reloads(result).await == before {
-                tokio::time::sleep(Duration::from_millis(5)).await; // another process's turn
+                tokio::time::sleep(POLL).await;
             }
         };
         let seen = tokio::time::timeout(PATIENCE, seen).await;
@@ -243,21 +245,19 @@ async fn no_request_sees_a_mixture_and_none_fails_that_should_not() {
     for number in 0..changes {
         world.permits.add_permits(REQUESTS_PER_CHANGE);
         let next = State::BOTH[(taken + 1) % 2];
-        match Broken::ALL.get(number / 2 % Broken::ALL.len()) {
+        if number.is_multiple_of(2) {
             // What cannot be used changes nothing ...
-            Some(broken) if number % 2 == 0 => {
-                let folder = world.volume.broken(next, *broken);
-                world.change("refused", |volume| volume.show(&folder)).await;
-                assert_eq!(world.metric(REFUSED).await, 1);
-            }
+            let broken = Broken::ALL[number / 2 % Broken::ALL.len()];
+            let folder = world.volume.broken(next, broken, number);
+            world.change("refused", |volume| volume.show(&folder)).await;
+            assert_eq!(world.metric(REFUSED).await, 1);
+        } else {
             // ... until what follows it can, which is the other state.
-            Some(_) | None => {
-                world.epoch.fetch_add(1, Ordering::SeqCst);
-                world.change("taken", |volume| volume.mend(next)).await;
-                world.epoch.fetch_add(1, Ordering::SeqCst);
-                assert_eq!(world.metric(REFUSED).await, 0);
-                taken += 1;
-            }
+            world.epoch.fetch_add(1, Ordering::SeqCst);
+            world.change("taken", |volume| volume.mend(next)).await;
+            world.epoch.fetch_add(1, Ordering::SeqCst);
+            assert_eq!(world.metric(REFUSED).await, 0);
+            taken += 1;
         }
     }
     // Those who wait for a permit get none; what was sent is answered.
@@ -266,7 +266,7 @@ async fn no_request_sees_a_mixture_and_none_fails_that_should_not() {
         if let Some(ended) = clients.try_join_next() {
             ended.expect("a client goes on");
         }
-        tokio::task::yield_now().await;
+        tokio::time::sleep(POLL).await;
     }
     world.permits.close();
     while let Some(ended) = clients.join_next().await {

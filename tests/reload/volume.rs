@@ -133,10 +133,9 @@ impl Volume {
         fs::rename(new, self.path("..data")).unwrap();
     }
 
-    /// A copy of this state that cannot be used.
-    pub(crate) fn broken(&self, state: State, how: Broken) -> PathBuf {
-        let (folder, from) = (self.path("..broken"), self.folder(state));
-        let _ = fs::remove_dir_all(&folder);
+    /// A copy of this state that cannot be used; the one before may still be shown.
+    pub(crate) fn broken(&self, state: State, how: Broken, number: usize) -> PathBuf {
+        let (folder, from) = (self.path(&format!("..{number}")), self.folder(state));
         fs::create_dir(&folder).unwrap();
         for name in FILES {
             fs::copy(from.join(name), folder.join(name)).unwrap();
