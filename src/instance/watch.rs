@@ -30,8 +30,8 @@ const TRY_AGAIN: Duration = Duration::from_secs(30);
 /// seen to have changed.
 const SETTLE_PART: u32 = 8;
 
-/// Files that were read, and what each held then.
-#[derive(Debug, Default)]
+/// Files that were read, and what each held then. No `Debug`: a passphrase is told by its hash.
+#[derive(Default)]
 pub(super) struct Reading {
     held: BTreeMap<PathBuf, Held>,
     /// Whether they were read before.
@@ -39,7 +39,7 @@ pub(super) struct Reading {
 }
 
 /// Hashes and not contents: there are keys among them.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 enum Held {
     Content([u8; 32]),
     Unreadable(io::ErrorKind),

@@ -312,6 +312,12 @@ async fn everybody_is_told_of_both(world: &World, now: State) {
     let ends = root.authorities.iter().map(|ca| ca.valid.end.is_some());
     assert_eq!(ends.collect::<Vec<_>>(), [false, true]);
 
+    let ca = Certificate::from_der(expected[0][0].clone()).unwrap();
+    let end = world.metric("shortleaf_ca_not_after_seconds").await;
+    assert_eq!(i64::try_from(end).unwrap(), ca.not_after().0);
+    let ready = world.get(format!("{}/readyz", world.running.ops_url()));
+    assert_eq!(ready.await, "ready\n");
+
     let configuration = world.get(format!("{url}/api/v2/configuration")).await;
     let second = world.issuers.issuer(By::Second as usize).url();
     assert_eq!(configuration.contains(second), now == State::Second);

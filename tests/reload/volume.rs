@@ -185,7 +185,8 @@ impl Volume {
             organization: &format!("{state:?}.example").to_lowercase(),
             algorithm: SignatureAlgorithm::EcdsaP256Sha256,
             crl_url: None,
-            now: SystemClock.now().seconds(),
+            // Two that do not end at the same time.
+            now: SystemClock.now().seconds().plus(-3600 * state as i64),
         };
         let ca = init::build(&request, &SystemEntropy).unwrap();
         let ca = ca.to_files(None, &SystemEntropy).unwrap();
