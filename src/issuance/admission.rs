@@ -14,6 +14,8 @@ pub(super) struct Admission {
     pub(super) rule: Option<Arc<str>>,
     /// The longest life it leaves the certificate.
     pub(super) max_lifetime: Option<Duration>,
+    /// The hash of the rules, if there are any.
+    pub(super) rules: Option<[u8; 32]>,
     /// Whether only [`Mode::Shadow`] lets it pass.
     pub(super) would_refuse: bool,
 }
@@ -29,14 +31,17 @@ impl Inner {
         let Some(rules) = rules else {
             return Ok(Admission::default());
         };
+        let hash = Some(*rules.hash());
         match (rules.decide(token.issuer(), token.claims()), rules.mode()) {
             (Decision::Allowed { rule, max_lifetime }, _) => Ok(Admission {
                 rule: Some(rule.into()),
+                rules: hash,
                 max_lifetime,
                 would_refuse: false,
             }),
             (Decision::Refused(refusal), Mode::Shadow) => Ok(Admission {
                 rule: refusal.rule().map(Arc::from),
+                rules: hash,
                 max_lifetime: None,
                 would_refuse: true,
             }),

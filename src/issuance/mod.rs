@@ -17,6 +17,7 @@ mod refused;
 mod seen;
 pub mod store;
 mod sweep;
+mod tally;
 mod terms;
 mod trail;
 
@@ -34,6 +35,7 @@ use self::clock::ClockWatch;
 use self::flight::Flights;
 use self::seen::Seen;
 use self::store::IssuanceStore;
+use self::tally::Tally;
 use self::terms::Current;
 use crate::audit::{self, AuditLog};
 use crate::ca::{InstanceId, LeafProfile, Serial};
@@ -90,6 +92,8 @@ pub struct Issued {
     pub key_of_another: bool,
     /// The claim rule that decided, if there are rules.
     pub rule: Option<Arc<str>>,
+    /// The hash of the rules it is of, if there are any.
+    pub rules: Option<[u8; 32]>,
     /// Whether the rules refuse this identity and only their shadow mode lets it pass.
     pub would_refuse: bool,
     /// Last second of validity.
@@ -296,6 +300,7 @@ struct Inner {
     key_policy: KeyPolicy,
     flights: Flights,
     seen: Seen,
+    tally: Tally,
     clock: ClockWatch,
 }
 
@@ -333,6 +338,7 @@ impl Service {
                 key_policy: key_policy(&parts),
                 flights: Flights::default(),
                 seen: Seen::default(),
+                tally: Tally::default(),
                 clock: ClockWatch::new(parts.monotonic.clone()),
                 on_submitted,
                 on_stage,
@@ -344,7 +350,8 @@ impl Service {
     /// From request to certificate. `now` is the request's one clock reading. From the moment
     /// something is written down it runs to its end even if the caller stops waiting.
     ///
-    /// Writes one `issued` or `refused` line to the audit log.
+    /// Writes one `issued` or `refused` line to the audit log. A refusal that anybody can have as often
+    /// as he likes is counted instead, and [`sweep`](Self::sweep) writes how many there were.
     pub async fn issue(&self, request: Request, now: UnixMillis) -> Result<Issued, Refused> {
         let request_id = request.request_id.clone();
         let mut whom = Whom::default();
@@ -409,8 +416,8 @@ impl Service {
 
     /// Gives up intents that never got a final, a line each ("presumed to exist", so they can be
     /// revoked by serial), and forgets token uses and retry entries that have expired. Call it at
-    /// start and every few minutes; calling it twice changes nothing. While the clock is not
-    /// trusted it does nothing.
+    /// start and every minute; calling it twice changes nothing. While the clock is not trusted it
+    /// does no more than to write how many refusals had no line of their own.
     pub async fn sweep(&self, now: UnixMillis) -> Result<Swept, Error> {
         self.inner.sweep(now).await
     }

@@ -75,7 +75,9 @@ impl Inner {
         let principal = Arc::new(identity::principal(&token, &issuer.mapping)?);
         let san: Arc<str> = super::trail::san(&principal).into();
         whom.san = Some(Arc::clone(&san));
-        let admission = self.admitted(terms.rules.as_deref(), &token)?;
+        let rules = terms.rules.as_deref();
+        whom.rules = rules.map(|rules| *rules.hash());
+        let admission = self.admitted(rules, &token)?;
         // Only now: with a name that is not proven anybody could use up what somebody else may ask.
         let taken = self.counted(&token).await?;
 
@@ -244,6 +246,7 @@ impl Inner {
             spki_hash: leaf.plan().key().spki_hash(),
             key_of_another: false,
             rule: admission.rule.clone(),
+            rules: admission.rules,
             would_refuse: admission.would_refuse,
             not_after: leaf.plan().not_after(),
             sct_embedded: matches!(self.parts.ct, CtMode::Required { .. }),
@@ -332,6 +335,7 @@ impl Inner {
             spki_hash: hash,
             key_of_another: false,
             rule: wanted.admission.rule.clone(),
+            rules: wanted.admission.rules,
             would_refuse: wanted.admission.would_refuse,
             not_after: intent.not_after,
             sct_embedded,
@@ -502,6 +506,7 @@ fn intent(wanted: &Wanted, plan: &Plan, unsigned: Arc<[u8]>) -> Intent {
         subject: token.subject().to_owned(),
         san: super::trail::san(principal),
         rule: wanted.admission.rule.as_deref().map(str::to_owned),
+        rules: wanted.admission.rules,
         extensions: extensions.map(|e| (e.arc, e.value.clone())).collect(),
         at: wanted.now.seconds(),
         not_after: plan.not_after(),

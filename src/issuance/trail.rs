@@ -1,5 +1,5 @@
 //! What the pipeline writes to the audit log: a line before and after each signature, and one
-//! for each decision. Never a token, a key or a proof.
+//! for each decision about somebody. Never a token, a key or a proof.
 
 use super::terms::InForce;
 use super::{Inner, Issued, Refused};
@@ -81,36 +81,66 @@ impl Inner {
             .rule
             .as_deref()
             .map(|rule| ("rule", Value::Text(rule)));
+        let rules = issued
+            .rules
+            .as_ref()
+            .map(|rules| ("rules", Value::Octets(rules)));
         let refused = issued
             .would_refuse
             .then_some(("would_refuse", Value::Text("true")));
         let flag = issued
             .key_of_another
             .then_some(("flag", Value::Text(KEY_OF_ANOTHER)));
-        let further = [rule, refused, flag].into_iter().flatten();
+        let further = [rule, rules, refused, flag].into_iter().flatten();
         let fields: Vec<_> = usual.into_iter().chain(further).collect();
         let fields = &fields[..];
         self.write_with_others("issued", request_id, now, fields)
             .await
     }
 
-    /// A request ends without one.
+    /// A request ends without one: a line, or one more to be told of later.
     pub(super) fn refused(
         &self,
         request_id: &str,
         now: UnixMillis,
         refused: &Refused,
     ) -> Result<(), audit::Error> {
+        if !refused.is_about_somebody() {
+            self.tally.add(refused.reason(), now);
+            return Ok(());
+        }
         let whom = &refused.whom;
         let known = [
             ("issuer", refused.issuer()),
             ("subject", whom.subject.as_deref()),
             ("san", whom.san.as_deref()),
+            ("rule", refused.rule()),
         ];
         let mut fields = vec![("reason", Value::Text(refused.reason().as_str()))];
         let known = known.into_iter();
         fields.extend(known.filter_map(|(name, value)| Some((name, Value::Text(value?)))));
+        if let Some(rules) = &whom.rules {
+            fields.push(("rules", Value::Octets(rules)));
+        }
         self.write("refused", request_id, now, &fields)
+    }
+
+    /// How many refusals had no line since the last of these; nothing where there were none.
+    pub(super) fn refusals(&self, now: UnixMillis) -> Result<(), audit::Error> {
+        let Some(counts) = self.tally.take() else {
+            return Ok(());
+        };
+        let since = counts.since.to_string();
+        let numbers = counts.by_reason.iter();
+        let numbers: Vec<_> = numbers.map(|(word, n)| (*word, n.to_string())).collect();
+        let numbers = numbers.iter().map(|(word, n)| (*word, Value::Text(n)));
+        let since = [("since", Value::Text(&since))].into_iter();
+        let fields: Vec<_> = since.chain(numbers).collect();
+        let written = self.write("refusals", "", now, &fields);
+        if written.is_err() {
+            self.tally.put_back(counts);
+        }
+        written
     }
 
     /// An instance comes up.
@@ -179,6 +209,7 @@ impl Inner {
 
     /// It goes.
     pub(super) fn stopped(&self, now: UnixMillis) -> Result<(), audit::Error> {
+        self.refusals(now)?;
         let instance = [self.parts.instance.octet()];
         self.write("stop", "", now, &[("instance", Value::Octets(&instance))])
     }

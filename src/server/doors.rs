@@ -287,7 +287,7 @@ impl Public {
             Ok(Err(e)) if e.is::<LengthLimitError>() => Err(too_large(body)),
             Ok(Err(_)) => Err(broken("the body did not arrive whole")),
             Ok(Ok(body)) => {
-                let admitted = self.admission.admit().await?;
+                let admitted = self.admission.admit(client).await?;
                 Ok((read(headers, &body.to_bytes())?, admitted))
             }
         }

@@ -1,6 +1,6 @@
 //! `[identity]` and `[[issuer]]`.
 
-use super::{ISSUER, LOG, full, twins};
+use super::{ISSUER, LOG, full, judge, twins};
 
 #[test]
 fn each_refused_value_has_a_twin_that_is_accepted() {
@@ -233,4 +233,28 @@ fn each_refused_value_has_a_twin_that_is_accepted() {
             ),
         ),
     ]);
+}
+
+#[test]
+fn a_family_that_could_be_anybodys_is_warned_of() {
+    let warnings = |url: &str| {
+        let issuer =
+            format!("[[issuer]]\nurl = {url:?}\ntype = \"kubernetes\"\naudiences = [\"a\"]\n");
+        judge(&format!("{issuer}{LOG}")).unwrap().warnings
+    };
+    assert_eq!(
+        warnings("https://*.co.uk/id/*"),
+        [
+            "issuer https://*.co.uk/id/* believes whoever has a name under co.uk: if others can get \
+             one, as under co.uk or github.io, write out more of the host"
+        ]
+    );
+    for url in [
+        "https://*.clusters.example.co.uk/id/*",
+        "https://clusters.example.com/*",
+        // Two labels, and known to be Amazon's.
+        "https://oidc.eks.*.amazonaws.com/id/*",
+    ] {
+        assert!(warnings(url).is_empty(), "{url}");
+    }
 }

@@ -76,6 +76,7 @@ pub(crate) fn certificate() -> Issued {
         spki_hash: [7; 32],
         key_of_another: false,
         rule: None,
+        rules: None,
         would_refuse: false,
         not_after: UnixSeconds(1_795_263_000),
         sct_embedded: true,
