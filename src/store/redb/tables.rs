@@ -60,8 +60,16 @@ impl Place {
 /// A record that the transaction has yet to write.
 pub(super) struct Fresh {
     pub(super) row: Row,
-    /// Whether it may still get a final.
-    pub(super) open: bool,
+    pub(super) state: State,
+}
+
+/// How a record stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// It may still get a final.
+    Open,
+    /// Finished, or given up.
+    Closed,
 }
 
 /// Every table, open for writing.
@@ -140,7 +148,7 @@ impl<'t> Tables<'t> {
                 if !self.tokens.spend(&token_id, &spki_hash, token_use)? {
                     return Ok(Done::Exhausted);
                 }
-                self.insert(intent.to_row(), true);
+                self.insert(intent.to_row(), State::Open);
                 Ok(Done::Written)
             }
             Op::Submission(submission) => {
@@ -167,7 +175,7 @@ impl<'t> Tables<'t> {
                     {
                         let fresh = self.take(place, serial)?;
                         fresh.row.add_abandoned(UnixSeconds(*at));
-                        fresh.open = false;
+                        fresh.state = State::Closed;
                     }
                 }
                 Ok(Done::Written)
@@ -205,9 +213,9 @@ impl<'t> Tables<'t> {
     }
 
     /// Puts a record among those to be written.
-    pub(super) fn insert(&mut self, row: Row, open: bool) {
+    pub(super) fn insert(&mut self, row: Row, state: State) {
         let serial = row.view().serial();
-        self.fresh.insert(serial, Fresh { row, open });
+        self.fresh.insert(serial, Fresh { row, state });
     }
 
     /// How many records are in memory.
@@ -220,10 +228,10 @@ impl<'t> Tables<'t> {
         fresh.sort_unstable_by_key(|fresh| order(fresh.row.view()));
         let mut places = Vec::with_capacity(fresh.len());
         let mut block = Block::default();
-        for Fresh { row, open } in &fresh {
+        for Fresh { row, state } in &fresh {
             let row = row.view();
             let (at, serial) = order(row);
-            if *open {
+            if *state == State::Open {
                 self.pending.insert((at, serial.octets()), row.octets())?;
                 places.push((serial, (at, 0)));
                 continue;
@@ -267,7 +275,10 @@ impl<'t> Tables<'t> {
 
     fn is_open(&self, place: Place, serial: &Serial) -> bool {
         match place {
-            Place::Fresh => self.fresh.get(serial).is_some_and(|fresh| fresh.open),
+            Place::Fresh => {
+                let fresh = self.fresh.get(serial);
+                fresh.is_some_and(|fresh| fresh.state == State::Open)
+            }
             Place::Pending(_) => true,
             Place::Block(_) => false,
         }
@@ -299,14 +310,18 @@ impl<'t> Tables<'t> {
 
     /// Brings a record among those that the transaction changes.
     fn take(&mut self, place: Place, serial: &Serial) -> Result<&mut Fresh, ReadError> {
-        if place != Place::Fresh {
-            let row = self.look(place, serial, |row| Ok(row.to_row()))?;
-            match place {
-                Place::Fresh => {}
-                Place::Pending(at) => drop(self.pending.remove((at, serial.octets()))?),
-                Place::Block(key) => drop(self.take_from(key, |row| row.serial() == *serial)?),
+        match place {
+            Place::Fresh => {}
+            Place::Pending(at) => {
+                let row = self.look(place, serial, |row| Ok(row.to_row()))?;
+                self.pending.remove((at, serial.octets()))?;
+                self.insert(row, State::Open);
             }
-            self.insert(row, matches!(place, Place::Pending(_)));
+            Place::Block(key) => {
+                let row = self.look(place, serial, |row| Ok(row.to_row()))?;
+                self.take_from(key, |row| row.serial() == *serial)?;
+                self.insert(row, State::Closed);
+            }
         }
         Ok(self.fresh.get_mut(serial).ok_or(MISPLACED)?)
     }
@@ -350,7 +365,7 @@ impl<'t> Tables<'t> {
         let fresh = self.take(place, serial)?;
         let part = part(fresh.row.view());
         fresh.row.add(&part);
-        fresh.open = false;
+        fresh.state = State::Closed;
         let intent = fresh.row.view();
         let (token_and_key, not_after) = (intent.token_and_key(), intent.not_after());
         self.tokens.finish(&token_and_key, not_after, serial)?;
