@@ -6,8 +6,8 @@
 
 use ::redb::{Error, ReadableTable, TableDefinition, TableHandle, WriteTransaction};
 
+use super::layout::ReadError;
 use super::op::Op;
-use super::reads::ReadError;
 use super::tables::{State, Tables};
 use crate::ca::{IssuingCaId, ProfileHash, Serial};
 use crate::issuance::store::{Final, Intent, StoreError, Submission, TokenUse};
