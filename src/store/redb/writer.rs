@@ -11,8 +11,9 @@ use std::time::Duration;
 use ::redb::{Database, Durability};
 use tokio::sync::oneshot;
 
+use super::batch::Lines;
 use super::journal::Journal;
-use super::op::{Done, Lines, Op, TokenAndKey};
+use super::op::{Done, Op, TokenAndKey};
 use super::tables::Tables;
 use super::{Audit, OpenError, Storage};
 use crate::issuance::store::StoreError;
