@@ -103,7 +103,8 @@ async fn what_never_ended_is_reported_by_the_start_that_follows() {
     let blueprint = Blueprint {
         public_url: None,
         tls: None,
-        rule_file: None,
+        terms: None,
+        look_every: instance::LOOK_EVERY,
         hops: Default::default(),
         connections_per_address: None,
         drain: Duration::from_secs(1),

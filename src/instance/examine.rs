@@ -5,12 +5,14 @@
 use std::path::Path;
 use std::slice;
 
+use super::error::Error;
 use super::files::{
     is_open_to_everybody, open_secrets, owners_alone, passphrase, read, read_optional, read_text,
     writable,
 };
-use super::parts::{Error, keys, log_client, log_key, weak_keys};
-use super::{PublishedLog, TlsFiles, trust_files, whom};
+use super::parts::{keys, log_client, log_key, weak_keys};
+use super::shown::trust_files;
+use super::{PublishedLog, TlsFiles, whom};
 use crate::ca::{Authority, Signer};
 use crate::config::{CaSettings, CtLogSettings, CtSettings, IssuerSettings, Settings, TlsSettings};
 use crate::ct::rfc6962::Rfc6962Config;
@@ -120,7 +122,7 @@ impl Found {
 
     /// The CA key's public half, if the key opens.
     fn key(&mut self, ca: &CaSettings, wrong: &dyn Fn(OpenError) -> Error) -> Option<Vec<u8>> {
-        let passphrase = self.note(passphrase(ca));
+        let passphrase = self.note(passphrase(ca, read_text));
         let text = zeroize::Zeroizing::new(self.note(read_text(&ca.key))?);
         match FileSigner::from_pem(&text, passphrase?.as_ref()) {
             Ok(signer) => Some(signer.spki().to_vec()),

@@ -122,9 +122,9 @@ fn is_verbose(parameter: &str) -> bool {
 
 async fn metrics(State(probed): State<Arc<Probed>>) -> ([(HeaderName, &'static str); 1], String) {
     let content_type = [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
-    probed.ops.metrics.keys((probed.ops.key_states)());
+    let keys = (probed.ops.key_states)();
     probed.ops.metrics.log_lines_lost(telemetry::lines_lost());
-    (content_type, probed.ops.metrics.render())
+    (content_type, probed.ops.metrics.render_with(keys))
 }
 
 impl Probed {

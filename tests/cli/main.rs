@@ -13,6 +13,7 @@ mod dev;
 mod docs;
 mod github;
 mod identity;
+mod inspect;
 #[path = "../world/issuer.rs"]
 mod issuer;
 mod leaks;

@@ -512,7 +512,7 @@ fn a_rule_file_that_changes_is_taken_over_while_it_serves() {
 
     // What cannot be used changes nothing, and is seen.
     place.write("rules.toml", "[[allow]]\nname = 1\n");
-    let metric = "shortleaf_rules_changed_total{result=\"refused\"} 1";
+    let metric = "shortleaf_reload_refused{what=\"terms\"} 1";
     let seen = parts::wait_until(PATIENCE, || {
         let (_, text) = parts::http("GET", &format!("{operators}/metrics"), None)?;
         text.lines().any(|line| line == metric).then_some(())

@@ -46,10 +46,10 @@ async fn an_issuer_that_is_down_stops_nobody_elses_tokens() {
         ..IssuerKeysConfig::discovery(url)
     });
     let house = House::with(|parts| {
-        for (trusted, url) in parts.issuers.iter_mut().zip(urls) {
+        for (trusted, url) in parts.terms.issuers.iter_mut().zip(urls) {
             trusted.policy.issuer = url.into();
         }
-        parts.keys = Arc::new(HttpKeys::new(keys.into()).unwrap());
+        parts.terms.keys = Arc::new(HttpKeys::new(keys.into()).unwrap());
     })
     .await;
     let now = house.world.now().seconds().0;

@@ -13,7 +13,8 @@ use shortleaf::issuance::{Issued, Proof, Request};
 use shortleaf::rates::Rates;
 use shortleaf::server::{
     ConnectionLimits, Edge, Fitness, Front, Issuance, IssuerName, KeyState, Metrics, OidcIssuer,
-    Ops, Problem, Public, PublicParts, RequestLimits, TrustFiles, ops_router, public_router, serve,
+    Ops, Problem, Public, PublicParts, RequestLimits, Shown, Sight, TrustFiles, ops_router,
+    public_router, serve,
 };
 use shortleaf::time::{Clock, UnixMillis, UnixSeconds};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -75,6 +76,7 @@ pub(crate) fn certificate() -> Issued {
         spki_hash: [7; 32],
         key_of_another: false,
         rule: None,
+        rules: None,
         would_refuse: false,
         not_after: UnixSeconds(1_795_263_000),
         sct_embedded: true,
@@ -154,9 +156,9 @@ impl Issuance for Script {
         self.fitness.lock().unwrap().clone()
     }
 
-    fn configured_as<'a>(&'a self, issuer: &'a str) -> Option<&'a str> {
+    fn configured_as(&self, issuer: &str) -> Option<String> {
         let is_cluster = issuer.ends_with(".clusters.example");
-        Some(if is_cluster { FAMILY } else { issuer })
+        Some(if is_cluster { FAMILY } else { issuer }.to_owned())
     }
 }
 
@@ -228,20 +230,22 @@ impl House {
             clock: Arc::new(Fixed),
             entropy: Arc::new(Fixed),
             metrics: metrics.clone(),
-            chains: vec![vec![vec![2], vec![3]], vec![vec![4]]],
-            issuers: vec![
-                issuer(
-                    IssuerName::Wildcard("https://*.example".into()),
-                    "ci-provider",
-                ),
-                issuer(IssuerName::Url("https://b.example".into()), "ci-provider"),
-                issuer(IssuerName::Url("https://a.example".into()), "uri"),
-            ],
-            trust: TrustFiles {
-                trusted_root: r#"{"file":"trusted root"}"#.into(),
-                signing_config: r#"{"file":"signing config"}"#.into(),
-                client_trust_config: r#"{"file":"client trust config"}"#.into(),
-            },
+            shown: Arc::new(Shown::new(Sight {
+                chains: vec![vec![vec![2], vec![3]], vec![vec![4]]],
+                issuers: vec![
+                    issuer(
+                        IssuerName::Wildcard("https://*.example".into()),
+                        "ci-provider",
+                    ),
+                    issuer(IssuerName::Url("https://b.example".into()), "ci-provider"),
+                    issuer(IssuerName::Url("https://a.example".into()), "uri"),
+                ],
+                trust: TrustFiles {
+                    trusted_root: r#"{"file":"trusted root"}"#.into(),
+                    signing_config: r#"{"file":"signing config"}"#.into(),
+                    client_trust_config: r#"{"file":"client trust config"}"#.into(),
+                },
+            })),
             limits,
             rates: Rates::off(),
         }));
