@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use crate::parts::{self, Running};
 
@@ -130,6 +131,9 @@ pub(crate) fn configuration(issuers: &str) -> String {
     format!("define:\n{names}\noidc-issuers:\n{issuers}ci-issuer-metadata:\n{templates}")
 }
 
+/// How often a Fulcio is started that finds a port taken.
+const STARTS: usize = 5;
+
 /// A running Fulcio.
 pub(crate) struct Fulcio {
     running: Running,
@@ -167,10 +171,35 @@ impl Fulcio {
         config: &Path,
         log: Option<(&str, &Path)>,
     ) -> Self {
+        // Its metrics are at every address of the machine, and somebody may have the port at one.
+        let started = (1..=STARTS).find_map(|start| {
+            let (mut running, url) = Self::launch(program, ca, folder, config, log);
+            let health = format!("{url}/healthz");
+            let ready = running.wait_for(&health, Duration::from_secs(30), |running| {
+                let again = start < STARTS && running.stderr().contains("address already in use");
+                let answers = || matches!(parts::http("GET", &health, None), Some((200, _)));
+                if again {
+                    Some(false)
+                } else {
+                    answers().then_some(true)
+                }
+            });
+            ready.then_some(Self { running, url })
+        });
+        started.expect("the last start panics where it does not succeed")
+    }
+
+    fn launch(
+        program: &Path,
+        ca: &Ca,
+        folder: &Path,
+        config: &Path,
+        log: Option<(&str, &Path)>,
+    ) -> (Running, String) {
         let port = parts::free_port();
         let (log_url, log_key) = log.unwrap_or(("", Path::new("")));
         #[rustfmt::skip]
-        let mut running = Running::start(
+        let running = Running::start(
             "fulcio",
             Command::new(program)
                 .args(["serve", "--log_type", "prod", "--ca", "fileca"])
@@ -186,9 +215,7 @@ impl Fulcio {
                 .args(["--ct-log-url", log_url])
                 .arg("--ct-log-public-key-path").arg(log_key),
         );
-        let url = format!("http://127.0.0.1:{port}");
-        running.wait_for_url(&format!("{url}/healthz"), parts::PATIENCE);
-        Self { running, url }
+        (running, format!("http://127.0.0.1:{port}"))
     }
 
     /// Its process.

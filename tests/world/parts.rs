@@ -84,7 +84,8 @@ pub(crate) fn rounds(form: &str, short: usize, long: usize) -> usize {
 ///
 /// A connection over it ends here from the listening side, which leaves the port in TIME_WAIT: the
 /// kernel then gives it to no one who asks for any port, be it to listen or to connect from, but
-/// lets a server that names it have it (`SO_REUSEADDR`, which servers set for just this).
+/// lets a server that names it have it (`SO_REUSEADDR`, which servers set for just this). Where a
+/// server takes the port of every address, somebody may still have it at another one.
 pub(crate) fn free_port() -> u16 {
     let reserve = || {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
@@ -236,7 +237,9 @@ impl Running {
                 return value;
             }
             if let Some(status) = self.poll() {
-                panic!("{} ended ({status}) before {what}", self.name);
+                // What it said last counts as well.
+                return ready(self)
+                    .unwrap_or_else(|| panic!("{} ended ({status}) before {what}", self.name));
             }
             assert!(
                 Instant::now() < end,
