@@ -330,7 +330,7 @@ impl Judge<'_> {
             });
         }
         if raw.accept_shared_audience {
-            warnings.push(shared(url));
+            warnings.push(shared(&format!("issuer {url} accepts")));
             if !names_shared {
                 audiences.push(SHARED_AUDIENCE.to_owned());
             }
@@ -348,9 +348,9 @@ impl Judge<'_> {
     }
 }
 
-fn shared(issuer: &str) -> String {
+fn shared(who_accepts: &str) -> String {
     format!(
-        "issuer {issuer} accepts the shared audience {SHARED_AUDIENCE:?}: a token handed to another Sigstore service works here too"
+        "{who_accepts} the shared audience {SHARED_AUDIENCE:?}: a token handed to another Sigstore service works here too"
     )
 }
 
@@ -392,15 +392,27 @@ impl IssuerSettings {
     ) -> (Vec<Self>, Vec<String>) {
         let sharing = config.issuers.iter();
         let sharing = sharing.filter(|issuer| issuer.audience == SHARED_AUDIENCE);
-        let sharing = sharing.map(|issuer| shared(issuer.name.as_str()));
+        // One line about all of them: in Fulcio's own file they are the rule.
+        let sharing = match sharing.count() {
+            0 => None,
+            some => Some(shared(&format!(
+                "{some} issuer(s) of identity.fulcio_config accept"
+            ))),
+        };
         let open = config.issuers.iter().filter_map(|i| open_family(&i.name));
-        let warnings = sharing.chain(open).collect();
         let each = config.issuers.iter();
-        (
-            each.map(|issuer| Self::from_fulcio(issuer, identity))
-                .collect(),
-            warnings,
-        )
+        let all: Vec<_> = each
+            .map(|issuer| Self::from_fulcio(issuer, identity))
+            .collect();
+        let plain = all.iter().filter(|issuer| issuer.insecure_loopback_http);
+        let plain = plain.map(|issuer| {
+            format!(
+                "{} of identity.fulcio_config is plain http: whoever can listen on that port of this machine signs its tokens",
+                issuer.name
+            )
+        });
+        let warnings = sharing.into_iter().chain(plain).chain(open).collect();
+        (all, warnings)
     }
 
     fn from_fulcio(issuer: &FulcioIssuer, identity: &IdentitySettings) -> Self {

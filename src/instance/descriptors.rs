@@ -15,12 +15,12 @@ const BESIDE_CONNECTIONS: u64 = 256;
 pub enum TooFew {
     /// The hard limit, which only the one who starts us can raise.
     #[error(
-        "this process may have {hard} file descriptors; {connections} connections want {wanted}: raise its hard limit (ulimit -Hn, LimitNOFILE=)"
+        "this process may have {hard} file descriptors; {connections} connections, waiting ones included, want {wanted}: raise its hard limit (ulimit -Hn, LimitNOFILE=)"
     )]
     Hard {
         /// What we may have.
         hard: u64,
-        /// How many connections are admitted.
+        /// How many connections are admitted, served or waiting.
         connections: usize,
         /// What those and the rest may need.
         wanted: u64,
@@ -51,7 +51,7 @@ pub fn take_all() -> Result<(), TooFew> {
             source: error.into(),
         })?;
     }
-    suffices(limits.maximum, ConnectionLimits::default().connections)
+    suffices(limits.maximum, ConnectionLimits::default().open())
 }
 
 fn suffices(hard: Option<u64>, connections: usize) -> Result<(), TooFew> {
@@ -72,13 +72,13 @@ mod tests {
 
     #[test]
     fn there_should_be_one_for_each_connection_and_some_for_the_rest() {
-        assert!(suffices(None, 2048).is_ok());
-        assert!(suffices(Some(2304), 2048).is_ok());
-        let told = suffices(Some(2303), 2048).map_err(|error| error.to_string());
+        assert!(suffices(None, 3072).is_ok());
+        assert!(suffices(Some(3328), 3072).is_ok());
+        let told = suffices(Some(3327), 3072).map_err(|error| error.to_string());
         assert_eq!(
             told.unwrap_err(),
-            "this process may have 2303 file descriptors; 2048 connections want 2304: \
-             raise its hard limit (ulimit -Hn, LimitNOFILE=)"
+            "this process may have 3327 file descriptors; 3072 connections, waiting ones included, \
+             want 3328: raise its hard limit (ulimit -Hn, LimitNOFILE=)"
         );
     }
 }

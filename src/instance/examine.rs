@@ -5,12 +5,14 @@
 use std::path::Path;
 use std::slice;
 
+use super::error::Error;
 use super::files::{
     is_open_to_everybody, open_secrets, owners_alone, passphrase, read, read_optional, read_text,
     writable,
 };
-use super::parts::{Error, keys, log_client, log_key, weak_keys};
-use super::{PublishedLog, TlsFiles, trust_files, whom};
+use super::parts::{keys, log_client, log_key, weak_keys};
+use super::shown::trust_files;
+use super::{PublishedLog, TlsFiles, whom};
 use crate::ca::{Authority, Signer};
 use crate::config::{CaSettings, CtLogSettings, CtSettings, IssuerSettings, Settings, TlsSettings};
 use crate::ct::rfc6962::Rfc6962Config;
@@ -36,6 +38,8 @@ pub struct Found {
     pub problems: Vec<Error>,
     /// What it would start with, and should not.
     pub warnings: Vec<String>,
+    /// How many issuers would be believed, those of Fulcio's file among them.
+    pub issuers: usize,
     passphrase: Passphrase,
 }
 
@@ -50,16 +54,22 @@ pub fn examine(settings: &Settings, passphrase: Passphrase, now: UnixSeconds) ->
         found.tls(tls, now);
     }
     found.note(weak_keys(settings.ca.weak_keys.as_deref()));
-    if let Some(believed) = found.note(whom::believed(settings)) {
-        found.warnings.extend(believed.warnings);
-    }
+    let issuers = match found.note(whom::believed(settings)) {
+        Some(believed) => {
+            found.warnings.extend(believed.warnings);
+            believed.issuers
+        }
+        // Told; the others' files are looked at all the same.
+        None => settings.issuers.clone(),
+    };
+    found.issuers = issuers.len();
     let logs = found.logs(&settings.ct);
     if let (Some(chain), Some(logs)) = (chain, logs) {
         let ders = chain.iter().map(|c| c.der().to_vec()).collect();
         let files = trust_files(&settings.server.public_url, ders, now, &logs);
         found.note(files.map_err(Error::from));
     }
-    for issuer in &settings.issuers {
+    for issuer in &issuers {
         found.issuer(issuer);
     }
     found.note(owners_alone(&settings.state_dir).and_then(|()| writable(&settings.state_dir)));
@@ -112,7 +122,7 @@ impl Found {
 
     /// The CA key's public half, if the key opens.
     fn key(&mut self, ca: &CaSettings, wrong: &dyn Fn(OpenError) -> Error) -> Option<Vec<u8>> {
-        let passphrase = self.note(passphrase(ca));
+        let passphrase = self.note(passphrase(ca, read_text));
         let text = zeroize::Zeroizing::new(self.note(read_text(&ca.key))?);
         match FileSigner::from_pem(&text, passphrase?.as_ref()) {
             Ok(signer) => Some(signer.spki().to_vec()),

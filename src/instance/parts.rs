@@ -1,231 +1,39 @@
 //! From settings to parts: reads key, chain, log keys and key sets, opens store and audit log.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::files::{
-    make_private, open_secrets, passphrase, read_at_most, read_optional, read_text,
-};
-use super::prepare::{self, PreparingKeys};
-use super::whom::{self, BeliefError};
-use super::{Blueprint, PublishedLog, RuleFile, TlsFiles, trust_files};
+pub use super::error::{Error, records_hint};
+use super::files::{make_private, read_at_most, read_optional, read_text};
+use super::prepare;
+use super::shown::trust_files;
+use super::watch::LOOK_EVERY;
+use super::{Blueprint, PublishedLog, TermsFiles, TlsFiles};
 use crate::ca::InstanceId;
-use crate::config::{CaSettings, CtLogSettings, CtSettings, IssuerSettings, Settings, StoreKind};
+use crate::config::{CtLogSettings, CtSettings, IssuerSettings, Loaded, Settings, StoreKind};
 use crate::ct::memory::MemoryLog;
 use crate::ct::rfc6962::{Rfc6962Config, Rfc6962Log};
-use crate::ct::{CertificateLog, KeyError, LogKey};
+use crate::ct::{CertificateLog, LogKey};
 use crate::issuance::store::IssuanceStore;
 use crate::issuance::{self, CtMode, TrustedIssuer};
 use crate::keys::file as keyfile;
-use crate::possession::{WEAK_KEYS_BYTES_MAX, WeakKeys, WeakKeysError};
+use crate::possession::{WEAK_KEYS_BYTES_MAX, WeakKeys};
 use crate::rates::Rates;
 use crate::rates::memory::MemoryCounter;
-use crate::server::{Hops, KeyState, KeyStates, TlsError, TrustFiles};
-use crate::store::audit_file::{self, AuditFile};
+use crate::server::{Hops, KeyState, KeyStates, TrustFiles};
+use crate::store;
+use crate::store::audit_file::AuditFile;
 use crate::store::memory::MemoryStore;
-use crate::store::{self, redb};
 use crate::system::{SystemClock, SystemEntropy};
 use crate::time::{Clock, UnixMillis, UnixSeconds};
+use crate::token::IssuerPolicy;
 use crate::token::discovery::{HttpKeys, IssuerKeysConfig, KeysFrom};
 use crate::token::jwks::Unfit;
-use crate::token::{IssuerPolicy, KeySource};
-use crate::trust;
 use crate::x509::pem;
 
 /// Clock difference tolerated in tokens, in seconds.
 const LEEWAY_S: i64 = 30;
-
-/// Why settings do not become an instance.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// Whom to believe.
-    #[error(transparent)]
-    Belief(#[from] BeliefError),
-    /// A file cannot be read.
-    #[error("cannot read {path:?}")]
-    Unreadable {
-        /// Which file.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: std::io::Error,
-    },
-    /// A file is larger than it can be.
-    #[error("{path:?} is larger than {limit} bytes")]
-    TooLarge {
-        /// Which file.
-        path: PathBuf,
-        /// The limit.
-        limit: u64,
-    },
-    /// The list of weak keys is not one.
-    #[error("{path:?} is not a list of weak keys")]
-    WeakKeys {
-        /// Which file.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: WeakKeysError,
-    },
-    /// Chain and key do not make an issuing CA.
-    #[error("{chain:?} and {key:?} do not make an issuing CA")]
-    Authority {
-        /// The chain's file.
-        chain: PathBuf,
-        /// The key's file.
-        key: PathBuf,
-        /// Why not.
-        #[source]
-        source: keyfile::OpenError,
-    },
-    /// Chain and key do not make a TLS server.
-    #[error("{chain:?} and {key:?} do not make a TLS server")]
-    Tls {
-        /// The chain's file.
-        chain: PathBuf,
-        /// The key's file.
-        key: PathBuf,
-        /// Why not.
-        #[source]
-        source: TlsError,
-    },
-    /// The state directory cannot be made, or looked at.
-    #[error("cannot use the state directory {path:?}")]
-    StateDirectory {
-        /// Which one.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: std::io::Error,
-    },
-    /// Others may put files there, or take ours away.
-    #[error(
-        "the state directory {path:?} has mode {mode:04o}: others than its owner can write to it"
-    )]
-    StateDirectoryOpen {
-        /// Which one.
-        path: PathBuf,
-        /// Its permissions; neither 0020 nor 0002 may be among them.
-        mode: u32,
-    },
-    /// The store does not open.
-    #[error("cannot open the store {path:?}")]
-    Store {
-        /// Its file.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: redb::OpenError,
-    },
-    /// The audit log does not open.
-    #[error("cannot open the audit log {path:?}")]
-    Audit {
-        /// Its file.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: audit_file::OpenError,
-    },
-    /// A log's key is no key.
-    #[error("log {log}: no usable public key in {path:?}")]
-    LogKey {
-        /// Its name.
-        log: String,
-        /// The key's file.
-        path: PathBuf,
-    },
-    /// A log in memory could not be made.
-    #[error("log {log} could not make its key")]
-    MemoryLog {
-        /// Its name.
-        log: String,
-        /// Why not.
-        #[source]
-        source: KeyError,
-    },
-    /// A log cannot be used.
-    #[error("log {log} cannot be used")]
-    Log {
-        /// Its name.
-        log: String,
-        /// Why not.
-        #[source]
-        source: crate::ct::rfc6962::ConfigError,
-    },
-    /// Issuers' keys cannot be looked for.
-    #[error("the issuers' keys cannot be set up")]
-    Keys(#[source] crate::token::discovery::ConfigError),
-    /// The trust files cannot be written.
-    #[error("the trust files cannot be written")]
-    Trust(#[from] trust::Error),
-}
-
-impl Error {
-    /// What to try, in one line, where there is something.
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::Authority {
-                source: keyfile::OpenError::Key(keyfile::KeyFileError::PassphraseMissing),
-                ..
-            } => Some("set ca.passphrase_file, or SHORTLEAF_CA_PASSPHRASE in the environment"),
-            Self::Authority { source, .. } => Some(source.hint()),
-            Self::Unreadable { .. } => Some(
-                "`shortleaf config show --effective` shows every path and who set it; `shortleaf ca init` makes the files of [ca]",
-            ),
-            Self::LogKey { .. } => {
-                Some("the log's operator publishes its key; a PEM PUBLIC KEY is wanted")
-            }
-            Self::StateDirectoryOpen { .. } => {
-                Some("chmod 700 DIR; on a mounted volume, name a folder in it, which is made so")
-            }
-            Self::WeakKeys { .. } => Some(
-                "one SHA-256 hash of a SubjectPublicKeyInfo per line; config/shortleaf.toml shows how to make one",
-            ),
-            Self::Tls { .. } => Some(
-                "server.tls_chain begins with the server's own certificate, server.tls_key is that one's key",
-            ),
-            Self::Audit { source, .. } => audit_hint(source),
-            Self::Belief(BeliefError::Fulcio { .. }) => Some(
-                "fulcio_config is read as Fulcio reads it, and what Fulcio would pass over is an error: docs/identities.md",
-            ),
-            Self::Belief(BeliefError::Rules { .. } | BeliefError::Finding { .. }) => Some(
-                "`shortleaf rules check FILE` looks a rule file over; docs/rules.md says what one can say",
-            ),
-            Self::StateDirectory { .. } => {
-                Some("state.dir wants a folder this user can write, or can make")
-            }
-            Self::Belief(BeliefError::Twice { .. })
-            | Self::TooLarge { .. }
-            | Self::Store { .. }
-            | Self::MemoryLog { .. }
-            | Self::Log { .. }
-            | Self::Keys(_)
-            | Self::Trust(_) => None,
-        }
-    }
-}
-
-/// What to try where records do not open.
-pub fn records_hint(error: &store::OpenError) -> Option<&'static str> {
-    match error {
-        store::OpenError::Audit(source) => audit_hint(source),
-        store::OpenError::Store(_) => None,
-    }
-}
-
-fn audit_hint(error: &audit_file::OpenError) -> Option<&'static str> {
-    match error {
-        audit_file::OpenError::InUse { .. } => Some(
-            "a `serve` or `dev` that runs has this state directory: stop it (`fuser -v FILE` names it), or take another",
-        ),
-        audit_file::OpenError::Damaged { .. } => Some(
-            "keep the file as it is; `shortleaf audit verify FILE` names the line, a copy kept elsewhere has what stood there",
-        ),
-        audit_file::OpenError::Io { .. } | audit_file::OpenError::Record(_) => None,
-    }
-}
 
 /// Store and audit log in the state directory.
 fn open_records(
@@ -255,40 +63,26 @@ fn open_records(
     }
 }
 
-/// Reads and opens everything the settings name. Needs a tokio runtime: issuers' keys are fetched
-/// in the background from here on.
-pub fn blueprint(settings: Settings) -> Result<Blueprint, Error> {
+/// Reads and opens everything the configuration names. Needs a tokio runtime: issuers' keys are
+/// fetched in the background from here on.
+pub fn blueprint(loaded: Loaded) -> Result<Blueprint, Error> {
     let clock = SystemClock;
     let now = clock.now();
     let started = Instant::now();
-    let (authority, signer) = open_authority(&settings.ca, now.seconds())?;
-    let believed = whom::believed(&settings)?;
-    for warning in &believed.warnings {
-        tracing::warn!("{warning}");
-    }
-    if believed.rules.is_none() {
-        tracing::warn!(
-            "no identity.rules: everybody that an issuer vouches for gets a certificate"
-        );
-    }
+    let (terms, read) = TermsFiles::open(&loaded, now.seconds())?;
+    read.warn();
+    let configuration = loaded.effective.digest();
+    let settings = loaded.settings;
     let weak_keys = weak_keys(settings.ca.weak_keys.as_deref())?;
     let tls = settings.server.tls.map(TlsFiles::open).transpose()?;
     if let Some(tls) = &tls {
         tls.say_if_open();
     }
-    let http_keys = Arc::new(keys(&believed.issuers)?);
-    // Start-up does not wait for anybody; the first request usually finds the keys there.
-    http_keys.attend();
-    let key_states = key_states(&http_keys);
-    let issuer_keys: Arc<dyn KeySource> = match settings.fixed_key_tables {
-        true => Arc::new(PreparingKeys::new(http_keys)),
-        false => http_keys,
-    };
     let Logs {
         mode: ct,
         published: logs,
         keys: log_keys,
-    } = open_logs(&settings.ct, authority.issuing().not_before())?;
+    } = open_logs(&settings.ct, read.terms.authority.issuing().not_before())?;
     make_private(&settings.state_dir)?;
     let (store, audit) = open_records(&settings.state_dir, settings.store, now)?;
     if settings.fixed_key_tables
@@ -297,18 +91,14 @@ pub fn blueprint(settings: Settings) -> Result<Blueprint, Error> {
         tracing::warn!(%error, "log keys are not prepared; SCTs take longer to verify");
     }
     Ok(Blueprint {
-        key_states,
+        key_states: terms.key_states(),
         public_url: Some(settings.server.public_url),
         tls,
         hops: Hops::new(settings.server.trusted_hops, settings.server.proxy_protocol),
         connections_per_address: settings.server.connections_per_address,
         drain: settings.server.drain,
         issuance: issuance::Parts {
-            issuers: trusted(&believed.issuers),
-            rules: believed.rules.as_ref().map(RuleFile::rules),
-            keys: issuer_keys,
-            authority: Arc::new(authority.with_profile(&settings.ca.profile)),
-            signer: Arc::new(signer),
+            terms: read.terms,
             profile: Arc::new(settings.ca.profile),
             ct,
             store,
@@ -325,12 +115,13 @@ pub fn blueprint(settings: Settings) -> Result<Blueprint, Error> {
             monotonic: Some(Arc::new(move || started.elapsed())),
             probe: probe(),
         },
-        rule_file: believed.rules,
-        issuers: believed.issuers,
+        terms: Some(terms),
+        look_every: LOOK_EVERY,
+        issuers: read.issuers,
         logs,
         clock: Arc::new(clock),
         entropy: Arc::new(SystemEntropy),
-        configuration: None,
+        configuration: Some(configuration),
     })
 }
 
@@ -373,24 +164,6 @@ pub fn published(settings: &Settings) -> Result<Published, Error> {
             .collect(),
         trust: trust_files(&settings.server.public_url, ders, valid_from, &logs)?,
     })
-}
-
-fn open_authority(
-    ca: &CaSettings,
-    now: UnixSeconds,
-) -> Result<(crate::ca::Authority, keyfile::FileSigner), Error> {
-    let passphrase = passphrase(ca)?;
-    for path in open_secrets(ca) {
-        tracing::warn!(path = %path.display(), "every user of this machine can get at this secret");
-    }
-    let key = zeroize::Zeroizing::new(read_text(&ca.key)?);
-    let opened = keyfile::open(&read_text(&ca.chain)?, &key, passphrase.as_ref(), now);
-    let (authority, signer) = opened.map_err(|source| Error::Authority {
-        chain: ca.chain.clone(),
-        key: ca.key.clone(),
-        source,
-    })?;
-    Ok((authority.with_encoder(ca.encoder), signer))
 }
 
 /// Read in full or not at all: a start without the list would certify what it refuses.
@@ -496,17 +269,22 @@ pub(super) fn log_key(log: &str, path: &Path) -> Result<LogKey, Error> {
 /// Issuers as the pipeline trusts them.
 pub fn trusted(issuers: &[IssuerSettings]) -> Vec<TrustedIssuer> {
     let trusted = issuers.iter().map(|issuer| TrustedIssuer {
-        policy: IssuerPolicy {
-            issuer: issuer.name.clone(),
-            audiences: issuer.audiences.clone(),
-            max_token_age_s: issuer.max_token_age_s,
-            max_token_lifetime_s: issuer.max_token_lifetime_s,
-            leeway_s: LEEWAY_S,
-            certificates_per_token: issuer.certificates_per_token,
-        },
+        policy: policy_of(issuer),
         mapping: issuer.mapping.clone(),
     });
     trusted.collect()
+}
+
+/// What is demanded of one issuer's tokens.
+pub fn policy_of(issuer: &IssuerSettings) -> IssuerPolicy {
+    IssuerPolicy {
+        issuer: issuer.name.clone(),
+        audiences: issuer.audiences.clone(),
+        max_token_age_s: issuer.max_token_age_s,
+        max_token_lifetime_s: issuer.max_token_lifetime_s,
+        leeway_s: LEEWAY_S,
+        certificates_per_token: issuer.certificates_per_token,
+    }
 }
 
 /// Where the issuers' keys come from.
@@ -536,25 +314,27 @@ pub fn keys_of(issuer: &IssuerSettings) -> IssuerKeysConfig {
 /// These keys, as the operators' doors ask for them.
 pub fn key_states(keys: &Arc<HttpKeys>) -> KeyStates {
     let keys = Arc::clone(keys);
+    Arc::new(move || states(&keys))
+}
+
+pub(super) fn states(keys: &HttpKeys) -> Vec<KeyState> {
     let count = |skipped: &[Unfit], unfit| skipped.iter().filter(|one| **one == unfit).count();
-    Arc::new(move || {
-        // Both are sorted by issuer.
-        let states = keys.ages().into_iter().zip(keys.skipped());
-        let states = states.map(|((issuer, age), (_, skipped))| KeyState {
-            issuer,
-            age,
-            skipped: Unfit::ALL
-                .map(|unfit| (unfit.word(), count(&skipped, unfit)))
-                .into(),
-        });
-        states.collect()
-    })
+    // Both are sorted by issuer.
+    let states = keys.ages().into_iter().zip(keys.skipped());
+    let states = states.map(|((issuer, age), (_, skipped))| KeyState {
+        issuer,
+        age,
+        skipped: Unfit::ALL
+            .map(|unfit| (unfit.word(), count(&skipped, unfit)))
+            .into(),
+    });
+    states.collect()
 }
 
 #[cfg(test)]
 mod tests {
-
     use super::*;
+    use crate::possession::WeakKeysError;
 
     #[test]
     fn a_list_of_weak_keys_is_read_whole_or_not_at_all() {
@@ -573,40 +353,5 @@ mod tests {
         assert_eq!(source, WeakKeysError::Repeated { line: 3 });
         let absent = weak_keys(Some(Path::new("/nonexistent")));
         assert!(matches!(absent, Err(Error::Unreadable { .. })));
-    }
-
-    #[test]
-    fn the_encoder_is_the_configurations() {
-        use crate::ca::{Encoder, LeafProfile};
-        use crate::keys::init;
-        use crate::possession::AlgorithmList;
-
-        let now = SystemClock.now().seconds();
-        let request = init::Request {
-            organization: "example",
-            algorithm: crate::x509::SignatureAlgorithm::EcdsaP256Sha256,
-            crl_url: None,
-            now,
-        };
-        let new = init::build(&request, &SystemEntropy).unwrap();
-        let files = new.to_files(None, &SystemEntropy).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let (chain, key) = (folder.path().join("chain.pem"), folder.path().join("key"));
-        std::fs::write(&chain, &files.chain).unwrap();
-        std::fs::write(&key, &*files.issuing_key).unwrap();
-        for encoder in [Encoder::Template, Encoder::Rcgen] {
-            let settings = CaSettings {
-                chain: chain.clone(),
-                key: key.clone(),
-                passphrase_file: None,
-                passphrase: None,
-                profile: LeafProfile::new("leaf", 600, 0, None).unwrap(),
-                algorithms: AlgorithmList::all(),
-                encoder,
-                weak_keys: None,
-            };
-            let (authority, _) = open_authority(&settings, now).unwrap();
-            assert_eq!(authority.encoder(), encoder);
-        }
     }
 }

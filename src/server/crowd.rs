@@ -2,6 +2,8 @@
 //! for longest are told to leave. So whoever only sits there takes nobody's place but for a moment.
 //!
 //! And whoever is of use all the time takes no more than a share: of one address only so many stay.
+//!
+//! Some seats may be kept for networks that have none.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -13,12 +15,17 @@ use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
+use super::queues::Waits;
+
 /// Nobody is told to leave who has not been idle for this long.
 const GRACE: Duration = Duration::from_secs(1);
 /// How often a full crowd is looked over while somebody waits.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// The part of the seats that is made free at once: looking everybody over for each would cost more.
 const PART_TO_FREE: usize = 64;
+/// The part of those who wait that gets a seat at once, where there are many: were it all of them, as
+/// many would leave, come back and have to be received in the same moment.
+const PART_TO_SERVE: usize = 8;
 /// The part of the seats that a network has in peace, however many others there are.
 const NOT_A_FEW: usize = 16;
 
@@ -28,9 +35,15 @@ pub(super) struct Crowd {
     size: usize,
     /// How many of one origin stay.
     share: usize,
+    /// For everybody, and for networks that have none.
     seats: Arc<Semaphore>,
+    kept: Arc<Semaphore>,
+    /// How many wait for one.
+    waiting: AtomicUsize,
     members: Mutex<Members>,
     next: AtomicU64,
+    /// When room was last made, in milliseconds since the start.
+    made_room: AtomicU64,
 }
 
 #[derive(Default)]
@@ -66,6 +79,10 @@ impl Origin {
 }
 
 impl Members {
+    fn has_seat(&self, network: Origin) -> bool {
+        self.of.keys().any(|origin| origin.network() == network)
+    }
+
     /// Of the network that has the most seats the idle ones and since when, if it has more than each
     /// would have were the seats dealt out to all that are here and a newcomer, and not just a few.
     /// Otherwise whoever asks something trivial every now and then keeps everybody else out.
@@ -124,24 +141,44 @@ pub(super) struct Seat {
 }
 
 impl Crowd {
-    /// Of `size` seats, and no more than `share` for one address if there is one.
-    pub(super) fn new(size: usize, share: Option<usize>) -> Arc<Self> {
+    /// Of `size` seats, and no more than `share` for one address if there is one; `kept` of the seats
+    /// are for networks that have none.
+    pub(super) fn new(size: usize, kept: usize, share: Option<usize>) -> Arc<Self> {
         Arc::new(Self {
             start: Instant::now(),
             size,
             share: share.unwrap_or(usize::MAX),
-            seats: Arc::new(Semaphore::new(size)),
+            seats: Arc::new(Semaphore::new(size - kept)),
+            kept: Arc::new(Semaphore::new(kept)),
+            waiting: AtomicUsize::new(0),
             members: Mutex::default(),
             next: AtomicU64::new(0),
+            made_room: AtomicU64::new(0),
         })
     }
 
-    /// A seat, as soon as there is one.
+    /// A seat, as soon as there is one: who waits for longest sits down first.
     pub(super) async fn seat(self: &Arc<Self>) -> Seat {
+        match self.seats.clone().try_acquire_owned() {
+            Ok(permit) => self.sit(permit),
+            Err(_) => self.sit(self.freed().await),
+        }
+    }
+
+    /// A seat, if there is one now that whoever comes from this address may have. None may be anybody,
+    /// who has no claim to what is kept.
+    pub(super) fn seat_now(self: &Arc<Self>, address: Option<IpAddr>) -> Option<Seat> {
+        let network = address.map(|address| Origin::of(address).network());
+        let has_none = |network| !self.members().has_seat(network);
         let permit = match self.seats.clone().try_acquire_owned() {
-            Ok(permit) => permit,
-            Err(_) => self.freed().await,
+            Ok(permit) => Some(permit),
+            Err(_) if network.is_some_and(has_none) => self.kept.clone().try_acquire_owned().ok(),
+            Err(_) => None,
         };
+        permit.map(|permit| self.sit(permit))
+    }
+
+    fn sit(self: &Arc<Self>, permit: OwnedSemaphorePermit) -> Seat {
         let member = Arc::new(Member {
             idle_since: AtomicU64::new(self.now()),
             uses: AtomicUsize::new(0),
@@ -160,14 +197,27 @@ impl Crowd {
     }
 
     async fn freed(&self) -> OwnedSemaphorePermit {
+        let _waits = Waits::among(&self.waiting, usize::MAX);
         // One place in the queue for the whole wait: who asked anew each time would stand behind a
         // crowd each time.
         let mut freed = pin!(self.seats.clone().acquire_owned());
         loop {
-            self.make_room();
+            self.make_room_now_and_then();
             if let Ok(permit) = timeout(LOOK_AGAIN, freed.as_mut()).await {
                 return permit.expect("nobody closes it");
             }
+        }
+    }
+
+    /// However many wait, one of them looks everybody over for all.
+    fn make_room_now_and_then(&self) {
+        let now = self.now();
+        let looks = |last: u64| (last == 0 || now >= last + millis(LOOK_AGAIN)).then_some(now);
+        let turn = self
+            .made_room
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, looks);
+        if turn.is_ok() {
+            self.make_room();
         }
     }
 
@@ -189,7 +239,9 @@ impl Crowd {
             idle = members.crowding(self.size);
         }
         idle.sort_unstable_by_key(|(since, _)| *since);
-        for (_, member) in idle.into_iter().take(self.size / PART_TO_FREE + 1) {
+        let wait = self.waiting.load(Ordering::Relaxed);
+        let wanted = (wait / PART_TO_SERVE).max(self.size / PART_TO_FREE + 1);
+        for (_, member) in idle.into_iter().take(wanted) {
             member.tell();
         }
     }
@@ -217,12 +269,6 @@ impl Seat {
     /// Whether it is of use now.
     pub(super) fn is_in_use(&self) -> bool {
         self.member.uses.load(Ordering::Acquire) > 0
-    }
-
-    /// Somebody sits down who was not yet there when the seat was taken for them.
-    pub(super) fn arrives(&self) {
-        let now = self.crowd.now();
-        self.member.idle_since.store(now, Ordering::Relaxed);
     }
 
     /// Says whose seat it is, once. If that address has its share of seats, one of its own is told
@@ -297,20 +343,20 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_has_been_idle_for_longest_leaves_and_who_is_of_use_stays() {
-        let crowd = Crowd::new(3, None);
+        let crowd = Crowd::new(3, 0, None);
         let used = Arc::new(crowd.seat().await);
         let using = used.in_use();
         let first = crowd.seat().await;
         advance(Duration::from_millis(10)).await;
-        let second = crowd.seat().await;
+        let second = Arc::new(crowd.seat().await);
         crowd.make_room();
         assert!(!is_told(&first).await, "nobody has been idle for long");
         advance(GRACE).await;
         crowd.make_room();
         assert!(is_told(&first).await);
         assert!(!is_told(&second).await && !is_told(&used).await);
-        // The first is told already: the next one is the second, but not if it has just come.
-        second.arrives();
+        // The first is told already: the next one is the second, but not if it was just of use.
+        drop(second.in_use());
         crowd.make_room();
         assert!(!is_told(&second).await);
         advance(GRACE).await;
@@ -326,7 +372,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_full_crowd_makes_room_by_itself() {
-        let crowd = Crowd::new(1, None);
+        let crowd = Crowd::new(1, 0, None);
         let idle = crowd.seat().await;
         let leaves = async {
             idle.told_to_leave().await;
@@ -347,15 +393,15 @@ mod tests {
             ("2001:db8::1", "2001:db8:0:1::1"),
         ] {
             let (own, other) = (address(own), address(other));
-            let crowd = Crowd::new(8, Some(2));
+            let crowd = Crowd::new(8, 0, Some(2));
             let seats = [crowd.seat().await, crowd.seat().await].map(Arc::new);
             assert!(seats.iter().all(|seat| seat.belongs_to(own)));
             let using = seats[0].in_use();
-            let newcomer = crowd.seat().await;
+            let newcomer = Arc::new(crowd.seat().await);
             assert!(!newcomer.belongs_to(own), "nobody has been idle for long");
             assert!(crowd.seat().await.belongs_to(other), "another address");
             advance(GRACE).await;
-            newcomer.arrives();
+            drop(newcomer.in_use());
             assert!(newcomer.belongs_to(own));
             assert!(is_told(&seats[1]).await && !is_told(&seats[0]).await);
             // Who leaves no longer counts; who came stays, having only just come.
@@ -363,7 +409,7 @@ mod tests {
             drop((using, seats, newcomer));
             assert!(crowd.members().of.is_empty());
         }
-        let crowd = Crowd::new(8, Some(1));
+        let crowd = Crowd::new(8, 0, Some(1));
         let (first, second) = (crowd.seat().await, crowd.seat().await);
         assert!(first.belongs_to(address("2001:db8::1")));
         assert!(!second.belongs_to(address("2001:db8::2")), "the same /64");
@@ -374,7 +420,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_waits_for_longest_sits_down_first() {
-        let crowd = Crowd::new(1, None);
+        let crowd = Crowd::new(1, 0, None);
         let only = Arc::new(crowd.seat().await);
         let using = only.in_use();
         let order = Mutex::new(Vec::new());
@@ -399,7 +445,7 @@ mod tests {
             (["2001:db8::1", "2001:db8:0:1::1", "2001:db8:0:2::1"], true),
             (["192.0.2.1", "192.0.2.2", "192.0.2.3"], false),
         ] {
-            let crowd = Crowd::new(33, shared.then_some(11));
+            let crowd = Crowd::new(33, 0, shared.then_some(11));
             let mut seats = Vec::new();
             for at in 0..32 {
                 let seat = Arc::new(crowd.seat().await);
@@ -413,7 +459,7 @@ mod tests {
             seats
                 .iter()
                 .chain([&lonely])
-                .for_each(|seat| seat.arrives());
+                .for_each(|seat| drop(seat.in_use()));
             let using = seats[0].in_use();
             crowd.make_room();
             let mut told = 0;
@@ -424,5 +470,31 @@ mod tests {
             assert!(!is_told(&seats[0]).await && !is_told(&lonely).await);
             drop(using);
         }
+    }
+
+    /// A seat of this address's, if it gets one now.
+    fn seated(crowd: &Arc<Crowd>, address: &str) -> Option<Seat> {
+        let address = address.parse().unwrap();
+        let seat = crowd.seat_now(Some(address));
+        seat.filter(|seat| seat.belongs_to(address))
+    }
+
+    #[test]
+    fn the_kept_seats_are_for_networks_that_have_none() {
+        let crowd = Crowd::new(32, 2, None);
+        let mut seats = Vec::new();
+        while let Some(seat) = seated(&crowd, "2001:db8::1") {
+            seats.push(seat);
+        }
+        assert_eq!(seats.len(), 30);
+        assert!(seated(&crowd, "2001:db8:0:1::1").is_none(), "the same /48");
+        assert!(crowd.seat_now(None).is_none());
+        seats.extend(seated(&crowd, "2001:db8:1::1"));
+        seats.extend(seated(&crowd, "192.0.2.1"));
+        assert_eq!(seats.len(), 32);
+        assert!(seated(&crowd, "192.0.2.2").is_none(), "all are taken");
+        seats.pop();
+        assert!(seated(&crowd, "2001:db8:1::1").is_none(), "it has one");
+        assert!(seated(&crowd, "192.0.2.2").is_some());
     }
 }

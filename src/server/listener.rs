@@ -31,16 +31,19 @@ use tokio_util::task::TaskTracker;
 use tower::Service;
 
 use super::Tls;
-use super::crowd::{Crowd, InUse, Seat};
+use super::crowd::{InUse, Seat};
 use super::edge::{Closed, Edge, Open, Unopened};
+use super::hall::{self, Hall, Received};
 use super::hops::{Hops, ProxyError, proxied};
 use super::wire::{self, Heads, Shape};
 
 /// What one peer may make us hold.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionLimits {
-    /// Connections open at once. Further ones wait in the kernel's queue until one closes, or one
-    /// that has no request in flight has made room.
+    /// Connections that are served at once; the last sixteenth is kept for networks that have none.
+    /// Half as many more wait until one closes, or one that has no request in flight has made room;
+    /// when those are there too, one that comes from a network that has one of them is closed, and
+    /// every other waits in the kernel's queue.
     pub connections: usize,
     /// Of these, the ones of one address (a /64 of version 6). Over it, one of its own that has no
     /// request in flight makes room, or the newest is closed. None for no such limit. Trusted hops
@@ -58,6 +61,13 @@ pub struct ConnectionLimits {
     pub finish: Duration,
     /// The same once the instance is stopping.
     pub drain: Duration,
+}
+
+impl ConnectionLimits {
+    /// Connections that may be open at once, those that wait to be served included.
+    pub fn open(&self) -> usize {
+        self.connections + hall::standing(self.connections)
+    }
 }
 
 impl Default for ConnectionLimits {
@@ -112,40 +122,77 @@ pub struct Front {
 
 /// Answers on `listener` until `stop`, then closes it, finishes what is in flight and returns.
 pub async fn serve(listener: TcpListener, router: Router, front: Front, stop: CancellationToken) {
-    let Front {
-        limits,
-        tls,
-        hops,
-        edge,
-    } = front;
-    let crowd = Crowd::new(limits.connections, limits.per_address);
+    let hall = Hall::new(front.limits.connections, front.limits.per_address);
     let connections = TaskTracker::new();
-    let accepted = async || {
-        // A seat first: whom we cannot serve stays in the kernel's queue.
-        let seat = Arc::new(crowd.seat().await);
-        loop {
+    let usher = Usher {
+        router,
+        front,
+        stop: stop.clone(),
+        connections: connections.clone(),
+    };
+    let received = async || {
+        let (stream, peer) = loop {
             match listener.accept().await {
-                Ok((stream, peer)) => return (stream, peer.ip(), seat),
+                Ok((stream, peer)) => break (stream, peer.ip()),
                 Err(error) => {
                     tracing::warn!(%error, "could not accept a connection");
-                    crowd.make_room();
+                    hall.make_room();
                     sleep(AFTER_ACCEPT_ERROR).await;
                 }
             }
-        }
+        };
+        // Who speaks for others has no network of its own.
+        let address = (!usher.front.hops.trusts(peer)).then_some(peer);
+        (stream, peer, hall.receive(address).await)
     };
-    while let Some((mut stream, peer, seat)) = stop.run_until_cancelled(accepted()).await {
+    while let Some((stream, peer, received)) = stop.run_until_cancelled(received()).await {
+        match received {
+            Received::Seated(seat) => usher.meet(stream, peer, seat),
+            Received::Stands(standing) => {
+                let (usher, stop) = (usher.clone(), stop.clone());
+                connections.spawn(async move {
+                    // Nothing was asked yet, as below.
+                    if let Some(seat) = stop.run_until_cancelled(standing.seat()).await {
+                        usher.meet(stream, peer, seat);
+                    }
+                });
+            }
+            Received::Full => usher.front.edge.closed(Closed::NetworkFull),
+        }
+    }
+    // Closed first: a peer that connects now is refused at once and goes to another instance.
+    drop(listener);
+    connections.close();
+    connections.wait().await;
+}
+
+/// Takes those who have a seat to it.
+#[derive(Clone)]
+struct Usher {
+    router: Router,
+    front: Front,
+    stop: CancellationToken,
+    connections: TaskTracker,
+}
+
+impl Usher {
+    fn meet(&self, mut stream: TcpStream, peer: IpAddr, seat: Seat) {
+        let Front {
+            limits,
+            tls,
+            hops,
+            edge,
+        } = &self.front;
         let open = edge.open();
-        seat.arrives();
+        let seat = Arc::new(seat);
         if !hops.trusts(peer) && !seat.belongs_to(peer) {
-            edge.closed(Closed::AddressFull);
-            continue;
+            return edge.closed(Closed::AddressFull);
         }
         // Small answers: waiting to fill a segment only costs time. A failure costs only that.
         let _ = stream.set_nodelay(true);
-        let stop = stop.clone();
+        let (limits, stop) = (*limits, self.stop.clone());
         let mut meeting = Meeting {
-            router: router.clone(),
+            router: self.router.clone(),
             limits,
             seat,
             hops: hops.clone(),
@@ -157,8 +204,8 @@ pub async fn serve(listener: TcpListener, router: Router, front: Front, stop: Ca
         let acceptor = tls.as_ref().map(|tls| tls.acceptor());
         let speaks_proxy = hops.speaks_proxy(peer);
         match acceptor {
-            None if !speaks_proxy => connections.spawn(connection(stream, meeting, stop)),
-            acceptor => connections.spawn(async move {
+            None if !speaks_proxy => self.connections.spawn(connection(stream, meeting, stop)),
+            acceptor => self.connections.spawn(async move {
                 let opening = async {
                     if speaks_proxy && let Some(named) = proxied(&mut stream).await? {
                         if !meeting.hops.trusts(named) && !meeting.seat.belongs_to(named) {
@@ -189,10 +236,6 @@ pub async fn serve(listener: TcpListener, router: Router, front: Front, stop: Ca
             }),
         };
     }
-    // Closed first: a peer that connects now is refused at once and goes to another instance.
-    drop(listener);
-    connections.close();
-    connections.wait().await;
 }
 
 /// What a connection is met with.

@@ -6,11 +6,14 @@
 
 mod ca;
 mod cert;
+mod collector;
 mod config;
 mod demo;
 mod dev;
+mod docs;
 mod github;
 mod identity;
+mod inspect;
 #[path = "../world/issuer.rs"]
 mod issuer;
 mod leaks;
@@ -22,6 +25,7 @@ mod parts;
 mod program;
 mod readme;
 mod results;
+mod roots;
 mod rules;
 #[path = "../world/secrets.rs"]
 mod secrets;
