@@ -5,6 +5,7 @@
 //! The rooms below follow a request's path; `docs/architecture.md` is the map.
 
 // F0 vocabulary
+pub mod b64;
 pub mod der;
 pub mod entropy;
 pub mod fault;

@@ -246,34 +246,25 @@ pub fn refused(request_id: &str, client: Option<IpAddr>, refusal: &Refusal<'_>) 
     let (client, fault) = (client.map(display), reason.fault());
     let cause = Some(causes.join(": ")).filter(|cause| !cause.is_empty());
     let (reason, cause) = (reason.as_str(), cause.as_deref());
+    // An event's level is part of what the compiler makes of it: it has to be written for each.
+    macro_rules! tell {
+        ($level:ident) => {
+            tracing::$level!(
+                request_id,
+                trace_id = trace_id(),
+                span_id = span_id(),
+                client,
+                issuer,
+                identity,
+                reason,
+                cause,
+                left_out,
+                "refused"
+            )
+        };
+    }
     match fault {
-        Fault::Caller | Fault::Credentials | Fault::Policy | Fault::Throttle => {
-            tracing::warn!(
-                request_id,
-                trace_id = trace_id(),
-                span_id = span_id(),
-                client,
-                issuer,
-                identity,
-                reason,
-                cause,
-                left_out,
-                "refused"
-            );
-        }
-        Fault::Dependency | Fault::Ours => {
-            tracing::error!(
-                request_id,
-                trace_id = trace_id(),
-                span_id = span_id(),
-                client,
-                issuer,
-                identity,
-                reason,
-                cause,
-                left_out,
-                "refused"
-            );
-        }
+        Fault::Caller | Fault::Credentials | Fault::Policy | Fault::Throttle => tell!(warn),
+        Fault::Dependency | Fault::Ours => tell!(error),
     }
 }

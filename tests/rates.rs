@@ -7,6 +7,10 @@
     reason = "a helper of tests stops where it is surprised"
 )]
 
+#[path = "world/adapters.rs"]
+#[macro_use]
+mod adapters;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -47,20 +51,6 @@ impl Harness for Memory {
         let span = u64::try_from(span.as_nanos()).unwrap();
         self.clock.fetch_add(span, Ordering::SeqCst);
     }
-}
-
-macro_rules! adapters {
-    ($($adapter:ident: $harness:ty),* => $cases:tt) => {
-        $(adapters!(@one $adapter $harness, $cases);)*
-    };
-    (@one $adapter:ident $harness:ty, { $($case:ident),* $(,)? }) => {
-        mod $adapter {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $case() {
-                super::$case(&<$harness>::new()).await;
-            })*
-        }
-    };
 }
 
 adapters!(memory: super::Memory => {

@@ -8,7 +8,11 @@
 //!
 //! `-- --smoke` or SHORTLEAF_BENCH_SMOKE=1 takes seconds and claims nothing; `-- HalfOpen` keeps to
 //! the floods that are named; `-- --out DIR` says where the table goes.
-#![allow(clippy::print_stdout, reason = "a program for people")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program for people"
+)]
 #![allow(clippy::unwrap_used, reason = "a broken benchmark should stop")]
 #![allow(
     dead_code,
@@ -70,13 +74,19 @@ const GOAL: f64 = 2.0;
 
 fn main() -> ExitCode {
     let arguments = Arguments::given();
-    let has = |flag: &str| arguments.has(flag);
     match arguments.as_slice() {
         [role, order] if role == "good" => return answer(&good::run(&read(order)).unwrap()),
         [role, order] if role == "flood" => return answer(&floods::run(&read(order)).unwrap()),
         _ => {}
     }
     let smoke = arguments.is_smoke();
+    let floods = match floods_of(arguments.as_slice()) {
+        Ok(floods) => floods,
+        Err(unknown) => {
+            eprintln!("no flood is called {unknown:?}; there are {:?}", Flood::ALL);
+            return ExitCode::from(2);
+        }
+    };
     if !arguments.is_wanted() {
         println!("nothing measured: run `cargo bench --bench attacks`");
         return ExitCode::SUCCESS;
@@ -95,9 +105,7 @@ fn main() -> ExitCode {
         flood: |order| beside("flood", order, humble()),
     };
     let mut outcomes = Vec::new();
-    let named = |flood: &Flood| has(&format!("{flood:?}"));
-    let all = !Flood::ALL.iter().any(named);
-    for flood in Flood::ALL.into_iter().filter(|flood| all || named(flood)) {
+    for flood in floods {
         let effort = if smoke { SMOKE } else { FULL };
         let outcome = siege::lay(flood, effort, scratch.path(), &ca, hands);
         println!("{}", row(&outcome));
@@ -113,6 +121,24 @@ fn main() -> ExitCode {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
     }
+}
+
+/// Those that are named; all where none is. Otherwise the first word that is none's name.
+fn floods_of(arguments: &[String]) -> Result<Vec<Flood>, &str> {
+    let mut named = Vec::new();
+    let mut words = arguments.iter().map(String::as_str);
+    while let Some(word) = words.next() {
+        let flood = |flood: &Flood| format!("{flood:?}") == word;
+        match word {
+            "--out" => drop(words.next()),
+            switch if switch.starts_with("--") => {}
+            name => named.push(Flood::ALL.into_iter().find(flood).ok_or(name)?),
+        }
+    }
+    Ok(match named.is_empty() {
+        true => Flood::ALL.to_vec(),
+        false => named,
+    })
 }
 
 /// Carries out an order in a process of its own.

@@ -54,6 +54,7 @@ pub(super) fn run(command: &IdentityCommand, out: &Output) -> Result<(), Failure
             code: error.reason().as_str().to_owned(),
             doc: "docs/identities.md",
             ..Failure::from_error(Exit::Credentials, &error)
+                .hint("docs/identities.md says what each preset and type asks for")
         })?;
     match out.json {
         true => out.json(facts(&preview, &mapping)),

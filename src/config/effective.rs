@@ -1,6 +1,6 @@
 //! Every setting's value in force and where it came from.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -73,6 +73,12 @@ impl Effective {
 
     /// Puts in what an issuer has from its preset, or because it names nothing else.
     pub(super) fn complete(&mut self, settings: &Settings) {
+        let mut open = HashMap::new();
+        for (key, shown, source) in &mut self.0 {
+            if shown == NOT_SET {
+                open.insert(key.as_str(), (shown, source));
+            }
+        }
         for (index, issuer) in settings.issuers.iter().enumerate() {
             let audiences: Vec<_> = issuer.audiences.iter().map(|a| format!("{a:?}")).collect();
             for (name, value) in [
@@ -86,11 +92,9 @@ impl Effective {
                 ),
             ] {
                 let key = format!("issuer[{index}].{name}");
-                let mut rows = self.0.iter_mut();
-                let open = rows.find(|(other, shown, _)| *other == key && shown == NOT_SET);
-                if let Some(row) = open {
+                if let Some((shown, source)) = open.get_mut(key.as_str()) {
                     let preset = issuer.preset.map(|preset| Source::Preset(preset.as_str()));
-                    (row.1, row.2) = (value, preset.unwrap_or(Source::Default));
+                    (**shown, **source) = (value, preset.unwrap_or(Source::Default));
                 }
             }
         }

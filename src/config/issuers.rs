@@ -1,6 +1,8 @@
 //! Judging whose tokens buy certificates: `[identity]`, each `[[issuer]]`, and what a file of
 //! Fulcio's adds to them.
 
+use std::collections::HashSet;
+
 use super::judge::{bad, span, unusable};
 use super::settings::{IdentitySettings, IssuerSettings};
 use super::{Error, raw};
@@ -51,7 +53,8 @@ pub(super) fn judge(
             ));
         }
     }
-    let mut issuers: Vec<IssuerSettings> = Vec::new();
+    let mut issuers = Vec::new();
+    let mut names = HashSet::new();
     for (index, raw) in raw.into_iter().enumerate() {
         let entry = Judge {
             index,
@@ -59,7 +62,7 @@ pub(super) fn judge(
             providers,
         };
         let issuer = entry.judge(warnings)?;
-        if issuers.iter().any(|other| other.name == issuer.name) {
+        if !names.insert(issuer.name.as_str().to_owned()) {
             return Err(bad(
                 format!("issuer[{index}].url"),
                 issuer.name.as_str(),

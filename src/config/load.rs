@@ -301,11 +301,9 @@ pub(super) fn items<'t>(table: &'t Table, repeated: &Repeated) -> impl Iterator<
 }
 
 fn default_value(literal: &str) -> Value {
-    // The schema's own literals; a test parses every one of them.
-    toml::from_str::<Table>(&format!("v = {literal}"))
-        .ok()
-        .and_then(|mut t| t.remove("v"))
-        .unwrap_or(Value::Boolean(false))
+    let parsed = toml::from_str::<Table>(&format!("v = {literal}"));
+    let value = parsed.ok().and_then(|mut table| table.remove("v"));
+    value.expect("the schema's own literals, every one of which a test parses")
 }
 
 pub(super) fn lookup<'t>(table: &'t Table, key: &str) -> Option<&'t Value> {

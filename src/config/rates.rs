@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::judge::bad;
 use super::{Error, raw};
 use crate::rates::{Limit, LimitError, Limits};
 
@@ -26,7 +27,7 @@ pub(super) fn judge(raw: raw::RateLimits) -> Result<Limits, Error> {
 
 fn limit(name: &str, rate: &str, burst: i64) -> Result<Option<Limit>, Error> {
     let key = format!("rate_limits.{name}");
-    let (key, burst_key) = (key.clone(), format!("{key}_burst"));
+    let burst_key = format!("{key}_burst");
     // Judged also where nothing is counted: it will be in force when somebody writes a rate.
     let at_once = u32::try_from(burst).ok();
     let at_once = at_once.filter(|burst| (1..=BURST_MAX).contains(burst));
@@ -74,19 +75,11 @@ fn prefix(bits: i64) -> Result<u8, Error> {
     let prefix = prefix.filter(|bits| (IPV6_PREFIX_MIN..=128).contains(bits));
     prefix.ok_or_else(|| {
         bad(
-            "rate_limits.ipv6_prefix".to_owned(),
+            "rate_limits.ipv6_prefix",
             bits.to_string(),
             "between 32 and 128; 64 is what one subscriber is given at least",
         )
     })
-}
-
-fn bad(key: String, value: impl Into<String>, why: &'static str) -> Error {
-    Error::BadValue {
-        key,
-        value: value.into(),
-        why,
-    }
 }
 
 #[cfg(test)]

@@ -30,6 +30,12 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// What is read while the instance runs has to be a file.
+    #[error("{path:?} is not a file, and can be read at the start alone")]
+    Stream {
+        /// Which one.
+        path: PathBuf,
+    },
     /// A file is larger than it can be.
     #[error("{path:?} is larger than {limit} bytes")]
     TooLarge {
@@ -185,6 +191,7 @@ impl Error {
             }
             Self::Belief(BeliefError::Twice { .. })
             | Self::TooLarge { .. }
+            | Self::Stream { .. }
             | Self::Store { .. }
             | Self::MemoryLog { .. }
             | Self::Log { .. }

@@ -21,7 +21,7 @@ use crate::keys::file as keyfile;
 use crate::possession::{MAX_WEAK_KEYS_BYTES, WeakKeys};
 use crate::rates::Rates;
 use crate::rates::memory::MemoryCounter;
-use crate::server::{Hops, KeyState, KeyStates, TrustFiles};
+use crate::server::{Hops, KeyState, KeyStates, ProxyHeader, TrustFiles};
 use crate::store;
 use crate::store::audit_file::AuditFile;
 use crate::store::memory::MemoryStore;
@@ -94,7 +94,13 @@ pub fn blueprint(loaded: Loaded) -> Result<Blueprint, Error> {
         key_states: terms.key_states(),
         public_url: Some(settings.server.public_url),
         tls,
-        hops: Hops::new(settings.server.trusted_hops, settings.server.proxy_protocol),
+        hops: Hops::new(
+            settings.server.trusted_hops,
+            match settings.server.proxy_protocol {
+                true => ProxyHeader::Required,
+                false => ProxyHeader::Absent,
+            },
+        ),
         connections_per_address: settings.server.connections_per_address,
         drain: settings.server.drain,
         issuance: issuance::Parts {

@@ -22,8 +22,10 @@ pub(super) struct Told {
     logs: Vec<PublishedLog>,
     /// How long a certificate lives.
     lifetime_s: u32,
-    /// The one in use first, then those before it, the latest first.
-    authorities: Vec<AuthorityEntry>,
+    /// The one in use.
+    active: AuthorityEntry,
+    /// Those before it, the latest first.
+    retired: Vec<AuthorityEntry>,
 }
 
 impl Told {
@@ -34,7 +36,8 @@ impl Told {
         authority: &Authority,
     ) -> Self {
         Self {
-            authorities: vec![entry(&public_url, authority)],
+            active: entry(&public_url, authority),
+            retired: Vec::new(),
             public_url,
             logs,
             lifetime_s,
@@ -46,28 +49,32 @@ impl Told {
     pub(super) fn with(&self, authority: &Authority, now: UnixSeconds) -> Self {
         let new = entry(&self.public_url, authority);
         let mut told = self.clone();
-        let [active, ..] = told.authorities.as_mut_slice() else {
-            unreachable!("there is one from the beginning");
-        };
-        if active.chain == new.chain {
+        if told.active.chain == new.chain {
             return told;
         }
-        active.valid_to = Some(now.plus(i64::from(self.lifetime_s) + UNDER_WAY_S));
-        // It may be one that was in use before.
-        told.authorities.retain(|one| one.chain != new.chain);
-        told.authorities.insert(0, new);
-        told.authorities.truncate(1 + RETIRED_MAX);
+        let mut before = std::mem::replace(&mut told.active, new);
+        before.valid_to = Some(now.plus(i64::from(self.lifetime_s) + UNDER_WAY_S));
+        // The new one may have been in use before.
+        told.retired.retain(|one| one.chain != told.active.chain);
+        told.retired.insert(0, before);
+        told.retired.truncate(RETIRED_MAX);
         told
     }
 
     /// The three files.
     pub(super) fn trust_files(&self) -> Result<TrustFiles, trust::Error> {
-        files(&self.public_url, self.authorities.clone(), &self.logs)
+        let authorities = self.authorities().cloned().collect();
+        files(&self.public_url, authorities, &self.logs)
+    }
+
+    /// The one in use first.
+    fn authorities(&self) -> impl Iterator<Item = &AuthorityEntry> {
+        std::iter::once(&self.active).chain(&self.retired)
     }
 
     /// All there is to see, for these issuers.
     pub(super) fn sight(&self, issuers: &[IssuerSettings]) -> Result<Sight, trust::Error> {
-        let chains = self.authorities.iter().map(|one| one.chain.clone());
+        let chains = self.authorities().map(|one| one.chain.clone());
         Ok(Sight {
             chains: chains.collect(),
             issuers: issuers.iter().map(shown).collect(),
@@ -168,7 +175,7 @@ mod tests {
     }
 
     fn told(told: &Told) -> Vec<(&[Vec<u8>], Option<i64>)> {
-        let all = told.authorities.iter();
+        let all = told.authorities();
         all.map(|one| (&one.chain[..], one.valid_to.map(|end| end.0)))
             .collect()
     }
@@ -200,12 +207,12 @@ mod tests {
             now = now.with(&ca(), NOW);
         }
         let is_told = |told: &Told| {
-            let mut all = told.authorities.iter();
+            let mut all = told.authorities();
             all.any(|entry| entry.chain[..] == one.chain_der()[..])
         };
         assert!(is_told(&now));
         let now = now.with(&ca(), NOW);
         assert!(!is_told(&now));
-        assert_eq!(now.authorities.len(), 1 + RETIRED_MAX);
+        assert_eq!(now.authorities().count(), 1 + RETIRED_MAX);
     }
 }

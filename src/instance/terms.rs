@@ -289,7 +289,8 @@ impl FromFiles for Reload {
         let names = read.issuers.iter().map(|one| one.name.as_str().to_owned());
         self.metrics.configured(names);
         let ca_not_after = read.terms.authority.issuing().not_after();
-        // First told, then used: whoever has a certificate finds its CA in the trust files.
+        // First told, then used: whoever has a certificate finds its CA in the trust files. Where the
+        // audit log is closed neither the old CA nor the new one signs.
         self.shown.replace(sight);
         self.told = told;
         self.service.take(read.terms, self.clock.now())?;

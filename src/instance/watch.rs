@@ -30,25 +30,43 @@ const TRY_AGAIN: Duration = Duration::from_secs(30);
 /// seen to have changed.
 const SETTLE_PART: u32 = 8;
 
-/// Files that were read, and what each held then.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Reading(BTreeMap<PathBuf, Held>);
+/// Files that were read, and what each held then. No `Debug`: a passphrase is told by its hash.
+#[derive(Default)]
+pub(super) struct Reading {
+    held: BTreeMap<PathBuf, Held>,
+    /// Whether they were read before.
+    again: bool,
+}
 
 /// Hashes and not contents: there are keys among them.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 enum Held {
     Content([u8; 32]),
     Unreadable(io::ErrorKind),
     TooLarge,
-    /// A pipe: what was read from it at the start cannot be read twice.
+    /// A pipe: what was read from it cannot be read twice.
     Stream,
 }
 
 impl Reading {
+    /// Of files that were read before.
+    pub(super) fn again() -> Self {
+        Self {
+            again: true,
+            ..Self::default()
+        }
+    }
+
     /// A file, noted.
     pub(super) fn read(&mut self, path: &Path) -> Result<Vec<u8>, Error> {
-        let read = files::read(path);
-        self.0.insert(path.to_owned(), Held::of(path, &read));
+        // Opening one may take until somebody writes.
+        let read = match self.again && is_stream(path) {
+            true => Err(Error::Stream {
+                path: path.to_owned(),
+            }),
+            false => files::read(path),
+        };
+        self.held.insert(path.to_owned(), Held::of(path, &read));
         read
     }
 
@@ -63,12 +81,19 @@ impl Reading {
             true => Held::Stream,
             false => Held::Content(hash),
         };
-        self.0.insert(path.to_owned(), held);
+        self.held.insert(path.to_owned(), held);
+    }
+
+    /// One that cannot be read again.
+    fn stream(&self) -> Option<&Path> {
+        let mut held = self.held.iter();
+        let stream = held.find(|(_, held)| **held == Held::Stream)?;
+        Some(stream.0.as_path())
     }
 
     /// What this file held.
     pub(super) fn hash_of(&self, path: &Path) -> Option<[u8; 32]> {
-        match self.0.get(path)? {
+        match self.held.get(path)? {
             Held::Content(hash) => Some(*hash),
             Held::Unreadable(_) | Held::TooLarge | Held::Stream => None,
         }
@@ -76,8 +101,8 @@ impl Reading {
 
     /// Whether every file still holds what it held. Blocks for as long as the file system does.
     fn is_current(&self) -> bool {
-        self.0.iter().all(|(path, held)| match held {
-            Held::Stream => true,
+        self.held.iter().all(|(path, held)| match held {
+            Held::Stream => is_stream(path),
             Held::Content(_) | Held::Unreadable(_) | Held::TooLarge => {
                 // A secret among them is forgotten at once.
                 let read = files::read(path).map(zeroize::Zeroizing::new);
@@ -89,9 +114,9 @@ impl Reading {
     /// The files that held something else before, or were not read.
     fn since(&self, before: &Self) -> Vec<String> {
         let changed = self
-            .0
+            .held
             .iter()
-            .filter(|(path, held)| before.0.get(*path) != Some(held));
+            .filter(|(path, held)| before.held.get(*path) != Some(held));
         changed
             .map(|(path, _)| path.display().to_string())
             .collect()
@@ -101,7 +126,7 @@ impl Reading {
 impl Held {
     fn of(path: &Path, read: &Result<impl AsRef<[u8]>, Error>) -> Self {
         match read {
-            Ok(_) if is_stream(path) => Self::Stream,
+            _ if is_stream(path) => Self::Stream,
             Ok(content) => Self::Content(sha256(&[content.as_ref()])),
             Err(Error::Unreadable { source, .. }) => Self::Unreadable(source.kind()),
             Err(_) => Self::TooLarge,
@@ -166,9 +191,14 @@ impl<F: FromFiles> Watch<F> {
 
     /// Takes over what changes, until told to stop.
     pub(super) async fn run(mut self, every: Duration, stop: CancellationToken) {
+        if let Some(path) = self.in_use.stream() {
+            let path = path.display();
+            tracing::info!(what = F::WHAT, %path, "no file: what changes waits for a restart");
+            return;
+        }
         let pause = |time| stop.run_until_cancelled(tokio::time::sleep(time));
         while pause(every).await.is_some() {
-            let Some((this, look)) = self.beside(Self::look).await else {
+            let Some((this, look)) = self.beside(Self::look, &stop).await else {
                 return;
             };
             self = this;
@@ -178,21 +208,25 @@ impl<F: FromFiles> Watch<F> {
             if pause(every / SETTLE_PART).await.is_none() {
                 return;
             }
-            let Some((this, ())) = self.beside(Self::turn).await else {
+            let Some((this, ())) = self.beside(Self::turn, &stop).await else {
                 return;
             };
             self = this;
         }
     }
 
-    /// On a thread where a file system may take its time, and an encrypted key too. None if it
-    /// panicked; the panic hook has said where.
-    async fn beside<T: Send + 'static>(mut self, work: fn(&mut Self) -> T) -> Option<(Self, T)> {
+    /// On a thread where a file system may take its time, and an encrypted key too. None if it is
+    /// told to stop, or panicked; the panic hook has said where.
+    async fn beside<T: Send + 'static>(
+        mut self,
+        work: fn(&mut Self) -> T,
+        stop: &CancellationToken,
+    ) -> Option<(Self, T)> {
         let work = tokio::task::spawn_blocking(move || {
             let done = work(&mut self);
             (self, done)
         });
-        work.await.ok()
+        stop.run_until_cancelled(work).await?.ok()
     }
 
     fn look(&mut self) -> Look {
@@ -213,7 +247,7 @@ impl<F: FromFiles> Watch<F> {
 
     /// Takes what is there now, unless it moves or cannot be used.
     fn turn(&mut self) {
-        let mut reading = Reading::default();
+        let mut reading = Reading::again();
         let made = self.files.make(&mut reading);
         if !reading.is_current() {
             return; // the next look sees that, too
@@ -412,11 +446,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_file_is_read_once() {
-        let mut reading = Reading::default();
-        let stream = Path::new("/dev/null");
-        assert!(reading.read(stream).unwrap().is_empty());
-        assert!(reading.is_current());
-        assert_eq!(reading.hash_of(stream), None);
+    fn what_is_no_file_is_read_at_the_start_alone() {
+        let (file, stream) = (
+            tempfile::NamedTempFile::new().unwrap(),
+            Path::new("/dev/null"),
+        );
+        for (path, is_stream) in [(file.path(), false), (stream, true)] {
+            let mut first = Reading::default();
+            assert!(first.read(path).unwrap().is_empty());
+            assert!(first.is_current());
+            assert_eq!(first.stream(), is_stream.then_some(stream));
+            assert_eq!(first.hash_of(path).is_none(), is_stream);
+            let mut again = Reading::again();
+            let refused = again.read(path).map_err(|error| error.to_string());
+            assert_eq!(refused.is_err(), is_stream, "{refused:?}");
+            assert!(again.is_current());
+        }
     }
 }

@@ -22,6 +22,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use super::admission::{Admission, Admitted};
 use super::hops::Client;
 use super::layers::{self, RequestId};
+use super::metrics::Made;
 use super::rates::Addresses;
 use super::request::{self, Asked, Reader};
 use super::response;
@@ -298,7 +299,11 @@ impl Public {
             Ok(issued) => {
                 let issuer = self.issuance.configured_as(&issued.issuer);
                 let issuer = issuer.as_deref();
-                self.metrics.issued(issuer, issued.repeated);
+                let made = match issued.repeated {
+                    true => Made::Before,
+                    false => Made::Now,
+                };
+                self.metrics.issued(issuer, made);
                 if issued.would_refuse {
                     self.metrics.would_refuse(issuer);
                 }

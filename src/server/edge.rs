@@ -124,6 +124,15 @@ impl Unopened {
     }
 }
 
+/// Where a connection is with what its peer sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum At {
+    /// A request has begun and its head is not yet whole.
+    Head,
+    /// Anywhere else.
+    Between,
+}
+
 /// Why we closed a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Closed {
@@ -178,9 +187,8 @@ impl Closed {
         }
     }
 
-    /// Of a connection that ended with this; none if that was the peer's doing. `in_a_head` if a
-    /// request had begun and its head was not yet whole.
-    pub(super) fn of_http(error: &(dyn StdError + 'static), in_a_head: bool) -> Option<Self> {
+    /// Of a connection that ended with this, where it was then; none if that was the peer's doing.
+    pub(super) fn of_http(error: &(dyn StdError + 'static), at: At) -> Option<Self> {
         if let Some(misused) = error
             .source()
             .and_then(|cause| cause.downcast_ref::<h2::Error>())
@@ -190,9 +198,9 @@ impl Closed {
         }
         let error = error.downcast_ref::<hyper::Error>()?;
         if error.is_timeout() {
-            return Some(match in_a_head {
-                true => Self::HeaderTimeout,
-                false => Self::Idle,
+            return Some(match at {
+                At::Head => Self::HeaderTimeout,
+                At::Between => Self::Idle,
             });
         }
         if error.is_parse_too_large() {

@@ -25,7 +25,18 @@ pub(super) struct Client(pub(super) IpAddr);
 #[derive(Clone, Debug, Default)]
 pub struct Hops {
     networks: Arc<[(IpAddr, u8)]>,
-    speak_proxy: bool,
+    proxy_header: ProxyHeader,
+}
+
+/// Whether a connection from a hop begins with a PROXY header. It has to be said: a client could
+/// send one where its hop sends none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProxyHeader {
+    /// None does.
+    #[default]
+    Absent,
+    /// Each does.
+    Required,
 }
 
 /// Why a hop's PROXY header cannot be used.
@@ -42,18 +53,20 @@ pub(super) enum ProxyError {
 }
 
 impl Hops {
-    /// Networks as address and length of the prefix. With `speak_proxy`, every connection from one
-    /// begins with a PROXY header.
-    pub fn new(networks: impl IntoIterator<Item = (IpAddr, u8)>, speak_proxy: bool) -> Self {
+    /// Networks as address and length of the prefix.
+    pub fn new(
+        networks: impl IntoIterator<Item = (IpAddr, u8)>,
+        proxy_header: ProxyHeader,
+    ) -> Self {
         Self {
             networks: networks.into_iter().collect(),
-            speak_proxy,
+            proxy_header,
         }
     }
 
     /// Whether a connection from there begins with a PROXY header.
     pub(super) fn speaks_proxy(&self, peer: IpAddr) -> bool {
-        self.speak_proxy && self.trusts(peer)
+        self.proxy_header == ProxyHeader::Required && self.trusts(peer)
     }
 
     /// Who asks, if this address is where the request comes from: the last one that is named by
@@ -183,7 +196,10 @@ mod tests {
 
     fn hops() -> Hops {
         let network = |text: &str, bits| (text.parse().unwrap(), bits);
-        Hops::new([network("10.0.0.0", 8), network("fd00::", 64)], true)
+        Hops::new(
+            [network("10.0.0.0", 8), network("fd00::", 64)],
+            ProxyHeader::Required,
+        )
     }
 
     fn client(from: &str, forwarded: &[&str]) -> String {

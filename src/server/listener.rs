@@ -32,7 +32,7 @@ use tower::Service;
 
 use super::Tls;
 use super::crowd::{InUse, Seat};
-use super::edge::{Closed, Edge, Open, Unopened};
+use super::edge::{At, Closed, Edge, Open, Unopened};
 use super::hall::{self, Hall, Received};
 use super::hops::{Hops, ProxyError, proxied};
 use super::wire::{self, Heads, Shape};
@@ -315,8 +315,11 @@ where
     loop {
         tokio::select! {
             ended = http.as_mut() => {
-                let in_a_head = seen.in_a_head.load(Ordering::Relaxed);
-                let why = ended.err().and_then(|error| Closed::of_http(&*error, in_a_head));
+                let at = match seen.in_a_head.load(Ordering::Relaxed) {
+                    true => At::Head,
+                    false => At::Between,
+                };
+                let why = ended.err().and_then(|error| Closed::of_http(&*error, at));
                 // Told to leave, it was counted then.
                 return why.filter(|_| open).into_iter().for_each(|why| edge.closed(why));
             }

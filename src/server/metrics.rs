@@ -118,9 +118,12 @@ impl Metrics {
 
     /// A certificate left: a new one, or one that its caller had asked for before;
     /// `issuer` as it is configured.
-    pub fn issued(&self, issuer: Option<&str>, repeated: bool) {
+    pub fn issued(&self, issuer: Option<&str>, made: Made) {
         let issuer = self.label(issuer);
-        let name = if repeated { REPEATED } else { ISSUED };
+        let name = match made {
+            Made::Now => ISSUED,
+            Made::Before => REPEATED,
+        };
         self.record(|| counter!(name, "issuer" => issuer).increment(1));
     }
 
@@ -261,6 +264,15 @@ impl Metrics {
     pub(super) fn record<T>(&self, observation: impl FnOnce() -> T) -> T {
         metrics::with_local_recorder(&self.recorder, observation)
     }
+}
+
+/// When a certificate that left was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Made {
+    /// For the request that it answers.
+    Now,
+    /// For an earlier one of its caller's.
+    Before,
 }
 
 /// One request in flight.

@@ -26,9 +26,9 @@ mod wire;
 
 pub use doors::{Public, PublicParts, RequestLimits, public_router};
 pub use edge::Edge;
-pub use hops::Hops;
+pub use hops::{Hops, ProxyHeader};
 pub use listener::{ConnectionLimits, Front, serve};
-pub use metrics::Metrics;
+pub use metrics::{Made, Metrics};
 pub use ops::{KeyState, KeyStates, Ops, ops_router};
 pub use problem::Problem;
 pub use response::{IssuerName, OidcIssuer};

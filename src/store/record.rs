@@ -362,10 +362,11 @@ fn read_final(from: &mut Reader<'_>, unsigned: &[u8], serial: Serial) -> Option<
 /// Texts that a certificate says, as where they stand in it: one more than the place, and the
 /// length; for others zero and the text.
 ///
-/// They are asked for in the certificate's own order, so each is looked for behind the one before.
+/// They are asked for in the certificate's own order, so each is looked for from where the one before
+/// stands. Not from behind it: the issuer is asked for twice, by its name and as the first extension.
 struct Said<'a> {
     certificate: &'a [u8],
-    next: usize,
+    last: usize,
 }
 
 impl<'a> Said<'a> {
@@ -377,7 +378,7 @@ impl<'a> Said<'a> {
         let certificate = &certificate[..certificate.len().min(usize::from(u16::MAX))];
         Self {
             certificate,
-            next: 0,
+            last: 0,
         }
     }
 
@@ -397,12 +398,12 @@ impl<'a> Said<'a> {
 
     fn find(&mut self, text: &[u8]) -> Option<usize> {
         let first = *text.first().filter(|_| text.len() >= Self::SHORTEST)?;
-        let mut from = self.next;
+        let mut from = self.last;
         loop {
             let rest = &self.certificate[from..];
             let at = from + rest.iter().position(|octet| *octet == first)?;
             if self.certificate[at..].starts_with(text) {
-                self.next = at + text.len();
+                self.last = at;
                 return Some(at);
             }
             from = at + 1;
@@ -543,6 +544,36 @@ mod tests {
         assert_eq!(count(b"https://issuer.example"), 2);
         assert_eq!(count("https://a.example/ü".as_bytes()), 1);
         assert_eq!(count(b"not in it"), 1);
+    }
+
+    #[test]
+    fn a_certificate_with_the_same_texts_here_and_there_says_them_all() {
+        let issuer = "https://issuer.example";
+        let said = b"..uri:https://a.example/..https://issuer.example..push..refs/heads/main\
+            ..https://issuer.example..refs/heads/main..push..repo:a/b:ref:refs/heads/main..";
+        let texts = [
+            (1, issuer),
+            (2, "push"),
+            (6, "refs/heads/main"),
+            (8, issuer),
+            (14, "refs/heads/main"),
+            (20, "push"),
+            (24, "repo:a/b:ref:refs/heads/main"),
+        ];
+        let without = Intent {
+            unsigned: said[..].into(),
+            san: "uri:https://a.example/".into(),
+            extensions: [].into(),
+            ..intent()
+        };
+        let with = Intent {
+            extensions: texts.map(|(arc, text)| (arc, text.to_owned())).into(),
+            ..without.clone()
+        };
+        let octets = |intent: &Intent| Row::new(intent).octets().len();
+        // Arc, place and length of each.
+        assert_eq!(octets(&with) - octets(&without), texts.len() * (1 + 2 + 2));
+        assert_eq!(Row::new(&with).view().intent().unwrap().0, with);
     }
 
     #[test]

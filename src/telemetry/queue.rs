@@ -82,8 +82,13 @@ impl Queue {
             state.lose(1);
             return;
         }
+        // Who finds others before it need not wake anybody: the thread has not come to those yet.
+        let is_first = state.lines.is_empty();
         state.lines.extend_from_slice(line);
-        self.0.come.notify_one();
+        drop(state);
+        if is_first {
+            self.0.come.notify_one();
+        }
     }
 
     fn write_all_to(&self, mut sink: impl Write, tell: &impl Fn(u64)) {
@@ -92,7 +97,11 @@ impl Queue {
             let state = self.state();
             let idle = |state: &mut State| state.lines.is_empty() && !state.is_closed;
             let state = self.0.come.wait_while(state, idle);
-            let mut state = state.unwrap_or_else(PoisonError::into_inner);
+            drop(state.unwrap_or_else(PoisonError::into_inner));
+            // Whoever else on this core is about to log does it first: a write costs the same for
+            // one line as for many. On an idle machine this is nothing.
+            thread::yield_now();
+            let mut state = self.state();
             if state.lines.is_empty() {
                 state.is_written = true;
                 self.0.gone.notify_all();

@@ -15,10 +15,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use aws_lc_rs::signature::ParsedPublicKey;
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::DecodingKey;
 
 use super::Algorithm;
+use crate::b64::URL_SAFE_NO_PAD;
 use crate::fixed_key::{POINT_BYTES, PreparedKey, Signature};
 use crate::hash::sha256;
 

@@ -8,10 +8,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::error::excerpt;
 use super::{Algorithm, Error, Part};
+use crate::b64::URL_SAFE_NO_PAD;
 use crate::json::{self, Object, Value};
 use crate::time::UnixSeconds;
 

@@ -7,8 +7,9 @@
 //! labels that disagree, base64 that is not padded or has bits left over.
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use zeroize::{Zeroize as _, Zeroizing};
+
+use crate::b64::STANDARD;
 
 /// The largest text read, in octets.
 pub const MAX_TEXT: usize = 256 * 1024;
@@ -161,9 +162,12 @@ pub fn append(out: &mut String, label: &str, der: &[u8], end: &str) {
     for octets in der.chunks(LINES_AT_ONCE * LINE_OCTETS) {
         let written = STANDARD.encode_slice(octets, &mut *text);
         let written = written.expect("there is room for the lines of so many octets");
-        for line in text[..written].chunks(LINE) {
-            out.push_str(str::from_utf8(line).expect("base64 is ASCII"));
+        let mut lines = str::from_utf8(&text[..written]).expect("base64 is ASCII");
+        while !lines.is_empty() {
+            let (line, rest) = lines.split_at(LINE.min(lines.len()));
+            out.push_str(line);
             out.push_str(end);
+            lines = rest;
         }
     }
     for part in [END, label, DASHES, end] {

@@ -13,7 +13,7 @@ use crate::ca::init;
 use crate::issuer::{Alg, Identity, Issuer, Served, github_claims, wall_clock};
 use crate::log::Log;
 use crate::parts::{self, PATIENCE, free_port};
-use crate::program::{Beside, PASSPHRASE, Place, hang_up};
+use crate::program::{Beside, Ended, PASSPHRASE, Place, hang_up};
 
 pub(crate) const MEMORY_LOG: &str = "[[ct.log]]\nkind = \"memory\"\nname = \"here\"\n";
 pub(crate) const ISSUER: &str = "[[issuer]]\nurl = \"https://issuer.example\"\ntype = \"email\"\naudiences = [\"https://ca.example\"]\njwks_file = \"jwks.json\"\n";
@@ -79,22 +79,7 @@ impl World {
 
     fn buy(&self, url: &str) {
         let token = self.issuers.issuer(1).token(github_claims(), wall_clock());
-        self.place
-            .call(&[
-                "cert",
-                "--server",
-                url,
-                "--token",
-                "-",
-                "--new-key",
-                "key.pem",
-                "--out",
-                "cert.pem",
-            ])
-            .stdin(&token)
-            .run()
-            .exits(0);
-        fs::remove_file(self.place.path("key.pem")).unwrap();
+        buy(&self.place, url, &token).exits(0);
     }
 }
 
@@ -400,6 +385,32 @@ fn a_second_start_goes_on_with_the_first_ones_records() {
     }
 }
 
+/// The claims of a person, for the audience that [`configure`] has.
+fn for_us() -> Value {
+    let mut claims = Identity::Email.claims();
+    claims["aud"] = "https://ca.example".into();
+    claims
+}
+
+/// `cert` with this token and a key that is made for it.
+fn buy(place: &Place, url: &str, token: &str) -> Ended {
+    let line = [
+        "cert",
+        "--server",
+        url,
+        "--token",
+        "-",
+        "--new-key",
+        "key.pem",
+        "--out",
+        "cert.pem",
+    ];
+    let ended = place.call(&line).stdin(token).run();
+    // Where it is refused there is none.
+    let _ = fs::remove_file(place.path("key.pem"));
+    ended
+}
+
 #[test]
 fn a_key_set_file_that_changes_is_taken_over_while_it_serves() {
     let place = Place::new();
@@ -411,24 +422,12 @@ fn a_key_set_file_that_changes_is_taken_over_while_it_serves() {
     let issuer = Issuer::new("https://issuer.example");
     let mut serve = place.start(&["serve"]);
     let url = serve.ready();
-    let line = [
-        "cert",
-        "--server",
-        &url,
-        "--token",
-        "-",
-        "--new-key",
-        "key.pem",
-        "--out",
-        "cert.pem",
-    ];
-    let buy = |alg: Alg| {
-        let mut claims = Identity::Email.claims();
-        claims["aud"] = "https://ca.example".into();
-        let token = issuer.token_with(alg, claims, wall_clock());
-        let ended = place.call(&line).stdin(&token).run();
-        let _ = fs::remove_file(place.path("key.pem"));
-        ended
+    let buy = |alg| {
+        buy(
+            &place,
+            &url,
+            &issuer.token_with(alg, for_us(), wall_clock()),
+        )
     };
     buy(Alg::Rs256).exits(0);
     let mut keys: Value = serde_json::from_str(&issuer.jwks()).unwrap();
@@ -472,24 +471,11 @@ fn a_rule_file_that_changes_is_taken_over_while_it_serves() {
     let url = serve.ready();
     let operators = serve.operators();
     let buy = || {
-        let mut claims = identity.clone();
-        claims["aud"] = "https://ca.example".into();
-        let token = issuer.token_with(Alg::Es256, claims, wall_clock());
-        let line = [
-            "cert",
-            "--server",
+        buy(
+            &place,
             &url,
-            "--token",
-            "-",
-            "--new-key",
-            "key.pem",
-        ];
-        let ended = place
-            .call(&[&line[..], &["--out", "cert.pem"]].concat())
-            .stdin(&token)
-            .run();
-        let _ = fs::remove_file(place.path("key.pem"));
-        ended
+            &issuer.token_with(Alg::Es256, for_us(), wall_clock()),
+        )
     };
     let until = |exit: i32| {
         let changed = Instant::now();
@@ -524,8 +510,14 @@ fn a_rule_file_that_changes_is_taken_over_while_it_serves() {
     until(0);
     serve.stop("TERM");
     let audit = fs::read_to_string(place.path("state/audit.log")).unwrap();
-    let lines = audit.lines().filter(|line| line.contains("\"rules\""));
-    assert_eq!(lines.count(), 3, "{audit}");
+    let lines = |event: &str| {
+        let event = format!("\"event\":\"{event}\"");
+        let lines = audit.lines().filter(move |line| line.contains(&event));
+        lines.filter(|line| line.contains("\"rules\":\"")).count()
+    };
+    // Those of before the start, and each that was taken over; what they decided names them too.
+    assert_eq!((lines("start"), lines("terms")), (1, 2), "{audit}");
+    assert!(lines("issued") > 1 && lines("refused") > 1, "{audit}");
 }
 
 #[test]

@@ -6,6 +6,9 @@
     reason = "a helper of tests stops where it is surprised"
 )]
 
+#[path = "../world/adapters.rs"]
+#[macro_use]
+mod adapters;
 mod away;
 mod disk;
 mod families;

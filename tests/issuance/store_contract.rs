@@ -65,20 +65,6 @@ impl Harness for Memory {
     fn reopen(&mut self) {}
 }
 
-macro_rules! adapters {
-    ($($adapter:ident: $harness:ty),* => $cases:tt) => {
-        $(adapters!(@one $adapter $harness, $cases);)*
-    };
-    (@one $adapter:ident $harness:ty, { $($case:ident),* $(,)? }) => {
-        mod $adapter {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $case() {
-                super::$case(&mut <$harness>::new()).await;
-            })*
-        }
-    };
-}
-
 adapters!(redb: super::Redb, memory: super::Memory => {
     what_was_acknowledged_is_there_after_reopening,
     an_exhausted_token_leaves_nothing_behind,

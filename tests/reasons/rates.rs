@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use shortleaf::issuance::Parts;
 use shortleaf::rates::{Limit, Limits};
-use shortleaf::server::{Front, Hops};
+use shortleaf::server::{Front, Hops, ProxyHeader};
 
 use crate::ask::{Ask, Door, Proof};
 use crate::faults::{Call, Fault};
@@ -33,7 +33,7 @@ fn per_identity(burst: u32) -> impl FnOnce(&mut Parts) {
 /// A house that believes whoever connects from 127.0.0.0/8 about whom they speak for.
 async fn behind_a_proxy(change: impl FnOnce(&mut Parts)) -> House {
     let front = Front {
-        hops: Hops::new([([127, 0, 0, 0].into(), 8)], false),
+        hops: Hops::new([([127, 0, 0, 0].into(), 8)], ProxyHeader::Absent),
         ..Front::default()
     };
     House::behind(front, change).await

@@ -45,6 +45,8 @@ const REQUESTS_PER_CHANGE: usize = 100;
 const CLIENTS: usize = 16;
 /// Where a server looks every two seconds this one looks oftener, so that the test ends today.
 const LOOK_EVERY: Duration = Duration::from_millis(40);
+/// Between two looks of the test's own.
+const POLL: Duration = Duration::from_millis(5);
 /// What a loaded machine may take for what is done in milliseconds.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -136,7 +138,7 @@ impl World {
         change(&self.volume);
         let seen = async {
             while self.reloads(result).await == before {
-                tokio::time::sleep(Duration::from_millis(5)).await; // another process's turn
+                tokio::time::sleep(POLL).await;
             }
         };
         let seen = tokio::time::timeout(PATIENCE, seen).await;
@@ -243,21 +245,19 @@ async fn no_request_sees_a_mixture_and_none_fails_that_should_not() {
     for number in 0..changes {
         world.permits.add_permits(REQUESTS_PER_CHANGE);
         let next = State::BOTH[(taken + 1) % 2];
-        match Broken::ALL.get(number / 2 % Broken::ALL.len()) {
+        if number.is_multiple_of(2) {
             // What cannot be used changes nothing ...
-            Some(broken) if number % 2 == 0 => {
-                let folder = world.volume.broken(next, *broken);
-                world.change("refused", |volume| volume.show(&folder)).await;
-                assert_eq!(world.metric(REFUSED).await, 1);
-            }
+            let broken = Broken::ALL[number / 2 % Broken::ALL.len()];
+            let folder = world.volume.broken(next, broken, number);
+            world.change("refused", |volume| volume.show(&folder)).await;
+            assert_eq!(world.metric(REFUSED).await, 1);
+        } else {
             // ... until what follows it can, which is the other state.
-            Some(_) | None => {
-                world.epoch.fetch_add(1, Ordering::SeqCst);
-                world.change("taken", |volume| volume.mend(next)).await;
-                world.epoch.fetch_add(1, Ordering::SeqCst);
-                assert_eq!(world.metric(REFUSED).await, 0);
-                taken += 1;
-            }
+            world.epoch.fetch_add(1, Ordering::SeqCst);
+            world.change("taken", |volume| volume.mend(next)).await;
+            world.epoch.fetch_add(1, Ordering::SeqCst);
+            assert_eq!(world.metric(REFUSED).await, 0);
+            taken += 1;
         }
     }
     // Those who wait for a permit get none; what was sent is answered.
@@ -266,7 +266,7 @@ async fn no_request_sees_a_mixture_and_none_fails_that_should_not() {
         if let Some(ended) = clients.try_join_next() {
             ended.expect("a client goes on");
         }
-        tokio::task::yield_now().await;
+        tokio::time::sleep(POLL).await;
     }
     world.permits.close();
     while let Some(ended) = clients.join_next().await {
@@ -312,12 +312,18 @@ async fn everybody_is_told_of_both(world: &World, now: State) {
     let ends = root.authorities.iter().map(|ca| ca.valid.end.is_some());
     assert_eq!(ends.collect::<Vec<_>>(), [false, true]);
 
+    let ca = Certificate::from_der(expected[0][0].clone()).unwrap();
+    let end = world.metric("shortleaf_ca_not_after_seconds").await;
+    assert_eq!(i64::try_from(end).unwrap(), ca.not_after().0);
+    let ready = world.get(format!("{}/readyz", world.running.ops_url()));
+    assert_eq!(ready.await, "ready\n");
+
     let configuration = world.get(format!("{url}/api/v2/configuration")).await;
     let second = world.issuers.issuer(By::Second as usize).url();
     assert_eq!(configuration.contains(second), now == State::Second);
 }
 
-/// Each certificate's line names a rule and a CA of one state, and each change has its line.
+/// Each certificate's line names rules and a CA of one state, and each change has its line.
 fn the_audit_log_says_so(volume: &Volume, taken: usize) {
     let text = fs::read_to_string(volume.path("state/audit.log")).unwrap();
     let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
@@ -326,15 +332,13 @@ fn the_audit_log_says_so(volume: &Volume, taken: usize) {
         let lines = lines.iter();
         lines.filter(|line| line["event"] == kind).collect()
     };
-    let pairs = of("issued").into_iter().map(|line| {
-        // Its first word is the state.
-        let rule = line["rule"].as_str().unwrap().split(' ').next();
-        (line["ca"].to_string(), rule.map(str::to_owned))
-    });
-    let pairs: BTreeSet<_> = pairs.collect();
-    assert_eq!(pairs.len(), 2, "{pairs:?}");
+    let of_one = |line: &Value| ["ca", "rules"].map(|name| line[name].as_str().unwrap().to_owned());
+    let issued: BTreeSet<_> = of("issued").into_iter().map(of_one).collect();
+    assert_eq!(issued.len(), 2, "{issued:?}");
     let changes = of("terms");
     assert_eq!(changes.len(), taken);
+    let told: BTreeSet<_> = changes.iter().map(|line| of_one(line)).collect();
+    assert_eq!(told, issued);
     for two in changes.windows(2) {
         for name in ["ca", "issuers", "rules"] {
             let before = format!("{name}_before");

@@ -133,10 +133,9 @@ impl Volume {
         fs::rename(new, self.path("..data")).unwrap();
     }
 
-    /// A copy of this state that cannot be used.
-    pub(crate) fn broken(&self, state: State, how: Broken) -> PathBuf {
-        let (folder, from) = (self.path("..broken"), self.folder(state));
-        let _ = fs::remove_dir_all(&folder);
+    /// A copy of this state that cannot be used; the one before may still be shown.
+    pub(crate) fn broken(&self, state: State, how: Broken, number: usize) -> PathBuf {
+        let (folder, from) = (self.path(&format!("..{number}")), self.folder(state));
         fs::create_dir(&folder).unwrap();
         for name in FILES {
             fs::copy(from.join(name), folder.join(name)).unwrap();
@@ -186,7 +185,8 @@ impl Volume {
             organization: &format!("{state:?}.example").to_lowercase(),
             algorithm: SignatureAlgorithm::EcdsaP256Sha256,
             crl_url: None,
-            now: SystemClock.now().seconds(),
+            // Two that do not end at the same time.
+            now: SystemClock.now().seconds().plus(-3600 * state as i64),
         };
         let ca = init::build(&request, &SystemEntropy).unwrap();
         let ca = ca.to_files(None, &SystemEntropy).unwrap();

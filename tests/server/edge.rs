@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use shortleaf::server::{ConnectionLimits, Front, Hops, RequestLimits};
+use shortleaf::server::{ConnectionLimits, Front, Hops, ProxyHeader, RequestLimits};
 use shortleaf::telemetry::Format;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -87,7 +87,7 @@ async fn a_handshake_that_fails_is_counted_by_its_reason() {
 #[tokio::test]
 async fn a_hop_without_its_header_is_counted() {
     let front = Front {
-        hops: Hops::new([([127, 0, 0, 0].into(), 8)], true),
+        hops: Hops::new([([127, 0, 0, 0].into(), 8)], ProxyHeader::Required),
         ..Default::default()
     };
     let house = House::behind(UNHURRIED_REQUEST, front).await;

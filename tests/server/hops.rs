@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use shortleaf::server::{ConnectionLimits, Front, Hops};
+use shortleaf::server::{ConnectionLimits, Front, Hops, ProxyHeader};
 use shortleaf::telemetry::Format;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -16,14 +16,14 @@ const POST: &str = "POST /api/v2/signingCert HTTP/1.1\r\nhost: x\r\nconnection: 
 const LINE: &str = "PROXY TCP4 198.51.100.7 127.0.0.1 4711 80\r\n";
 
 /// A house that trusts this network.
-async fn house(network: [u8; 4], speak_proxy: bool) -> House {
-    patient(network, speak_proxy, UNHURRIED.handshake).await
+async fn house(network: [u8; 4], proxy_header: ProxyHeader) -> House {
+    patient(network, proxy_header, UNHURRIED.handshake).await
 }
 
 /// The same; for so long it waits for a hop's header.
-async fn patient(network: [u8; 4], speak_proxy: bool, handshake: Duration) -> House {
+async fn patient(network: [u8; 4], proxy_header: ProxyHeader, handshake: Duration) -> House {
     let front = Front {
-        hops: Hops::new([(network.into(), 8)], speak_proxy),
+        hops: Hops::new([(network.into(), 8)], proxy_header),
         limits: ConnectionLimits {
             handshake,
             ..UNHURRIED
@@ -47,7 +47,7 @@ async fn x_forwarded_for_is_believed_from_a_trusted_hop_only() {
         ([10, 0, 0, 0], "127.0.0.1"),
     ] {
         let (page, _guard) = Page::open(Format::Json, "info");
-        let house = house(network, false).await;
+        let house = house(network, ProxyHeader::Absent).await;
         let forwarded = "x-forwarded-for: 203.0.113.1, 198.51.100.7\r\n";
         let answer = exchange(house.at, &format!("{POST}{forwarded}\r\n{{}}")).await;
         assert_eq!(answer.status, 200);
@@ -58,7 +58,7 @@ async fn x_forwarded_for_is_believed_from_a_trusted_hop_only() {
 #[tokio::test]
 async fn a_proxy_header_is_believed_from_a_trusted_hop_only() {
     let (page, _guard) = Page::open(Format::Json, "info");
-    let trusting = house([127, 0, 0, 0], true).await;
+    let trusting = house([127, 0, 0, 0], ProxyHeader::Required).await;
     let answer = exchange(trusting.at, &format!("{LINE}{POST}\r\n{{}}")).await;
     assert_eq!(answer.status, 200);
     assert_eq!(client(&page), "198.51.100.7");
@@ -67,7 +67,7 @@ async fn a_proxy_header_is_believed_from_a_trusted_hop_only() {
     exchange(trusting.at, &format!("{LINE}{POST}{forwarded}\r\n{{}}")).await;
     assert_eq!(client(&page), "198.51.100.7");
 
-    let distrusting = house([10, 0, 0, 0], true).await;
+    let distrusting = house([10, 0, 0, 0], ProxyHeader::Required).await;
     let answer = exchange(distrusting.at, &format!("{LINE}{POST}\r\n{{}}")).await;
     assert_eq!(answer.status, 400);
     let answer = exchange(distrusting.at, &format!("{POST}\r\n{{}}")).await;
@@ -77,8 +77,13 @@ async fn a_proxy_header_is_believed_from_a_trusted_hop_only() {
 
 #[tokio::test]
 async fn a_trusted_hop_without_its_header_is_closed_and_others_are_served() {
-    let trusting = house([127, 0, 0, 0], true).await;
-    let hurried = patient([127, 0, 0, 0], true, Duration::from_millis(300)).await;
+    let trusting = house([127, 0, 0, 0], ProxyHeader::Required).await;
+    let hurried = patient(
+        [127, 0, 0, 0],
+        ProxyHeader::Required,
+        Duration::from_millis(300),
+    )
+    .await;
     for (house, opening) in [
         (&trusting, POST),
         (&trusting, "PROXY TCP4 nonsense\r\n"),

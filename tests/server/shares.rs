@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use shortleaf::server::{ConnectionLimits, Front, Hops};
+use shortleaf::server::{ConnectionLimits, Front, Hops, ProxyHeader};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{sleep, timeout};
@@ -105,12 +105,12 @@ async fn an_address_with_idle_connections_of_its_own_gives_up_the_longest_idle_o
 #[tokio::test]
 async fn a_trusted_hop_has_no_share_and_whom_it_names_has_one() {
     let loopback = [(IpAddr::from([127, 0, 0, 0]), 8)];
-    let behind = house(Hops::new(loopback, false)).await;
+    let behind = house(Hops::new(loopback, ProxyHeader::Absent)).await;
     behind.script.hold();
     let _both = busy(&behind, "").await;
     assert!(is_served(&mut from([127, 0, 0, 1], &behind).await, HEALTH).await);
 
-    let proxied = house(Hops::new(loopback, true)).await;
+    let proxied = house(Hops::new(loopback, ProxyHeader::Required)).await;
     proxied.script.hold();
     let line = |source: &str| format!("PROXY TCP4 {source} 127.0.0.1 4711 80\r\n");
     let _both = busy(&proxied, &line("198.51.100.7")).await;

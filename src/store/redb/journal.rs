@@ -22,7 +22,8 @@ use ::redb::StorageBackend as _;
 use xxhash_rust::xxh3::Xxh3Default;
 
 use super::backend::Watched;
-use super::op::{self, Batch, Lines, Op};
+use super::batch::{self, Batch, Lines};
+use super::op::Op;
 
 /// Magic and version.
 const MAGIC: &[u8; 8] = b"slfjrnl\x02";
@@ -154,7 +155,7 @@ impl Journal {
         }
         bytes.clear();
         bytes.resize(RECORD_HEADER, 0);
-        let mut bytes = op::encode_batch(bytes, lines, ops);
+        let mut bytes = batch::encode(bytes, lines, ops);
         let (header, payload) = bytes.split_at_mut(RECORD_HEADER);
         let length = u32::try_from(payload.len())
             .ok()
@@ -277,7 +278,7 @@ impl Found {
                 });
             }
             if record.sequence > carried {
-                let batch = op::decode_batch(record.payload).ok_or(damaged)?;
+                let batch = batch::decode(record.payload).ok_or(damaged)?;
                 batches.push((record.sequence, batch));
             }
             last = Some(record.sequence);

@@ -10,8 +10,10 @@
 //! It does not compress, encrypt or replicate.
 
 mod backend;
+mod batch;
 mod block;
 mod journal;
+mod layout;
 mod op;
 mod reads;
 mod schema2;
@@ -36,11 +38,12 @@ use async_trait::async_trait;
 use tokio::sync::oneshot;
 
 use self::backend::Watched;
+use self::batch::{Batch, Lines};
 use self::journal::Journal;
 pub use self::journal::JournalError;
-use self::op::{Batch, Done, Lines, Op, TokenAndKey};
-use self::reads::ReadError;
-use self::tables::{APPLIED, CARRIED, META, Tables};
+use self::layout::{APPLIED, CARRIED, META, ReadError};
+use self::op::{Done, Op, TokenAndKey};
+use self::tables::Tables;
 use self::writer::{Asked, Shared, Waiting, Writer, unavailable};
 use super::record::Row;
 use super::{Carried, Restore, sync_directory_of};

@@ -3,35 +3,16 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use ::redb::{Error, ReadTransaction, ReadableTable};
+use ::redb::{ReadTransaction, ReadableTable};
 
 use super::block::{self, SPAN_S};
+use super::layout::{BLOCKS, BlockKey, PENDING, PLACES, ReadError};
 use super::op::TokenAndKey;
-use super::tables::{BLOCKS, BlockKey, PENDING, PLACES};
 use super::tokens;
 use crate::ca::Serial;
 use crate::issuance::store::{Record, Selector, StoreError};
 use crate::store::record::View;
 use crate::time::UnixSeconds;
-
-/// Why a read failed: the file, or one record in it.
-#[derive(Debug)]
-pub(super) enum ReadError {
-    File(Box<Error>),
-    Record(StoreError),
-}
-
-impl<E: Into<Error>> From<E> for ReadError {
-    fn from(error: E) -> Self {
-        Self::File(Box::new(error.into()))
-    }
-}
-
-impl From<StoreError> for ReadError {
-    fn from(error: StoreError) -> Self {
-        Self::Record(error)
-    }
-}
 
 pub(super) fn find_retry(
     txn: &ReadTransaction,

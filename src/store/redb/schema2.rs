@@ -6,9 +6,9 @@
 
 use ::redb::{Error, ReadableTable, TableDefinition, TableHandle, WriteTransaction};
 
+use super::layout::ReadError;
 use super::op::Op;
-use super::reads::ReadError;
-use super::tables::Tables;
+use super::tables::{State, Tables};
 use crate::ca::{IssuingCaId, ProfileHash, Serial};
 use crate::issuance::store::{Final, Intent, StoreError, Submission, TokenUse};
 use crate::store::fields::Reader;
@@ -80,7 +80,11 @@ fn move_records(txn: &WriteTransaction, tables: &mut Tables<'_>) -> Result<(), R
         if let Some(at) = abandoned.get(key)? {
             row.add_abandoned(UnixSeconds(at.value()));
         }
-        tables.insert(row, open.get(key)?.is_some());
+        let state = match open.get(key)? {
+            Some(_) => State::Open,
+            None => State::Closed,
+        };
+        tables.insert(row, state);
         if tables.unwritten() >= AT_ONCE {
             tables.write()?;
         }

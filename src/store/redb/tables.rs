@@ -7,36 +7,19 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use ::redb::{Error, ReadableTable, Table, TableDefinition, WriteTransaction};
+use ::redb::{Error, ReadableTable, Table, WriteTransaction};
 
 use super::block::{self, Block};
+use super::layout::{
+    APPLIED, BLOCKS, BlockKey, CARRIED, Key, META, NEXT, PENDING, PLACES, ReadError,
+};
 use super::op::{Done, Op};
-use super::reads::{self, ReadError};
+use super::reads;
 use super::tokens::Tokens;
 use crate::ca::Serial;
 use crate::issuance::store::StoreError;
 use crate::store::record::{Part, Row, View};
 use crate::time::UnixSeconds;
-
-pub(super) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
-/// In `meta`: the sequence number of the journal's last batch that the tables hold.
-pub(super) const APPLIED: &str = "applied";
-/// In `meta`: the same number as of the last checkpoint, and how long the audit log was then. What
-/// the journal carried of the log up to there is durable in the log's own file. Behind `applied`
-/// where a transaction was published and became durable without a checkpoint.
-pub(super) const CARRIED: &str = "carried";
-/// In `meta`: what the next row that is known by a number has for one.
-const NEXT: &str = "next";
-
-/// (time of its first record, number) to closed records.
-pub(super) type Blocks = TableDefinition<'static, BlockKey, &'static [u8]>;
-pub(super) const BLOCKS: Blocks = TableDefinition::new("blocks");
-pub(super) type BlockKey = (i64, u64);
-/// (intent's time, serial) to the record of an intent that may still get a final.
-pub(super) const PENDING: TableDefinition<'_, Key, &[u8]> = TableDefinition::new("pending");
-type Key = (i64, &'static [u8; 19]);
-/// Serial to where its record is: a block's key, or its own time and zero if it is pending.
-pub(super) const PLACES: TableDefinition<'_, &[u8; 19], BlockKey> = TableDefinition::new("places");
 
 /// Where a record is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,8 +43,16 @@ impl Place {
 /// A record that the transaction has yet to write.
 pub(super) struct Fresh {
     pub(super) row: Row,
-    /// Whether it may still get a final.
-    pub(super) open: bool,
+    pub(super) state: State,
+}
+
+/// How a record stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// It may still get a final.
+    Open,
+    /// Finished, or given up.
+    Closed,
 }
 
 /// Every table, open for writing.
@@ -140,7 +131,7 @@ impl<'t> Tables<'t> {
                 if !self.tokens.spend(&token_id, &spki_hash, token_use)? {
                     return Ok(Done::Exhausted);
                 }
-                self.insert(intent.to_row(), true);
+                self.insert(intent.to_row(), State::Open);
                 Ok(Done::Written)
             }
             Op::Submission(submission) => {
@@ -167,7 +158,7 @@ impl<'t> Tables<'t> {
                     {
                         let fresh = self.take(place, serial)?;
                         fresh.row.add_abandoned(UnixSeconds(*at));
-                        fresh.open = false;
+                        fresh.state = State::Closed;
                     }
                 }
                 Ok(Done::Written)
@@ -205,9 +196,9 @@ impl<'t> Tables<'t> {
     }
 
     /// Puts a record among those to be written.
-    pub(super) fn insert(&mut self, row: Row, open: bool) {
+    pub(super) fn insert(&mut self, row: Row, state: State) {
         let serial = row.view().serial();
-        self.fresh.insert(serial, Fresh { row, open });
+        self.fresh.insert(serial, Fresh { row, state });
     }
 
     /// How many records are in memory.
@@ -220,10 +211,10 @@ impl<'t> Tables<'t> {
         fresh.sort_unstable_by_key(|fresh| order(fresh.row.view()));
         let mut places = Vec::with_capacity(fresh.len());
         let mut block = Block::default();
-        for Fresh { row, open } in &fresh {
+        for Fresh { row, state } in &fresh {
             let row = row.view();
             let (at, serial) = order(row);
-            if *open {
+            if *state == State::Open {
                 self.pending.insert((at, serial.octets()), row.octets())?;
                 places.push((serial, (at, 0)));
                 continue;
@@ -267,7 +258,10 @@ impl<'t> Tables<'t> {
 
     fn is_open(&self, place: Place, serial: &Serial) -> bool {
         match place {
-            Place::Fresh => self.fresh.get(serial).is_some_and(|fresh| fresh.open),
+            Place::Fresh => {
+                let fresh = self.fresh.get(serial);
+                fresh.is_some_and(|fresh| fresh.state == State::Open)
+            }
             Place::Pending(_) => true,
             Place::Block(_) => false,
         }
@@ -299,14 +293,18 @@ impl<'t> Tables<'t> {
 
     /// Brings a record among those that the transaction changes.
     fn take(&mut self, place: Place, serial: &Serial) -> Result<&mut Fresh, ReadError> {
-        if place != Place::Fresh {
-            let row = self.look(place, serial, |row| Ok(row.to_row()))?;
-            match place {
-                Place::Fresh => {}
-                Place::Pending(at) => drop(self.pending.remove((at, serial.octets()))?),
-                Place::Block(key) => drop(self.take_from(key, |row| row.serial() == *serial)?),
+        match place {
+            Place::Fresh => {}
+            Place::Pending(at) => {
+                let row = self.look(place, serial, |row| Ok(row.to_row()))?;
+                self.pending.remove((at, serial.octets()))?;
+                self.insert(row, State::Open);
             }
-            self.insert(row, matches!(place, Place::Pending(_)));
+            Place::Block(key) => {
+                let row = self.look(place, serial, |row| Ok(row.to_row()))?;
+                self.take_from(key, |row| row.serial() == *serial)?;
+                self.insert(row, State::Closed);
+            }
         }
         Ok(self.fresh.get_mut(serial).ok_or(MISPLACED)?)
     }
@@ -350,7 +348,7 @@ impl<'t> Tables<'t> {
         let fresh = self.take(place, serial)?;
         let part = part(fresh.row.view());
         fresh.row.add(&part);
-        fresh.open = false;
+        fresh.state = State::Closed;
         let intent = fresh.row.view();
         let (token_and_key, not_after) = (intent.token_and_key(), intent.not_after());
         self.tokens.finish(&token_and_key, not_after, serial)?;

@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use ::redb::{Error, ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
 
+use super::layout::ReadError;
 use super::op::{Done, TokenAndKey};
-use super::reads::ReadError;
 use crate::ca::Serial;
 use crate::issuance::store::{StoreError, TokenUse};
 

@@ -11,8 +11,9 @@ use std::time::Duration;
 use ::redb::{Database, Durability};
 use tokio::sync::oneshot;
 
+use super::batch::Lines;
 use super::journal::Journal;
-use super::op::{Done, Lines, Op, TokenAndKey};
+use super::op::{Done, Op, TokenAndKey};
 use super::tables::Tables;
 use super::{Audit, OpenError, Storage};
 use crate::issuance::store::StoreError;
@@ -314,14 +315,15 @@ impl Writer {
             return Ok(());
         };
         let Lines { at, octets } = &mut self.lines;
-        octets.clear();
         let written = audit.written()?;
         let new = written.saturating_sub(self.audited);
         if new <= MAX_CARRIED {
             *at = self.audited;
+            // Those of the batch before are written over: nothing has to be cleared for that.
             octets.resize(usize::try_from(new).map_err(std::io::Error::other)?, 0);
             return audit.read(*at, octets);
         }
+        octets.clear();
         audit.sync()?;
         *at = written;
         Ok(())
