@@ -39,7 +39,7 @@ pub enum ProfileError {
     #[error(
         "lifetime is {got} s, allowed are {} to {} s",
         LeafProfile::LIFETIME_MIN_S,
-        LeafProfile::LIFETIME_MAX_S
+        LeafProfile::MAX_LIFETIME_S
     )]
     Lifetime {
         /// The lifetime.
@@ -48,7 +48,7 @@ pub enum ProfileError {
     /// The back-dating is out of bounds.
     #[error(
         "back-dating is {got} s, at most {} s are allowed",
-        LeafProfile::BACKDATE_MAX_S
+        LeafProfile::MAX_BACKDATE_S
     )]
     Backdate {
         /// The back-dating.
@@ -75,9 +75,9 @@ impl LeafProfile {
     /// The shortest lifetime.
     pub const LIFETIME_MIN_S: u32 = 60;
     /// The longest lifetime.
-    pub const LIFETIME_MAX_S: u32 = 86_400;
+    pub const MAX_LIFETIME_S: u32 = 86_400;
     /// The most a certificate may be dated back.
-    pub const BACKDATE_MAX_S: u32 = 30;
+    pub const MAX_BACKDATE_S: u32 = 30;
 
     /// A checked profile. A changed profile is a new name.
     pub fn new(
@@ -90,10 +90,10 @@ impl LeafProfile {
         if !(1..=64).contains(&name.len()) || !name.bytes().all(in_names) {
             return Err(ProfileError::Name { got: name.into() });
         }
-        if !(Self::LIFETIME_MIN_S..=Self::LIFETIME_MAX_S).contains(&lifetime_s) {
+        if !(Self::LIFETIME_MIN_S..=Self::MAX_LIFETIME_S).contains(&lifetime_s) {
             return Err(ProfileError::Lifetime { got: lifetime_s });
         }
-        if backdate_s > Self::BACKDATE_MAX_S {
+        if backdate_s > Self::MAX_BACKDATE_S {
             return Err(ProfileError::Backdate { got: backdate_s });
         }
         if let Some(url) = crl_url.filter(|url| !is_crl_url(url)) {

@@ -14,7 +14,7 @@ use crate::json::{self, Object, Problem, Value};
 use crate::time::UnixMillis;
 
 /// Largest answer read from a log.
-pub const ANSWER_LEN_MAX: usize = 64 * 1024;
+pub const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
 #[derive(Serialize)]
 struct AddChain {
@@ -67,9 +67,9 @@ impl Sct {
 }
 
 fn object(body: &[u8]) -> Result<Object, SctError> {
-    if body.len() > ANSWER_LEN_MAX {
+    if body.len() > MAX_ANSWER_BYTES {
         return Err(SctError::AnswerTooLarge {
-            max: ANSWER_LEN_MAX,
+            max: MAX_ANSWER_BYTES,
         });
     }
     let octets = body.len();
@@ -219,11 +219,11 @@ mod tests {
     #[test]
     fn the_size_limit_is_exact() {
         let pad = |len: usize| format!("{GOOD}{}", " ".repeat(len - GOOD.len()));
-        assert_eq!(answer(pad(ANSWER_LEN_MAX).as_bytes()), Ok(sct()));
+        assert_eq!(answer(pad(MAX_ANSWER_BYTES).as_bytes()), Ok(sct()));
         assert_eq!(
-            answer(pad(ANSWER_LEN_MAX + 1).as_bytes()),
+            answer(pad(MAX_ANSWER_BYTES + 1).as_bytes()),
             Err(SctError::AnswerTooLarge {
-                max: ANSWER_LEN_MAX
+                max: MAX_ANSWER_BYTES
             })
         );
     }

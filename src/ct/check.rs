@@ -12,7 +12,7 @@ pub const SCT_AHEAD_MAX_MS: u64 = 60 * 1000;
 /// The longest SCT that has a place in a certificate, in octets. An extension's value may have
 /// 1024 (rule c13); around the SCT stand the OCTET STRING's tag and length (4), the list's length
 /// (2) and its own (2). Signed by P-256, this leaves its extensions near 900.
-pub const SCT_LEN_MAX: usize = 1024 - 4 - 2 - 2;
+pub const MAX_SCT_BYTES: usize = 1024 - 4 - 2 - 2;
 
 /// An SCT proven to be for one precertificate and from a log we know. Made only by [`verify_sct`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,10 +78,10 @@ fn same_log(sct: &Sct, key: &LogKey) -> Result<(), SctError> {
 /// Said here, while another log can still be asked: the linter would say it of the final.
 fn embeddable(sct: &Sct) -> Result<(), SctError> {
     match sct.encoded_len() {
-        0..=SCT_LEN_MAX => Ok(()),
+        0..=MAX_SCT_BYTES => Ok(()),
         got => Err(SctError::TooLong {
             got,
-            max: SCT_LEN_MAX,
+            max: MAX_SCT_BYTES,
         }),
     }
 }

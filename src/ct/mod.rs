@@ -23,9 +23,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-pub use answer::{ANSWER_LEN_MAX, answer, head_answer};
+pub use answer::{MAX_ANSWER_BYTES, answer, head_answer};
 pub use check::{
-    SCT_AGE_MAX_MS, SCT_AHEAD_MAX_MS, SCT_LEN_MAX, VerifiedSct, verify_embedded, verify_sct,
+    MAX_SCT_BYTES, SCT_AGE_MAX_MS, SCT_AHEAD_MAX_MS, VerifiedSct, verify_embedded, verify_sct,
 };
 pub use error::SctError;
 pub use failure::Failure;

@@ -18,7 +18,7 @@ use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{
-    ANSWER_LEN_MAX, CertificateLog, Failure, LogId, LogKey, PreEntry, SctError, SubmitError,
+    CertificateLog, Failure, LogId, LogKey, MAX_ANSWER_BYTES, PreEntry, SctError, SubmitError,
     VerifiedSct, answer, head_answer, verify_head, verify_sct,
 };
 use crate::time::UnixMillis;
@@ -299,14 +299,14 @@ async fn within<T>(
     }
 }
 
-/// Sends the request and reads the body of a 200, at most [`ANSWER_LEN_MAX`] of it.
+/// Sends the request and reads the body of a 200, at most [`MAX_ANSWER_BYTES`] of it.
 async fn ok_body(request: RequestBuilder, now: impl Fn() -> UnixMillis) -> Result<Vec<u8>, Miss> {
     let mut response = request.send().await.map_err(transport)?;
     classify(&response, now)?;
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(transport)? {
-        if body.len() + chunk.len() > ANSWER_LEN_MAX {
-            let max = ANSWER_LEN_MAX;
+        if body.len() + chunk.len() > MAX_ANSWER_BYTES {
+            let max = MAX_ANSWER_BYTES;
             return Err(SctError::AnswerTooLarge { max }.into());
         }
         body.extend_from_slice(&chunk);

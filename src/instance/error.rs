@@ -7,6 +7,7 @@ use crate::audit;
 use crate::ca::SelfCheckError;
 use crate::config;
 use crate::ct::KeyError;
+use crate::fault;
 use crate::keys::file as keyfile;
 use crate::possession::WeakKeysError;
 use crate::server::TlsError;
@@ -204,13 +205,7 @@ impl Error {
 
     /// With its causes, in one line.
     pub(super) fn with_causes(&self) -> String {
-        let mut words = self.to_string();
-        let mut next = std::error::Error::source(self);
-        while let Some(error) = next {
-            words = format!("{words}: {error}");
-            next = error.source();
-        }
-        words
+        fault::chain(self)
     }
 }
 

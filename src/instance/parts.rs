@@ -18,7 +18,7 @@ use crate::ct::{CertificateLog, LogKey};
 use crate::issuance::store::IssuanceStore;
 use crate::issuance::{self, CtMode, TrustedIssuer};
 use crate::keys::file as keyfile;
-use crate::possession::{WEAK_KEYS_BYTES_MAX, WeakKeys};
+use crate::possession::{MAX_WEAK_KEYS_BYTES, WeakKeys};
 use crate::rates::Rates;
 use crate::rates::memory::MemoryCounter;
 use crate::server::{Hops, KeyState, KeyStates, ProxyHeader, TrustFiles};
@@ -177,7 +177,7 @@ pub fn weak_keys(path: Option<&Path>) -> Result<WeakKeys, Error> {
     let Some(path) = path else {
         return Ok(WeakKeys::default());
     };
-    let text = read_at_most(path, WEAK_KEYS_BYTES_MAX)?;
+    let text = read_at_most(path, MAX_WEAK_KEYS_BYTES)?;
     WeakKeys::parse(&text).map_err(|source| Error::WeakKeys {
         path: path.to_owned(),
         source,

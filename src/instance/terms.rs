@@ -32,7 +32,9 @@ fn is_taken_over(key: &str) -> bool {
 }
 
 fn says_whom(key: &str) -> bool {
-    key.starts_with("issuer[") || key.starts_with("identity.")
+    ["issuer[", "ci_provider[", "identity."]
+        .iter()
+        .any(|start| key.starts_with(start))
 }
 
 /// Where the terms come from, to be read anew.
@@ -396,6 +398,24 @@ mod tests {
         place.write("profile = \"other\"\n");
         let (third, _) = again(&files).unwrap();
         assert_eq!(third.terms.issuers_digest, first.terms.issuers_digest);
+    }
+
+    #[tokio::test]
+    async fn a_providers_templates_say_who_is_believed() {
+        let place = Place::new();
+        let templates = |san: &str| {
+            format!(
+                "[[issuer]]\nurl = \"https://ci.example\"\ntype = \"ci-provider\"\n\
+                 audiences = [\"https://ca.example\"]\nci_provider = \"mine\"\n\
+                 [[ci_provider]]\nname = \"mine\"\nsan = \"https://{san}/{{{{ .repo }}}}\"\n"
+            )
+        };
+        place.write(&templates("ci.example"));
+        let (files, first) = place.open();
+        place.write(&templates("other.example"));
+        let (second, waiting) = again(&files).unwrap();
+        assert!(waiting.is_empty(), "{waiting:?}");
+        assert_ne!(second.terms.issuers_digest, first.terms.issuers_digest);
     }
 
     #[tokio::test]

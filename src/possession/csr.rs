@@ -10,7 +10,7 @@ use crate::der::{self, Reader, tag};
 use crate::x509::pem;
 
 /// The largest request text that is looked at.
-pub const CSR_BYTES_MAX: usize = 32 * 1024;
+pub const MAX_CSR_BYTES: usize = 32 * 1024;
 
 /// Why bytes are not a certificate signing request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,8 +19,8 @@ pub enum CsrError {
     /// Nothing was sent.
     #[error("no certificate signing request")]
     Missing,
-    /// More than [`CSR_BYTES_MAX`].
-    #[error("the request is {bytes} bytes long, at most {CSR_BYTES_MAX} are read")]
+    /// More than [`MAX_CSR_BYTES`].
+    #[error("the request is {bytes} bytes long, at most {MAX_CSR_BYTES} are read")]
     TooLarge {
         /// How long it is.
         bytes: usize,
@@ -61,7 +61,7 @@ impl From<der::Error> for CsrError {
 pub(super) fn from_pem(text: &[u8]) -> Result<Vec<u8>, CsrError> {
     match text.len() {
         0 => return Err(CsrError::Missing),
-        bytes if bytes > CSR_BYTES_MAX => return Err(CsrError::TooLarge { bytes }),
+        bytes if bytes > MAX_CSR_BYTES => return Err(CsrError::TooLarge { bytes }),
         _ => {}
     }
     let text = str::from_utf8(text).map_err(|_| CsrError::Pem)?;

@@ -14,7 +14,7 @@ use aws_lc_rs::signature::ParsedPublicKey;
 use curve25519_dalek::edwards::CompressedEdwardsY;
 
 /// The largest key text that is looked at; an RSA-4096 key in PEM takes 800 bytes.
-pub const KEY_BYTES_MAX: usize = 16 * 1024;
+pub const MAX_KEY_BYTES: usize = 16 * 1024;
 
 /// Why bytes are not a key to certify.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,8 +23,8 @@ pub enum KeyError {
     /// Nothing was sent.
     #[error("no public key")]
     Missing,
-    /// More than [`KEY_BYTES_MAX`].
-    #[error("the public key is {bytes} bytes long, at most {KEY_BYTES_MAX} are read")]
+    /// More than [`MAX_KEY_BYTES`].
+    #[error("the public key is {bytes} bytes long, at most {MAX_KEY_BYTES} are read")]
     TooLarge {
         /// How long it is.
         bytes: usize,
@@ -109,7 +109,7 @@ impl SubjectKey {
     pub fn from_bytes(content: &[u8]) -> Result<Self, KeyError> {
         match content.len() {
             0 => return Err(KeyError::Missing),
-            bytes if bytes > KEY_BYTES_MAX => return Err(KeyError::TooLarge { bytes }),
+            bytes if bytes > MAX_KEY_BYTES => return Err(KeyError::TooLarge { bytes }),
             _ => {}
         }
         // No DER begins with white space or a dash, so the two forms cannot be confused.
@@ -277,7 +277,7 @@ mod tests {
     #[test]
     fn a_key_is_measured_before_it_is_read() {
         assert_eq!(SubjectKey::from_bytes(&[]).err(), Some(KeyError::Missing));
-        let bytes = KEY_BYTES_MAX + 1;
+        let bytes = MAX_KEY_BYTES + 1;
         assert_eq!(
             SubjectKey::from_bytes(&vec![b'-'; bytes]).err(),
             Some(KeyError::TooLarge { bytes })

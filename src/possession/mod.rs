@@ -21,10 +21,10 @@ mod spki;
 mod weak_primes;
 
 pub use algorithm::{AlgorithmList, Hash, KeyKind, Scheme, UnknownAlgorithm};
-pub use csr::{CSR_BYTES_MAX, CsrError};
-pub use key::{KEY_BYTES_MAX, KeyError, SubjectKey};
+pub use csr::{CsrError, MAX_CSR_BYTES};
+pub use key::{KeyError, MAX_KEY_BYTES, SubjectKey};
 pub use policy::Insecure;
-pub use refused::{KeyPolicy, WEAK_KEYS_BYTES_MAX, WEAK_KEYS_MAX, WeakKeys, WeakKeysError};
+pub use refused::{KeyPolicy, MAX_WEAK_KEYS, MAX_WEAK_KEYS_BYTES, WeakKeys, WeakKeysError};
 pub use spki::SpkiError;
 pub(crate) use weak_primes::is_factorable;
 

@@ -11,9 +11,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use super::{AlgorithmList, Insecure, KeyKind, PossessedKey, Scheme, SubjectKey};
 
 /// The longest list read, in octets.
-pub const WEAK_KEYS_BYTES_MAX: u64 = 64 * 1024 * 1024;
+pub const MAX_WEAK_KEYS_BYTES: u64 = 64 * 1024 * 1024;
 /// The most keys on it: Debian's broken generator alone made some hundred thousand.
-pub const WEAK_KEYS_MAX: usize = 500_000;
+pub const MAX_WEAK_KEYS: usize = 500_000;
 
 /// Judges keys that have passed the rules for all keys, and the pairs they form with a hash.
 #[derive(Clone, Debug)]
@@ -93,14 +93,14 @@ impl std::fmt::Debug for WeakKeys {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WeakKeysError {
-    /// More octets than [`WEAK_KEYS_BYTES_MAX`].
-    #[error("the list has {bytes} bytes, at most {WEAK_KEYS_BYTES_MAX} are read")]
+    /// More octets than [`MAX_WEAK_KEYS_BYTES`].
+    #[error("the list has {bytes} bytes, at most {MAX_WEAK_KEYS_BYTES} are read")]
     TooLarge {
         /// How many it has.
         bytes: usize,
     },
-    /// More keys than [`WEAK_KEYS_MAX`].
-    #[error("the list has more than {WEAK_KEYS_MAX} keys, the first too many in line {line}")]
+    /// More keys than [`MAX_WEAK_KEYS`].
+    #[error("the list has more than {MAX_WEAK_KEYS} keys, the first too many in line {line}")]
     TooMany {
         /// Where the first one too many stands.
         line: usize,
@@ -124,7 +124,7 @@ impl WeakKeys {
     /// with `#` are skipped; anything else stops the reading, because a list that is half
     /// understood protects half as well as its owner thinks.
     pub fn parse(text: &[u8]) -> Result<Self, WeakKeysError> {
-        if text.len() as u64 > WEAK_KEYS_BYTES_MAX {
+        if text.len() as u64 > MAX_WEAK_KEYS_BYTES {
             return Err(WeakKeysError::TooLarge { bytes: text.len() });
         }
         let mut hashes = HashSet::new();
@@ -134,7 +134,7 @@ impl WeakKeys {
                 continue;
             }
             let hash = hash(content).ok_or(WeakKeysError::NotAHash { line })?;
-            if hashes.len() == WEAK_KEYS_MAX {
+            if hashes.len() == MAX_WEAK_KEYS {
                 return Err(WeakKeysError::TooMany { line });
             }
             if !hashes.insert(hash) {
@@ -234,14 +234,14 @@ mod tests {
                 .map(|n| format!("{n:064x}\n"))
                 .collect::<String>()
         };
-        assert_eq!(parsed(&lines(WEAK_KEYS_MAX)), Ok(WEAK_KEYS_MAX));
+        assert_eq!(parsed(&lines(MAX_WEAK_KEYS)), Ok(MAX_WEAK_KEYS));
         assert_eq!(
-            parsed(&lines(WEAK_KEYS_MAX + 1)),
+            parsed(&lines(MAX_WEAK_KEYS + 1)),
             Err(WeakKeysError::TooMany {
-                line: WEAK_KEYS_MAX + 1
+                line: MAX_WEAK_KEYS + 1
             })
         );
-        let bytes = usize::try_from(WEAK_KEYS_BYTES_MAX).unwrap();
+        let bytes = usize::try_from(MAX_WEAK_KEYS_BYTES).unwrap();
         assert_eq!(WeakKeys::parse(&vec![b'\n'; bytes]).unwrap().len(), 0);
         assert_eq!(
             WeakKeys::parse(&vec![b'\n'; bytes + 1]).unwrap_err(),

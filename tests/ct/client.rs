@@ -12,7 +12,7 @@ use aws_lc_rs::signature::{
 use shortleaf::ct::memory::MemoryLog;
 use shortleaf::ct::rfc6962::{ATTEMPTS_MAX, Rfc6962Config, Rfc6962Log};
 use shortleaf::ct::{
-    ANSWER_LEN_MAX, CertificateLog, LogId, LogKey, PreEntry, SCT_LEN_MAX, Sct, SubmitError,
+    CertificateLog, LogId, LogKey, MAX_ANSWER_BYTES, MAX_SCT_BYTES, PreEntry, Sct, SubmitError,
     VerifiedSct, signed_entry,
 };
 use shortleaf::time::{UnixMillis, UnixSeconds};
@@ -271,7 +271,7 @@ async fn extensions_the_log_did_not_sign_are_not_believed() {
 async fn an_sct_that_no_certificate_has_room_for_is_not_taken() {
     let peer = Peer::new();
     let sct = peer.sct("one", NOW).await;
-    let padding = SCT_LEN_MAX + 1 - sct.encode().len();
+    let padding = MAX_SCT_BYTES + 1 - sct.encode().len();
     let sct = Sct {
         extensions: vec![0; padding],
         ..sct
@@ -299,8 +299,8 @@ async fn an_answer_is_read_up_to_its_limit_and_no_further() {
     let peer = Peer::new();
     let good = peer.sct("one", NOW).await.add_chain_json();
     let padded = |len: usize| ok(format!("{good}{}", " ".repeat(len - good.len())));
-    refused_and_got_over(&peer, padded(ANSWER_LEN_MAX + 1), "answer_too_large").await;
-    let (outcome, _) = submit(vec![padded(ANSWER_LEN_MAX)], peer.key(), BUDGET).await;
+    refused_and_got_over(&peer, padded(MAX_ANSWER_BYTES + 1), "answer_too_large").await;
+    let (outcome, _) = submit(vec![padded(MAX_ANSWER_BYTES)], peer.key(), BUDGET).await;
     outcome.unwrap();
 }
 

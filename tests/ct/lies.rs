@@ -9,8 +9,8 @@ use aws_lc_rs::signature::{
 };
 use serde_json::{Value, json};
 use shortleaf::ct::{
-    ANSWER_LEN_MAX, LogId, LogKey, PreEntry, SCT_AGE_MAX_MS, SCT_AHEAD_MAX_MS, SCT_LEN_MAX, Sct,
-    signed_entry,
+    LogId, LogKey, MAX_ANSWER_BYTES, MAX_SCT_BYTES, PreEntry, SCT_AGE_MAX_MS, SCT_AHEAD_MAX_MS,
+    Sct, signed_entry,
 };
 use shortleaf::time::{UnixMillis, UnixSeconds};
 
@@ -241,7 +241,7 @@ pub(crate) const LIES: &[Lie] = &[
     lie("C4", "an id of three octets", "answer_malformed", |l, a| l.member(a, "id", json!("AQEB"))),
 
     lie("C5", "extensions that are not signed", "signature", |l, a| l.spoilt(a, |sct| sct.extensions = vec![0, 0, 5, 0, 0, 0, 0, 1])),
-    lie("C5", "extensions longer than a certificate has room for", "too_long", |l, a| l.extended(a, vec![0; SCT_LEN_MAX])),
+    lie("C5", "extensions longer than a certificate has room for", "too_long", |l, a| l.extended(a, vec![0; MAX_SCT_BYTES])),
     lie("C5", "extensions longer than their structure", "answer_too_large", |l, a| l.spoilt(a, |sct| sct.extensions = vec![0; 0x1_0000])),
     lie("C5", "extensions that are not base64", "answer_malformed", |l, a| l.member(a, "extensions", json!("?"))),
     lie("C5", "extensions that are a list", "answer_malformed", |l, a| l.member(a, "extensions", json!([]))),
@@ -257,7 +257,7 @@ pub(crate) const LIES: &[Lie] = &[
     lie("C7", "HTML with 200", "answer_not_json", |_, _| Reply::Answer(200, "Content-Type: text/html\r\n", "<html>busy</html>".into())),
     lie("C7", "an answer and another", "answer_not_json", |l, a| l.text(a, |text| text.repeat(2))),
     lie("C7", "nested beyond reason", "answer_malformed", |l, a| l.text(a, |text| text.replacen('{', &format!("{{\"x\":{},", "[".repeat(9_000)), 1))),
-    lie("C7", "JSON beyond 64 KiB", "answer_too_large", |l, a| l.text(a, |text| text + &" ".repeat(ANSWER_LEN_MAX))),
+    lie("C7", "JSON beyond 64 KiB", "answer_too_large", |l, a| l.text(a, |text| text + &" ".repeat(MAX_ANSWER_BYTES))),
     lie("C7", "a body without end", "answer_too_large", |_, _| Reply::Flood),
     lie("C7", "JSON cut short", "answer_cut_short", |l, a| l.text(a, |mut text| { text.pop(); text })),
     lie("C7", "nothing with 200", "answer_cut_short", |_, _| ok("")),

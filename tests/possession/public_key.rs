@@ -3,7 +3,7 @@
 use crate::world::{TestKey, one_line_pem, pem, spki, tlv};
 use shortleaf::der;
 use shortleaf::fault::Reason;
-use shortleaf::possession::{Insecure, KEY_BYTES_MAX, KeyError, KeyKind, SpkiError, SubjectKey};
+use shortleaf::possession::{Insecure, KeyError, KeyKind, MAX_KEY_BYTES, SpkiError, SubjectKey};
 
 const EC: &[u8] = b"\x06\x07\x2a\x86\x48\xce\x3d\x02\x01";
 const P256: &[u8] = b"\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07";
@@ -97,11 +97,11 @@ fn nothing_is_not_a_key() {
 fn a_key_over_the_limit_is_not_read() {
     let key = pem("PUBLIC KEY", &TestKey::generate(KeyKind::EcdsaP256).spki());
     let padded = |bytes: usize| format!("{key:\n<bytes$}").into_bytes();
-    assert!(SubjectKey::from_bytes(&padded(KEY_BYTES_MAX)).is_ok());
+    assert!(SubjectKey::from_bytes(&padded(MAX_KEY_BYTES)).is_ok());
     assert_eq!(
-        refusal(&padded(KEY_BYTES_MAX + 1)),
+        refusal(&padded(MAX_KEY_BYTES + 1)),
         KeyError::TooLarge {
-            bytes: KEY_BYTES_MAX + 1
+            bytes: MAX_KEY_BYTES + 1
         }
     );
 }

@@ -4,7 +4,7 @@ use crate::world::{TestKey, one_line_pem, pem, spki, tlv};
 use shortleaf::der;
 use shortleaf::fault::Reason;
 use shortleaf::possession::{
-    self, AlgorithmList, CSR_BYTES_MAX, CsrError, Error, Hash, KeyError, KeyKind, KeyPolicy,
+    self, AlgorithmList, CsrError, Error, Hash, KeyError, KeyKind, KeyPolicy, MAX_CSR_BYTES,
     Scheme, SpkiError,
 };
 
@@ -381,13 +381,13 @@ fn what_is_no_request_is_named() {
     let der = Request::of(&key).signed_by(&key);
     let text = pem(LABEL, &der);
     let padded = |bytes: usize| format!("{text:\n<bytes$}").into_bytes();
-    assert_eq!(possess(&padded(CSR_BYTES_MAX)), Ok(key.spki()));
+    assert_eq!(possess(&padded(MAX_CSR_BYTES)), Ok(key.spki()));
     for (bad, error) in [
         (vec![], CsrError::Missing),
         (
-            padded(CSR_BYTES_MAX + 1),
+            padded(MAX_CSR_BYTES + 1),
             CsrError::TooLarge {
-                bytes: CSR_BYTES_MAX + 1,
+                bytes: MAX_CSR_BYTES + 1,
             },
         ),
         (der.clone(), CsrError::Pem),

@@ -1,7 +1,7 @@
 //! Signing requests: whatever is accepted has a key and a signature where others see them.
 
 use shortleaf::der::{self, Reader, tag};
-use shortleaf::possession::{self, AlgorithmList, CSR_BYTES_MAX, Error, KeyPolicy, SubjectKey};
+use shortleaf::possession::{self, AlgorithmList, Error, KeyPolicy, MAX_CSR_BYTES, SubjectKey};
 use shortleaf::x509::pem;
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::prelude::FromDer as _;
@@ -20,7 +20,7 @@ pub(crate) fn run(input: &[u8]) {
                 | Error::NotPermitted { .. }
                 | Error::Unrecognized { .. })
     );
-    if is_request && armoured.len() <= CSR_BYTES_MAX {
+    if is_request && armoured.len() <= MAX_CSR_BYTES {
         second_opinion(input);
     }
 }

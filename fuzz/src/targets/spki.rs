@@ -2,7 +2,7 @@
 
 use p256::pkcs8::{DecodePublicKey as _, EncodePublicKey as _};
 use shortleaf::possession::{
-    self, AlgorithmList, Error, KEY_BYTES_MAX, KeyError, KeyKind, KeyPolicy, SubjectKey,
+    self, AlgorithmList, Error, KeyError, KeyKind, KeyPolicy, MAX_KEY_BYTES, SubjectKey,
 };
 use shortleaf::x509::pem;
 use x509_parser::prelude::FromDer as _;
@@ -15,7 +15,7 @@ pub(crate) fn run(input: &[u8]) {
     if !input.trim_ascii_start().starts_with(b"-") && !input.is_empty() {
         // Armour changes nothing, but for the size.
         let armoured = pem::encode("PUBLIC KEY", input);
-        if armoured.len() <= KEY_BYTES_MAX {
+        if armoured.len() <= MAX_KEY_BYTES {
             assert_eq!(read(armoured.as_bytes()), bare, "in PEM");
         }
         let _ = read(pem::encode("RSA PUBLIC KEY", input).as_bytes());
