@@ -22,6 +22,13 @@ pub fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Opt
         .map(|(_, candidate)| candidate)
 }
 
+/// What to append to an error about a word that is not there.
+pub fn did_you_mean(nearest: Option<&str>) -> String {
+    nearest
+        .map(|nearest| format!("; did you mean {nearest:?}?"))
+        .unwrap_or_default()
+}
+
 /// Levenshtein distance over bytes: keys are ASCII, and short.
 fn distance(a: &str, b: &str) -> usize {
     let b = b.as_bytes();

@@ -2,7 +2,7 @@
 
 use shortleaf::config::{Inputs, load, schema};
 use shortleaf::identity::presets::Preset;
-use shortleaf::rules::RuleSet;
+use shortleaf::rules::{Known, RuleSet};
 
 #[test]
 fn every_file_under_config_can_be_used() {
@@ -45,7 +45,10 @@ fn are_copied(text: &str) {
     let rules = RuleSet::parse(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
     assert!(!rules.is_empty());
     let github = "https://token.actions.githubusercontent.com";
-    let ids = |issuer: &str| (issuer == github).then(|| Some(Preset::Github.ids()));
+    let ids = |issuer: &str| match issuer == github {
+        true => Known::Ids(Preset::Github.ids()),
+        false => Known::NotConfigured,
+    };
     assert_eq!(rules.findings(&ids), []);
 }
 
@@ -549,6 +552,29 @@ fn each_refused_value_has_a_twin_that_is_accepted() {
             "issuer[0].url",
             issuer("audiences = [\"a\"]\npreset = \"gitlab\""),
             issuer("audiences = [\"a\"]\npreset = \"buildkite\""),
+        ),
+        (
+            "issuer[0].issuer_claim",
+            issuer(
+                "audiences = [\"a\"]\npreset = \"gitlab\"\nurl = \"https://gitlab.com\"\nissuer_claim = \"$.a\"",
+            ),
+            issuer("audiences = [\"a\"]\npreset = \"gitlab\"\nurl = \"https://gitlab.com\""),
+        ),
+        (
+            "issuer[0].spiffe_trust_domain",
+            issuer("audiences = [\"a\"]\npreset = \"spiffe\"\nurl = \"https://a.example\""),
+            issuer(
+                "audiences = [\"a\"]\npreset = \"spiffe\"\nurl = \"https://a.example\"\nspiffe_trust_domain = \"a\"",
+            ),
+        ),
+        (
+            "issuer[0].type",
+            issuer(
+                "audiences = [\"a\"]\ntype = \"spiffe\"\nurl = \"https://*.a.example\"\nspiffe_trust_domain = \"a\"",
+            ),
+            issuer(
+                "audiences = [\"a\"]\ntype = \"spiffe\"\nurl = \"https://b.a.example\"\nspiffe_trust_domain = \"a\"",
+            ),
         ),
         (
             "issuer[0].subject_domain",

@@ -13,8 +13,8 @@ use super::signal::Stop;
 use crate::client;
 use crate::config::{IdentitySettings, IssuerSettings};
 use crate::dev::{self, Options};
+use crate::identity::IssuerType;
 use crate::identity::fulcio::{self, FulcioConfig};
-use crate::identity::{IssuerType, Mapping};
 use crate::instance::{self, parts};
 use crate::telemetry::{self, Told};
 use crate::token::IssuerUrl;
@@ -73,14 +73,9 @@ fn issuer(text: &str) -> Result<(IssuerType, String), String> {
     let (kind, url) = text
         .split_once('=')
         .ok_or("write TYPE=URL, such as email=http://127.0.0.1:9000")?;
-    let plain = |kind: &IssuerType| Mapping::plain(*kind).is_some();
-    let kind = IssuerType::from_word(kind).filter(plain).ok_or_else(|| {
-        let words = IssuerType::ALL.into_iter().filter(plain);
-        let words: Vec<_> = words.map(IssuerType::as_str).collect();
-        format!(
-            "the type is one of {}; others need more than a URL",
-            words.join(", ")
-        )
+    let kind = IssuerType::from_word(kind).ok_or_else(|| {
+        let words = IssuerType::ALL.map(IssuerType::as_str).join(", ");
+        format!("the type is one of {words}")
     })?;
     Ok((kind, url.to_owned()))
 }
@@ -92,8 +87,10 @@ fn outside(issuers: &[(IssuerType, String)]) -> Result<Vec<IssuerSettings>, Fail
             Failure::from_error(Exit::Usage, &error)
                 .hint("write the issuer exactly as its tokens' `iss` says it, https://…")
         })?;
-        // Its type was judged with the arguments.
-        dev::outside(*kind, name).ok_or_else(|| Failure::new(Exit::Usage, "no such type"))
+        dev::outside(*kind, name).map_err(|error| {
+            Failure::from_error(Exit::Usage, &error)
+                .hint("what needs more than a URL can stand in a file for --fulcio-config")
+        })
     });
     each.collect()
 }
@@ -228,6 +225,8 @@ fn failed(error: dev::Error) -> Failure {
         )
         | Error::Listen(_)
         | Error::Issuer(_)
+        | Error::Own(_)
+        | Error::Mapping(_)
         | Error::Ca(_)
         | Error::Log(_)
         | Error::Profile(_) => (Exit::Unexpected, None),

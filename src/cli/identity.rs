@@ -7,10 +7,12 @@ use super::config::ConfigArgs;
 use super::exit::Exit;
 use super::output::{Failure, Output};
 use super::{claims, issuer};
-use crate::identity::presets::{Parameters, Preset};
-use crate::identity::{self, Extension, IssuerType, Mapping, Preview, San, extension_name};
+use crate::identity::presets::Preset;
+use crate::identity::{
+    self, Extension, IssuerType, Mapping, Parameters, Preview, San, extension_name,
+};
 use crate::json::{Object, Value as Claim};
-use crate::token::IssuerUrl;
+use crate::token::{IssuerName, IssuerUrl};
 
 #[derive(Subcommand, Debug)]
 pub(super) enum IdentityCommand {
@@ -87,13 +89,16 @@ impl RenderArgs {
             });
         }
         if let Some(word) = &self.kind {
-            let mapping = IssuerType::from_word(word).and_then(Mapping::plain);
-            return mapping.ok_or_else(|| {
-                Failure::new(
-                    Exit::Usage,
-                    format!("there is no type {word:?} that its name alone describes"),
-                )
-                .hint("a type that needs a domain or templates has to stand in a configuration")
+            let kind = IssuerType::from_word(word).ok_or_else(|| {
+                let words = IssuerType::ALL.map(IssuerType::as_str).join(", ");
+                Failure::new(Exit::Usage, format!("there is no type {word:?}"))
+                    .hint(format!("write one of {words}"))
+            })?;
+            let name = IssuerName::One(issuer.clone());
+            let mapping = Mapping::new(kind, &name, &Parameters::default());
+            return mapping.map_err(|error| {
+                Failure::from_error(Exit::Usage, &error)
+                    .hint("a type that needs more than its name has to stand in a configuration")
             });
         }
         let issuers = issuer::all(&self.config)?;

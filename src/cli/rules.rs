@@ -16,7 +16,7 @@ use crate::config::{IssuerSettings, Settings};
 use crate::hex;
 use crate::identity::presets::Preset;
 use crate::instance::whom;
-use crate::rules::{Finding, MAX_FILE_BYTES, Mode, RuleSet, Severity};
+use crate::rules::{Finding, Known, MAX_FILE_BYTES, Mode, RuleSet, Severity};
 
 const DOC: &str = "docs/rules.md";
 
@@ -104,9 +104,10 @@ impl Source {
         match &self.issuers {
             Some(issuers) => whom::findings(&self.rules, issuers),
             // Which issuers there are is not known, so none is missing.
-            None => self
-                .rules
-                .findings(&|issuer| Some(implied(issuer).map(Preset::ids))),
+            None => self.rules.findings(&|issuer| {
+                let ids = implied(issuer).map(Preset::ids);
+                ids.map_or(Known::WithoutIds, Known::Ids)
+            }),
         }
     }
 }

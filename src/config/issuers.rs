@@ -7,8 +7,8 @@ use super::judge::{bad, span};
 use super::settings::{IdentitySettings, IssuerSettings};
 use super::{Error, raw};
 use crate::identity::fulcio::{FulcioConfig, FulcioIssuer};
-use crate::identity::presets::{Limits, Parameters, Preset};
-use crate::identity::{ClaimPath, IssuerType, Mapping, NameDomain, TrustDomain, UriDomain};
+use crate::identity::presets::{Limits, Preset, PresetError};
+use crate::identity::{IssuerType, Mapping, MappingError, Parameters, Setting};
 use crate::token::{IssuerName, IssuerPattern, IssuerUrl, is_loopback};
 
 /// The audience every Sigstore client asks for.
@@ -173,18 +173,61 @@ impl Judge {
     }
 
     fn preset(&self, preset: Preset, url: &str) -> Result<Mapping, Error> {
+        let mapping = preset.mapping(url, &self.given());
+        mapping.map_err(|error| match error {
+            PresetError::Mapping { source, .. } => self.meaningless(preset.kind(), source),
+            PresetError::Unused { setting, .. } => {
+                self.unusable(setting.as_str(), &self.value(setting), error)
+            }
+            PresetError::OtherIssuer { .. }
+            | PresetError::OtherFamily { .. }
+            | PresetError::Issuer { .. }
+            | PresetError::Family { .. }
+            | PresetError::Table { .. } => self.unusable("preset", preset.as_str(), error),
+        })
+    }
+
+    /// What is set beside the name and the word for what its claims mean.
+    fn given(&self) -> Parameters<'_> {
         let raw = &self.raw;
-        if raw.subject_domain.is_some() {
-            let why = "only issuers of type \"uri\" and \"username\" have a subject domain";
-            return Err(bad(self.key("subject_domain"), "set", why));
-        }
-        let given = Parameters {
+        Parameters {
+            subject_domain: raw.subject_domain.as_deref(),
             spiffe_trust_domain: raw.spiffe_trust_domain.as_deref(),
             issuer_claim: raw.issuer_claim.as_deref(),
             skip_email_verification: raw.skip_email_verification,
+            ci_provider: None,
+            providers: None,
+        }
+    }
+
+    /// What stands at a setting.
+    fn value(&self, setting: Setting) -> String {
+        let given = self.given();
+        let text = match setting {
+            Setting::SubjectDomain => given.subject_domain,
+            Setting::SpiffeTrustDomain => given.spiffe_trust_domain,
+            Setting::IssuerClaim => given.issuer_claim,
+            Setting::SkipEmailVerification => given.skip_email_verification.then_some("true"),
+            Setting::CiProvider => given.ci_provider,
         };
-        let mapping = preset.mapping(url, &given);
-        mapping.map_err(|source| self.unusable("preset", preset.as_str(), source))
+        text.unwrap_or_default().to_owned()
+    }
+
+    /// The error of a mapping, at its key.
+    fn meaningless(&self, kind: IssuerType, error: MappingError) -> Error {
+        match (error.setting(), error) {
+            (Some(Setting::CiProvider), MappingError::Missing { .. }) => {
+                let why =
+                    "its templates are in Fulcio's file: name that with identity.fulcio_config";
+                bad(self.key("type"), kind.as_str(), why)
+            }
+            (_, MappingError::Missing { setting, why, .. }) => Error::Missing {
+                key: self.key(setting.as_str()),
+                why,
+            },
+            (Some(setting), error) => self.unusable(setting.as_str(), &self.value(setting), error),
+            (None, error) => self.unusable("type", kind.as_str(), error),
+        }
     }
 
     /// What discovery will be able to use: an identifier as tokens spell it, and keys fetched over
@@ -230,99 +273,18 @@ impl Judge {
 
     fn kind(&self) -> Result<IssuerType, Error> {
         let word = self.raw.kind.as_deref().unwrap_or_default();
-        let kind = IssuerType::from_word(word).ok_or_else(|| {
+        IssuerType::from_word(word).ok_or_else(|| {
             bad(
                 self.key("type"),
                 word,
                 "write email, uri, username, spiffe, kubernetes, github-workflow, gitlab-pipeline, buildkite-job, codefresh-workflow or chainguard-identity",
             )
-        })?;
-        let only = |name, set: bool, kinds: &[IssuerType], why| match set && !kinds.contains(&kind)
-        {
-            true => Err(bad(self.key(name), "set", why)),
-            false => Ok(()),
-        };
-        let raw = &self.raw;
-        only(
-            "skip_email_verification",
-            raw.skip_email_verification,
-            &[IssuerType::Email],
-            "only issuers of type \"email\" have an address to verify",
-        )?;
-        only(
-            "issuer_claim",
-            raw.issuer_claim.is_some(),
-            &[IssuerType::Email],
-            "only issuers of type \"email\" may sign for others",
-        )?;
-        only(
-            "subject_domain",
-            raw.subject_domain.is_some(),
-            &[IssuerType::Uri, IssuerType::Username],
-            "only issuers of type \"uri\" and \"username\" have a subject domain",
-        )?;
-        only(
-            "spiffe_trust_domain",
-            raw.spiffe_trust_domain.is_some(),
-            &[IssuerType::Spiffe],
-            "only issuers of type \"spiffe\" have a trust domain",
-        )?;
-        Ok(kind)
+        })
     }
 
     fn mapping(&self, kind: IssuerType, name: &IssuerName) -> Result<Mapping, Error> {
-        let raw = &self.raw;
-        let needed = |setting: &Option<String>, name: &str, why| {
-            let key = self.key(name);
-            setting.clone().ok_or(Error::Missing { key, why })
-        };
-        Ok(match kind {
-            IssuerType::Email => Mapping::Email {
-                skip_verification: raw.skip_email_verification,
-                issuer: match &raw.issuer_claim {
-                    None => None,
-                    Some(path) => Some(
-                        ClaimPath::parse(path)
-                            .map_err(|source| self.unusable("issuer_claim", path, source))?,
-                    ),
-                },
-            },
-            IssuerType::Uri => {
-                let why = "scheme and host of its subjects, such as \"https://example.com\"";
-                let domain = needed(&raw.subject_domain, "subject_domain", why)?;
-                let parsed = UriDomain::new(&domain, name.as_str());
-                Mapping::Uri(parsed.map_err(|e| self.unusable("subject_domain", &domain, e))?)
-            }
-            IssuerType::Username => {
-                let why = "the domain of its user names, such as \"example.com\"";
-                let domain = needed(&raw.subject_domain, "subject_domain", why)?;
-                let parsed = NameDomain::new(&domain, name.as_str());
-                Mapping::Username(parsed.map_err(|e| self.unusable("subject_domain", &domain, e))?)
-            }
-            IssuerType::Spiffe => {
-                let why = "the trust domain of its subjects, such as \"example.org\"";
-                let domain = needed(&raw.spiffe_trust_domain, "spiffe_trust_domain", why)?;
-                if matches!(name, IssuerName::Family(_)) {
-                    let why = "a trust domain has one issuer, not a family";
-                    return Err(bad(self.key("type"), "spiffe", why));
-                }
-                let parsed = TrustDomain::parse(&domain);
-                Mapping::Spiffe(
-                    parsed.map_err(|e| self.unusable("spiffe_trust_domain", &domain, e))?,
-                )
-            }
-            IssuerType::Kubernetes
-            | IssuerType::GithubWorkflow
-            | IssuerType::GitlabPipeline
-            | IssuerType::BuildkiteJob
-            | IssuerType::CodefreshWorkflow
-            | IssuerType::ChainguardIdentity
-            | IssuerType::CiProvider => Mapping::plain(kind).ok_or_else(|| {
-                let why =
-                    "its templates are in Fulcio's file: name that with identity.fulcio_config";
-                bad(self.key("type"), kind.as_str(), why)
-            })?,
-        })
+        let mapping = Mapping::new(kind, name, &self.given());
+        mapping.map_err(|error| self.meaningless(kind, error))
     }
 
     fn audiences(

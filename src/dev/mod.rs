@@ -21,7 +21,7 @@ pub use crate::config::SHARED_AUDIENCE;
 use crate::ct::KeyError;
 use crate::ct::memory::MemoryLog;
 use crate::entropy::Entropy;
-use crate::identity::{IssuerType, Mapping};
+use crate::identity::{IssuerType, Mapping, MappingError, Parameters};
 use crate::instance::{self, Blueprint, Listeners, PublishedLog, Running, parts};
 use crate::issuance::{self, CtMode};
 use crate::keys::ephemeral::{DevelopmentCa, DevelopmentError};
@@ -31,7 +31,7 @@ use crate::server::{Front, Hops, serve};
 use crate::store;
 use crate::system::{SystemClock, SystemEntropy};
 use crate::time::Clock;
-use crate::token::{IssuerName, IssuerUrl};
+use crate::token::{IssuerName, IssuerUrl, IssuerUrlError};
 use crate::x509::SignatureAlgorithm;
 use issuer::{DevIssuer, Persona};
 
@@ -101,6 +101,12 @@ pub enum Error {
     /// The development issuer.
     #[error(transparent)]
     Issuer(#[from] issuer::Error),
+    /// The development issuer's address can be no issuer.
+    #[error("the development issuer cannot be believed")]
+    Own(#[from] IssuerUrlError),
+    /// The development issuer's type means nothing without more.
+    #[error("the development issuer cannot be believed")]
+    Mapping(#[from] MappingError),
     /// The CA.
     #[error("could not make a CA")]
     Ca(#[from] DevelopmentError),
@@ -175,7 +181,7 @@ pub async fn start(options: Options) -> Result<Dev, Error> {
         valid_from: ca.authority.issuing().not_before(),
     };
     let profile = LeafProfile::new("dev", LeafProfile::LIFETIME_S, 0, None)?;
-    let issuers = believed(&issuer, &options, &url);
+    let issuers = believed(&issuer, &options, &url)?;
     let keys = Arc::new(parts::keys(&issuers)?);
 
     let instance = instance::start(
@@ -249,21 +255,21 @@ fn state_folder(asked: Option<PathBuf>) -> Result<(PathBuf, Option<tempfile::Tem
 
 /// Our own two personas and the outside issuers asked for. Tokens are meant for this instance's
 /// `url`; unless strict, also for the audience that outside clients always ask for.
-fn believed(own: &DevIssuer, options: &Options, url: &str) -> Vec<IssuerSettings> {
+fn believed(own: &DevIssuer, options: &Options, url: &str) -> Result<Vec<IssuerSettings>, Error> {
     let audiences = match options.strict {
         true => vec![url.to_owned()],
         false => vec![SHARED_AUDIENCE.to_owned(), url.to_owned()],
     };
-    let mine = [
-        (IssuerType::GithubWorkflow, own.url(Persona::Github)),
-        (IssuerType::Email, own.url(Persona::Email)),
-    ];
-    let mine = mine.into_iter().filter_map(|(kind, url)| {
-        let mut mine = outside(kind, IssuerUrl::new(&url).ok()?)?;
+    let mut all = Vec::new();
+    for (kind, persona) in [
+        (IssuerType::GithubWorkflow, Persona::Github),
+        (IssuerType::Email, Persona::Email),
+    ] {
+        let mut mine = outside(kind, IssuerUrl::new(&own.url(persona))?)?;
         mine.audiences.clone_from(&audiences);
-        Some(mine)
-    });
-    let mut all: Vec<_> = mine.chain(options.issuers.iter().cloned()).collect();
+        all.push(mine);
+    }
+    all.extend(options.issuers.iter().cloned());
     for issuer in &mut all {
         issuer.certificates_per_token = match options.strict {
             true => 1,
@@ -274,17 +280,18 @@ fn believed(own: &DevIssuer, options: &Options, url: &str) -> Vec<IssuerSettings
         issuer.allow_private_network = one;
         issuer.insecure_loopback_http = one;
     }
-    all
+    Ok(all)
 }
 
-/// An outside issuer for [`Options::issuers`], audience `sigstore`; `None` for a type that needs
-/// more than its name.
-pub fn outside(kind: IssuerType, issuer: IssuerUrl) -> Option<IssuerSettings> {
-    Some(IssuerSettings {
-        name: IssuerName::One(issuer),
+/// An outside issuer for [`Options::issuers`], audience `sigstore`, of a type that needs nothing
+/// beside its name.
+pub fn outside(kind: IssuerType, issuer: IssuerUrl) -> Result<IssuerSettings, MappingError> {
+    let name = IssuerName::One(issuer);
+    Ok(IssuerSettings {
+        mapping: Mapping::new(kind, &name, &Parameters::default())?,
+        name,
         preset: None,
         kind,
-        mapping: Mapping::plain(kind)?,
         audiences: vec![SHARED_AUDIENCE.to_owned()],
         max_token_age_s: 600,
         max_token_lifetime_s: 86_400,

@@ -16,6 +16,7 @@ mod error;
 pub mod fulcio;
 mod ids;
 mod issuer_type;
+mod mapping;
 mod path;
 pub mod presets;
 mod provider;
@@ -25,8 +26,6 @@ mod template;
 mod uri;
 mod values;
 
-use std::sync::Arc;
-
 use crate::json::Object;
 use crate::token::{IssuerUrl, VerifiedToken};
 
@@ -35,6 +34,7 @@ pub use email::MAX_ADDRESS_BYTES;
 pub use error::{Error, Problem, Purpose};
 pub use ids::IdClaims;
 pub use issuer_type::IssuerType;
+pub use mapping::{Mapping, MappingError, Parameters, Providers, Setting};
 pub use path::{ClaimPath, ClaimPathError, MAX_PATH_BYTES};
 pub use provider::{Definition, MAX_RENDERED_BYTES, Provider, ProviderError};
 pub use spiffe::{MAX_ID_BYTES, MAX_TRUST_DOMAIN_BYTES, TrustDomain, TrustDomainError};
@@ -51,55 +51,6 @@ const TOKEN_SUBJECT: u8 = 24;
 
 /// Longest user name with its domain, in bytes: an otherName has more headers than a URI.
 pub const MAX_OTHER_NAME_BYTES: usize = 990;
-
-/// How an issuer's claims become an identity.
-#[derive(Clone, Debug)]
-pub enum Mapping {
-    /// The issuer vouches for the address in `email`.
-    Email {
-        /// Take the address even where `email_verified` does not say `true`: for issuers that
-        /// never send it.
-        skip_verification: bool,
-        /// Where the token says for whom it was issued, if extensions .1 and .8 are to say that.
-        issuer: Option<ClaimPath>,
-    },
-    /// `sub` is a URI of this domain.
-    Uri(UriDomain),
-    /// `sub` is a name in this domain.
-    Username(NameDomain),
-    /// `sub` is a SPIFFE ID of this trust domain.
-    Spiffe(TrustDomain),
-    /// A service account of a cluster.
-    Kubernetes,
-    /// Issuer and `sub` together.
-    ChainguardIdentity,
-    /// The issuer is a CI provider.
-    CiProvider(Arc<Provider>),
-}
-
-impl Mapping {
-    /// The mapping of a type that needs nothing beside its name; `None` for `uri`, `username`,
-    /// `spiffe` and `ci-provider`.
-    pub fn plain(kind: IssuerType) -> Option<Self> {
-        let provider = |provider| Some(Self::CiProvider(Arc::new(provider)));
-        match kind {
-            IssuerType::Email => Some(Self::Email {
-                skip_verification: false,
-                issuer: None,
-            }),
-            IssuerType::Kubernetes => Some(Self::Kubernetes),
-            IssuerType::ChainguardIdentity => Some(Self::ChainguardIdentity),
-            IssuerType::GithubWorkflow => provider(builtin::github()),
-            IssuerType::GitlabPipeline => provider(builtin::gitlab()),
-            IssuerType::BuildkiteJob => provider(builtin::buildkite()),
-            IssuerType::CodefreshWorkflow => provider(builtin::codefresh()),
-            IssuerType::Uri
-            | IssuerType::Username
-            | IssuerType::Spiffe
-            | IssuerType::CiProvider => None,
-        }
-    }
-}
 
 /// The one name a leaf carries.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

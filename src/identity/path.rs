@@ -51,12 +51,7 @@ impl ClaimPath {
 
     /// What stands there.
     pub(super) fn find<'a>(&self, claims: &'a Object) -> Option<&'a Value> {
-        let (last, parents) = self.steps.split_last()?;
-        let mut object = claims;
-        for name in parents {
-            object = object.get(name)?.as_object()?;
-        }
-        object.get(last)
+        claims.at(&self.steps)
     }
 }
 

@@ -1,5 +1,7 @@
 //! From claims to principal, as a whole.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 

@@ -10,8 +10,8 @@ use crate::config::{IssuerSettings, Settings};
 use crate::identity::fulcio::{self, FulcioConfig};
 use crate::identity::presets::Preset;
 use crate::identity::{IdClaims, IssuerType};
-use crate::rules::{self, Finding, RuleSet, Severity};
-use crate::token::{IssuerName, IssuerPattern, IssuerUrl};
+use crate::rules::{self, Finding, Known, RuleSet, Severity};
+use crate::token::IssuerTable;
 
 /// Whom an instance believes.
 #[derive(Clone, Debug)]
@@ -160,14 +160,17 @@ pub(super) fn chain_of(error: &Error) -> String {
 
 /// What is worth a look in these rules, beside these issuers.
 pub fn findings(rules: &RuleSet, issuers: &[IssuerSettings]) -> Vec<Finding> {
+    let all = issuers.iter().map(|one| (one.name.clone(), one));
+    let table: IssuerTable<&IssuerSettings> = all.collect();
     rules.findings(&|issuer| {
-        let url = IssuerUrl::new(issuer).ok();
-        let is_of = |family: &IssuerPattern| url.as_ref().is_some_and(|url| family.matches(url));
-        let configured = issuers.iter().find(|one| match &one.name {
-            IssuerName::One(own) => own.as_str() == issuer,
-            IssuerName::Family(family) => family.as_str() == issuer || is_of(family),
-        })?;
-        Some(ids(configured))
+        // A rule may be about a family; else it is about whose tokens these would be.
+        let mut families = issuers.iter();
+        let own = families.find(|one| one.name.as_str() == issuer);
+        let configured = own.or_else(|| table.named_by(issuer).map(|found| *found.value));
+        match configured {
+            None => Known::NotConfigured,
+            Some(configured) => ids(configured).map_or(Known::WithoutIds, Known::Ids),
+        }
     })
 }
 
@@ -191,4 +194,37 @@ fn ids(issuer: &IssuerSettings) -> Option<IdClaims> {
         | IssuerType::ChainguardIdentity => None,
     };
     issuer.preset.or(of_kind).map(Preset::ids)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dev;
+    use crate::token::{IssuerName, IssuerUrl};
+
+    #[test]
+    fn an_issuer_that_is_configured_by_itself_has_its_own_ids_whatever_the_order() {
+        let of = |kind, name: &str| {
+            let some = IssuerUrl::new("https://ci.example.com").unwrap();
+            let mut issuer = dev::outside(kind, some).unwrap();
+            issuer.name = IssuerName::new(name).unwrap();
+            issuer
+        };
+        let exact = of(IssuerType::GithubWorkflow, "https://ci.example.com");
+        let family = of(IssuerType::Kubernetes, "https://*.example.com");
+        let rules =
+            "[[allow]]\nname='a'\nissuer='https://ci.example.com'\nclaims={repository='a/b'}";
+        let rules = RuleSet::parse(rules).unwrap();
+        for issuers in [
+            vec![exact.clone(), family.clone()],
+            vec![family.clone(), exact],
+        ] {
+            let found = findings(&rules, &issuers);
+            assert!(
+                found.iter().any(|f| f.severity == Severity::Error),
+                "{found:?}"
+            );
+        }
+        assert_eq!(findings(&rules, &[family]), []);
+    }
 }

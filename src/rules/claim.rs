@@ -56,15 +56,6 @@ impl ClaimName {
     pub fn as_str(&self) -> &str {
         &self.text
     }
-
-    fn find<'a>(&self, claims: &'a Object) -> Option<&'a Value> {
-        let (last, parents) = self.steps.split_last()?;
-        let mut object = claims;
-        for name in parents {
-            object = object.get(name)?.as_object()?;
-        }
-        object.get(last)
-    }
 }
 
 impl fmt::Display for ClaimName {
@@ -111,7 +102,7 @@ impl<'a> Claims<'a> {
     /// The texts of the claim at this place: none if it is absent or has no text, several if it is
     /// an array.
     pub(super) fn texts(&self, place: usize) -> &[Cow<'a, str>] {
-        self.texts[place].get_or_init(|| match self.names[place].find(self.claims) {
+        self.texts[place].get_or_init(|| match self.claims.at(&self.names[place].steps) {
             None => Vec::new(),
             Some(Value::Array(all)) => all.iter().filter_map(claim_text).collect(),
             Some(one) => claim_text(one).into_iter().collect(),

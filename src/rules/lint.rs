@@ -12,6 +12,17 @@ pub enum Severity {
     Error,
 }
 
+/// What is known of an issuer that a rule names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// It is not configured: none of its tokens is taken.
+    NotConfigured,
+    /// Which of its claims identify something for good, nobody has said.
+    WithoutIds,
+    /// It is a provider's with these.
+    Ids(IdClaims),
+}
+
 /// Something about a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
@@ -26,18 +37,16 @@ pub struct Finding {
 }
 
 impl RuleSet {
-    /// Looks every rule over. `of` knows which issuers are configured, and for each its provider's
-    /// [`IdClaims`], if it has any: `None` for an issuer that is not configured.
-    pub fn findings(&self, of: &dyn Fn(&str) -> Option<Option<IdClaims>>) -> Vec<Finding> {
+    /// Looks every rule over; `of` knows the issuers.
+    pub fn findings(&self, of: &dyn Fn(&str) -> Known) -> Vec<Finding> {
         let mut out = Vec::new();
         for rule in &self.allow {
             let mut found = Findings {
                 rule,
                 out: &mut out,
             };
-            match self.issuer(rule, of, &mut found) {
-                Some(ids) => self.identity(rule, &ids, &mut found),
-                None => continue,
+            if let Known::Ids(ids) = issuer(rule, of, &mut found) {
+                self.identity(rule, &ids, &mut found);
             }
         }
         for rule in &self.deny {
@@ -45,30 +54,9 @@ impl RuleSet {
                 rule,
                 out: &mut out,
             };
-            self.issuer(rule, of, &mut found);
+            issuer(rule, of, &mut found);
         }
         out
-    }
-
-    fn issuer(
-        &self,
-        rule: &Rule,
-        of: &dyn Fn(&str) -> Option<Option<IdClaims>>,
-        found: &mut Findings<'_>,
-    ) -> Option<IdClaims> {
-        let issuer = match &rule.issuer {
-            Issuers::One(issuer) => issuer.as_str(),
-            Issuers::Family(family) => family.as_str(),
-            Issuers::All => return None,
-        };
-        match of(issuer) {
-            Some(ids) => ids,
-            None => {
-                let text = format!("issuer {issuer:?} is not configured: this rule never holds");
-                found.add(Severity::Warning, text);
-                None
-            }
-        }
     }
 
     fn identity(&self, rule: &Rule, ids: &IdClaims, found: &mut Findings<'_>) {
@@ -126,6 +114,21 @@ impl RuleSet {
             found.add(Severity::Warning, text.to_owned());
         }
     }
+}
+
+/// What is known of the rule's issuer; a rule about all of them is about no provider.
+fn issuer(rule: &Rule, of: &dyn Fn(&str) -> Known, found: &mut Findings<'_>) -> Known {
+    let issuer = match &rule.issuer {
+        Issuers::One(issuer) => issuer.as_str(),
+        Issuers::Family(family) => family.as_str(),
+        Issuers::All => return Known::WithoutIds,
+    };
+    let known = of(issuer);
+    if known == Known::NotConfigured {
+        let text = format!("issuer {issuer:?} is not configured: this rule never holds");
+        found.add(Severity::Warning, text);
+    }
+    known
 }
 
 struct Findings<'a> {

@@ -27,7 +27,7 @@ pub use claim::{ClaimName, ClaimNameError, MAX_CLAIM_NAME_BYTES};
 pub use explain::{Differs, Explanation, RuleTrace, Trace};
 pub use expression::{Evaluation, ExpressionError, MAX_EXPRESSION_BYTES, MAX_EXPRESSION_NODES};
 pub use glob::{Glob, GlobError, MAX_GLOB_BYTES, MAX_GLOB_STARS};
-pub use lint::{Finding, Severity};
+pub use lint::{Finding, Known, Severity};
 pub use read::{Error, MAX_FILE_BYTES, MAX_RULES, MAX_VALUES};
 
 use claim::Claims;

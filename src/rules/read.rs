@@ -12,7 +12,7 @@ use super::{
     ClaimName, ClaimNameError, Effect, ExpressionError, Glob, GlobError, Issuers, Matcher, Mode,
     Rule, Want,
 };
-use crate::spelling;
+use crate::spelling::{self, did_you_mean};
 use crate::token::{IssuerPattern, IssuerUrl, IssuerUrlError, PatternError};
 
 /// Longest rule file, in bytes.
@@ -74,7 +74,7 @@ pub enum Error {
         problem: String,
     },
     /// A key that does not exist here.
-    #[error("line {line}: there is no key {key:?} here{}", nearest.as_ref().map(|n| format!("; did you mean {n:?}?")).unwrap_or_default())]
+    #[error("line {line}: there is no key {key:?} here{}", did_you_mean(*nearest))]
     UnknownKey {
         /// Where.
         line: usize,

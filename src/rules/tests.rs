@@ -560,9 +560,9 @@ fn rules_are_looked_over() {
         runner: Some("runner_environment"),
     };
     let of = |url: &str| match url {
-        GITHUB => Some(Some(ids)),
-        GITLAB => Some(None),
-        _ => None,
+        GITHUB => Known::Ids(ids),
+        GITLAB => Known::WithoutIds,
+        _ => Known::NotConfigured,
     };
     let findings = |claims: &str| -> Vec<_> {
         let text = format!("[[allow]]\nname='a'\nissuer='{GITHUB}'\n{claims}");
@@ -587,8 +587,12 @@ fn rules_are_looked_over() {
     );
     assert_eq!(open.len(), 5, "{open:?}");
 
-    let text = "[[allow]]\nname='a'\nissuer='https://elsewhere.example'\nclaims={a='b'}";
-    let found = rules(text).findings(&of);
+    let other = |issuer: &str| {
+        let text = format!("[[allow]]\nname='a'\nissuer='{issuer}'\nclaims={{a='b'}}");
+        rules(&text).findings(&of)
+    };
+    assert_eq!(other(GITLAB), []);
+    let found = other("https://elsewhere.example");
     assert_eq!(
         found[0].text,
         "issuer \"https://elsewhere.example\" is not configured: this rule never holds"

@@ -112,7 +112,10 @@ fn a_word_that_is_none_is_wrong_usage() {
     render("--preset", "buildkite").exits(0);
     render("--type", "spiffe")
         .exits(2)
-        .says("there is no type \"spiffe\"");
+        .says("type spiffe needs spiffe_trust_domain");
+    render("--type", "spiff")
+        .exits(2)
+        .says("there is no type \"spiff\"");
     render("--type", "buildkite-job").exits(0);
 }
 

@@ -151,6 +151,10 @@ fn a_wrong_command_line_exits_2_and_names_what_is_wrong() {
         (&["cert", "--server", "https://ca.example"], "--new-key"),
         (&["dev", "--listen", "0.0.0.0:0"], "loopback"),
         (&["dev", "--issuer", "gitlab=https://x"], "github-workflow"),
+        (
+            &["dev", "--issuer", "uri=https://x.example"],
+            "subject_domain",
+        ),
         (&["completion", "tcsh"], "tcsh"),
         (&["help", "exitcodes"], "exit-codes"),
     ] {

@@ -1,6 +1,8 @@
 //! The older types of providers other than GitHub: every extension, and every claim without which
 //! there is none.
 
+use std::sync::Arc;
+
 use serde_json::{Value as Json, json};
 
 use crate::fault::Reason;

@@ -6,17 +6,16 @@
 
 mod document;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_saphyr::Spanned;
 
 use super::{
-    ClaimPath, ClaimPathError, Definition, DomainError, IssuerType, Mapping, NameDomain, Provider,
-    ProviderError, TrustDomain, TrustDomainError, UriDomain,
+    Definition, IssuerType, Mapping, MappingError, Parameters, Provider, ProviderError, Providers,
+    Setting,
 };
-use crate::spelling;
-use crate::token::{IssuerName, IssuerPattern, IssuerUrl, IssuerUrlError, PatternError};
+use crate::spelling::{self, did_you_mean};
+use crate::token::{IssuerName, IssuerNameError, IssuerUrl, IssuerUrlError, PatternError};
 
 use document::{Document, Pairs};
 
@@ -121,35 +120,17 @@ pub enum Error {
         /// Why.
         source: PatternError,
     },
-    /// A subject domain that is not the issuer's to speak for.
-    #[error("line {line}: subject-domain of {issuer:?} cannot be used")]
-    Domain {
+    /// A setting that says nothing an issuer of this type could use.
+    #[error("line {line}: {setting} of {issuer:?} cannot be used")]
+    Unusable {
         /// Where.
         line: u64,
+        /// Which, by its YAML name.
+        setting: &'static str,
         /// Whose.
         issuer: String,
         /// Why.
-        source: DomainError,
-    },
-    /// A trust domain that is none.
-    #[error("line {line}: spiffe-trust-domain of {issuer:?} cannot be used")]
-    TrustDomain {
-        /// Where.
-        line: u64,
-        /// Whose.
-        issuer: String,
-        /// Why.
-        source: TrustDomainError,
-    },
-    /// A path into the claims that is none.
-    #[error("line {line}: issuer-claim of {issuer:?} cannot be used")]
-    IssuerClaim {
-        /// Where.
-        line: u64,
-        /// Whose.
-        issuer: String,
-        /// Why.
-        source: ClaimPathError,
+        source: Box<MappingError>,
     },
     /// A provider whose templates cannot be used.
     #[error("line {line}: CI provider {provider:?} cannot be used")]
@@ -164,12 +145,6 @@ pub enum Error {
     /// No issuer at all.
     #[error("no issuer in this file: nobody could get a certificate")]
     Empty,
-}
-
-fn did_you_mean(nearest: Option<&str>) -> String {
-    nearest
-        .map(|n| format!("; did you mean {n:?}?"))
-        .unwrap_or_default()
 }
 
 impl FulcioConfig {
@@ -199,10 +174,8 @@ impl FulcioConfig {
     }
 }
 
-type Providers = HashMap<String, Arc<Provider>>;
-
 fn providers(read: &Pairs<document::Metadata>) -> Result<Providers, Error> {
-    let mut out = HashMap::new();
+    let mut out = Providers::new();
     for (name, metadata) in &read.0 {
         let defaults = metadata.defaults.0.iter();
         let defaults: Vec<_> = defaults
@@ -268,15 +241,11 @@ fn family(key: &Spanned<String>, read: &document::Issuer) -> Result<IssuerName, 
         });
     }
     let line = line(key);
-    if !key.value.contains('*') {
-        // Matches itself only: Fulcio takes it, and it means one issuer.
-        let one = IssuerUrl::new(&key.value);
-        let one = one.map_err(|source| Error::Issuer { line, source })?;
-        return Ok(IssuerName::One(one));
-    }
-    let family = IssuerPattern::new(&key.value);
-    let family = family.map_err(|source| Error::Family { line, source })?;
-    Ok(IssuerName::Family(family))
+    // Without a `*` it matches itself only: Fulcio takes it, and it means one issuer.
+    IssuerName::new(&key.value).map_err(|error| match error {
+        IssuerNameError::One(source) => Error::Issuer { line, source },
+        IssuerNameError::Family(source) => Error::Family { line, source },
+    })
 }
 
 fn judged(
@@ -286,7 +255,7 @@ fn judged(
     providers: &Providers,
 ) -> Result<FulcioIssuer, Error> {
     let judge = Judge { key, read };
-    let kind = judge.kind(&name)?;
+    let kind = judge.kind()?;
     let audience = judge.needed(
         &read.client_id,
         "client-id",
@@ -294,33 +263,9 @@ fn judged(
     )?;
     let audience = audience.value.clone();
     judge.challenge(kind)?;
-    judge.only_for(
-        &read.issuer_claim,
-        "issuer-claim",
-        kind,
-        &[IssuerType::Email],
-    )?;
-    judge.only_for(
-        &read.ci_provider,
-        "ci-provider",
-        kind,
-        &[IssuerType::CiProvider],
-    )?;
-    judge.only_for(
-        &read.spiffe_trust_domain,
-        "spiffe-trust-domain",
-        kind,
-        &[IssuerType::Spiffe],
-    )?;
-    let with_domain = [IssuerType::Uri, IssuerType::Username];
-    judge.only_for(&read.subject_domain, "subject-domain", kind, &with_domain)?;
-    judge.only_for(
-        &read.skip_email_verification,
-        "skip-email-verification",
-        kind,
-        &[IssuerType::Email],
-    )?;
-    let mapping = judge.mapping(kind, &name, providers)?;
+    let given = judge.given(providers);
+    let mapping = Mapping::new(kind, &name, &given);
+    let mapping = mapping.map_err(|error| judge.unusable(error))?;
     let text = |setting: &Option<Spanned<String>>| setting.as_ref().map(|s| s.value.clone());
     Ok(FulcioIssuer {
         audience,
@@ -328,7 +273,7 @@ fn judged(
         mapping,
         subject_domain: text(&read.subject_domain),
         spiffe_trust_domain: text(&read.spiffe_trust_domain),
-        skip_email_verification: judge.skips_verification(),
+        skip_email_verification: given.skip_email_verification,
         ca_cert: text(&read.ca_cert).filter(|pem| !pem.is_empty()),
         name,
     })
@@ -341,89 +286,89 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    fn kind(&self, name: &IssuerName) -> Result<IssuerType, Error> {
+    fn kind(&self) -> Result<IssuerType, Error> {
         let written = self.needed(&self.read.kind, "type", "what its claims mean")?;
-        let kind = IssuerType::from_word(&written.value).ok_or_else(|| {
+        IssuerType::from_word(&written.value).ok_or_else(|| {
             let words = IssuerType::ALL.map(IssuerType::as_str);
             let nearest = spelling::nearest(&written.value, words.into_iter());
             let want = format!("write one of {}{}", words.join(", "), did_you_mean(nearest));
             self.wrong(written, "type", want)
-        })?;
-        let is_family = matches!(name, IssuerName::Family(_));
-        if kind == IssuerType::Spiffe && is_family {
-            // Many issuers for one trust domain.
-            let want = "a trust domain has one issuer, not a family".to_owned();
-            return Err(self.wrong(written, "type", want));
-        }
-        Ok(kind)
+        })
     }
 
-    fn mapping(
-        &self,
-        kind: IssuerType,
-        name: &IssuerName,
-        providers: &Providers,
-    ) -> Result<Mapping, Error> {
-        let issuer = || self.key.value.clone();
-        Ok(match kind {
-            IssuerType::Email => Mapping::Email {
-                skip_verification: self.skips_verification(),
-                issuer: match &self.read.issuer_claim {
-                    None => None,
-                    Some(path) if path.value.is_empty() => None,
-                    Some(path) => {
-                        let parsed = ClaimPath::parse(&path.value);
-                        Some(parsed.map_err(|source| Error::IssuerClaim {
-                            line: line(path),
-                            issuer: issuer(),
-                            source,
-                        })?)
-                    }
-                },
-            },
-            IssuerType::Uri => {
-                let domain =
-                    self.domain("the domain of its subjects, such as https://example.com")?;
-                let parsed = UriDomain::new(&domain.value, name.as_str());
-                Mapping::Uri(parsed.map_err(|source| self.foreign(domain, source))?)
+    /// What is set beside them; an empty text is nothing, as in Fulcio.
+    fn given<'a>(&'a self, providers: &'a Providers) -> Parameters<'a> {
+        let read = self.read;
+        let text = |set: &'a Option<Spanned<String>>| {
+            let text = set.as_ref().map(|set| set.value.as_str());
+            text.filter(|text| !text.is_empty())
+        };
+        let skip = &read.skip_email_verification;
+        Parameters {
+            subject_domain: text(&read.subject_domain),
+            spiffe_trust_domain: text(&read.spiffe_trust_domain),
+            issuer_claim: text(&read.issuer_claim),
+            skip_email_verification: skip.as_ref().is_some_and(|skip| skip.value),
+            ci_provider: text(&read.ci_provider),
+            providers: Some(providers),
+        }
+    }
+
+    /// The same in the words and with the line of the file.
+    fn unusable(&self, error: MappingError) -> Error {
+        let issuer = self.key.value.clone();
+        let (setting, got, line) = match error.setting() {
+            Some(setting) => self.written(setting),
+            None => at("type", &self.read.kind),
+        };
+        let line = line.unwrap_or_else(|| self.key.referenced.line());
+        let want = match error {
+            MappingError::Missing { why, .. } => {
+                return Error::Missing {
+                    line: self.key.referenced.line(),
+                    issuer,
+                    setting,
+                    why,
+                };
             }
-            IssuerType::Username => {
-                let domain = self.domain("the domain of its names, such as example.com")?;
-                let parsed = NameDomain::new(&domain.value, name.as_str());
-                Mapping::Username(parsed.map_err(|source| self.foreign(domain, source))?)
+            MappingError::Domain(_)
+            | MappingError::TrustDomain(_)
+            | MappingError::IssuerClaim(_) => {
+                return Error::Unusable {
+                    line,
+                    setting,
+                    issuer,
+                    source: Box::new(error),
+                };
             }
-            IssuerType::Spiffe => {
-                let why = "the trust domain of its subjects";
-                let domain = &self.read.spiffe_trust_domain;
-                let domain = self.needed(domain, "spiffe-trust-domain", why)?;
-                let parsed = TrustDomain::parse(&domain.value);
-                Mapping::Spiffe(parsed.map_err(|source| Error::TrustDomain {
-                    line: line(domain),
-                    issuer: issuer(),
-                    source,
-                })?)
+            MappingError::Idle { kind, setting } => format!("it is {}", setting.not_for(kind)),
+            MappingError::Family => error.to_string(),
+            MappingError::NoProvider { nearest, .. } => {
+                let nearest = did_you_mean(nearest.as_deref());
+                format!("write a key of ci-issuer-metadata{nearest}")
             }
-            IssuerType::Kubernetes
-            | IssuerType::ChainguardIdentity
-            | IssuerType::GithubWorkflow
-            | IssuerType::GitlabPipeline
-            | IssuerType::BuildkiteJob
-            | IssuerType::CodefreshWorkflow => {
-                // Each of these has one; nothing else is asked.
-                Mapping::plain(kind).unwrap_or(Mapping::Kubernetes)
+        };
+        Error::Setting {
+            line,
+            issuer,
+            setting,
+            got,
+            want,
+        }
+    }
+
+    /// A setting by its YAML name, with what stands there and where.
+    fn written(&self, setting: Setting) -> (&'static str, String, Option<u64>) {
+        let read = self.read;
+        match setting {
+            Setting::SubjectDomain => at("subject-domain", &read.subject_domain),
+            Setting::SpiffeTrustDomain => at("spiffe-trust-domain", &read.spiffe_trust_domain),
+            Setting::IssuerClaim => at("issuer-claim", &read.issuer_claim),
+            Setting::SkipEmailVerification => {
+                at("skip-email-verification", &read.skip_email_verification)
             }
-            IssuerType::CiProvider => {
-                let why = "which entry of ci-issuer-metadata has its templates";
-                let named = self.needed(&self.read.ci_provider, "ci-provider", why)?;
-                let provider = providers.get(&named.value).ok_or_else(|| {
-                    let names = providers.keys().map(String::as_str);
-                    let nearest = spelling::nearest(&named.value, names);
-                    let want = "write a key of ci-issuer-metadata".to_owned();
-                    self.wrong(named, "ci-provider", want + &did_you_mean(nearest))
-                })?;
-                Mapping::CiProvider(Arc::clone(provider))
-            }
-        })
+            Setting::CiProvider => at("ci-provider", &read.ci_provider),
+        }
     }
 
     /// The claim is told to clients and never changed what is verified: another than the type's
@@ -437,41 +382,6 @@ impl Judge<'_> {
             }
             _ => Ok(()),
         }
-    }
-
-    /// A setting that another type has, and this one would ignore.
-    fn only_for<T: ToString + Default + PartialEq>(
-        &self,
-        setting: &Option<Spanned<T>>,
-        name: &'static str,
-        kind: IssuerType,
-        kinds: &[IssuerType],
-    ) -> Result<(), Error> {
-        let set = setting.as_ref().filter(|s| s.value != T::default());
-        let Some(set) = set.filter(|_| !kinds.contains(&kind)) else {
-            return Ok(());
-        };
-        let words: Vec<_> = kinds.iter().map(|kind| kind.as_str()).collect();
-        Err(Error::Setting {
-            line: set.referenced.line(),
-            issuer: self.key.value.clone(),
-            setting: name,
-            got: set.value.to_string(),
-            want: format!(
-                "it is for type {}, not {}",
-                words.join(" and "),
-                kind.as_str()
-            ),
-        })
-    }
-
-    fn domain(&self, why: &'static str) -> Result<&Spanned<String>, Error> {
-        self.needed(&self.read.subject_domain, "subject-domain", why)
-    }
-
-    fn skips_verification(&self) -> bool {
-        let skip = &self.read.skip_email_verification;
-        skip.as_ref().is_some_and(|skip| skip.value)
     }
 
     fn needed<'s>(
@@ -498,14 +408,15 @@ impl Judge<'_> {
             want,
         }
     }
+}
 
-    fn foreign(&self, domain: &Spanned<String>, source: DomainError) -> Error {
-        Error::Domain {
-            line: line(domain),
-            issuer: self.key.value.clone(),
-            source,
-        }
-    }
+fn at<T: ToString>(
+    name: &'static str,
+    set: &Option<Spanned<T>>,
+) -> (&'static str, String, Option<u64>) {
+    let value = set.as_ref().map(|set| set.value.to_string());
+    let line = set.as_ref().map(|set| set.referenced.line());
+    (name, value.unwrap_or_default(), line)
 }
 
 fn line(of: &Spanned<String>) -> u64 {

@@ -177,7 +177,7 @@ fn what_fulcio_would_pass_over_is_an_error_with_its_line() {
         (
             "    ci-provider: *github-type\n",
             "",
-            "line 28: \"https://ci.example.com\" has no ci-provider: which entry of ci-issuer-metadata has its templates",
+            "line 28: \"https://ci.example.com\" has no ci-provider: whose templates its certificates are made with",
         ),
         (
             "subject-domain: https://example.com",

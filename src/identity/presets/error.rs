@@ -1,6 +1,6 @@
 //! Why a preset cannot be used the way it was configured.
 
-use crate::identity::{ClaimPathError, ProviderError, TrustDomainError};
+use crate::identity::{MappingError, ProviderError, Setting};
 use crate::token::{IssuerUrlError, PatternError};
 
 /// What is wrong with an issuer's entry.
@@ -46,39 +46,21 @@ pub enum PresetError {
         /// Why.
         source: PatternError,
     },
-    /// A setting without which the preset says nothing.
-    #[error("preset {preset:?} needs {setting}: {why}")]
-    Needs {
-        /// The preset.
-        preset: &'static str,
-        /// The setting.
-        setting: &'static str,
-        /// What it is for.
-        why: &'static str,
-    },
     /// A setting that would have no effect.
     #[error("preset {preset:?} has no use for {setting}")]
     Unused {
         /// The preset.
         preset: &'static str,
         /// The setting.
-        setting: &'static str,
+        setting: Setting,
     },
-    /// A trust domain that is none.
-    #[error("preset {preset:?}: spiffe_trust_domain cannot be used")]
-    TrustDomain {
+    /// Its settings mean nothing.
+    #[error("preset {preset:?} cannot be used with these settings")]
+    Mapping {
         /// The preset.
         preset: &'static str,
         /// Why.
-        source: TrustDomainError,
-    },
-    /// A path into the claims that is none.
-    #[error("preset {preset:?}: issuer_claim cannot be used")]
-    IssuerClaim {
-        /// The preset.
-        preset: &'static str,
-        /// Why.
-        source: ClaimPathError,
+        source: MappingError,
     },
     /// A table of ours that is unsound; a test makes each of them.
     #[error("preset {preset:?}: its templates cannot be used")]

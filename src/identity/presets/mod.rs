@@ -20,9 +20,9 @@ mod workloads;
 
 use std::sync::Arc;
 
-use super::{ClaimPath, Definition, IdClaims, IssuerType, Mapping, Provider, TrustDomain};
+use super::{Definition, IdClaims, IssuerType, Mapping, Parameters, Provider};
 use crate::spelling;
-use crate::token::{IssuerName, IssuerPattern, IssuerUrl};
+use crate::token::{IssuerName, IssuerNameError, IssuerPattern, IssuerUrl};
 
 pub use error::PresetError;
 pub use facts::{Audience, Limits};
@@ -69,17 +69,6 @@ pub enum Preset {
     Chainguard,
     /// Any provider that vouches for addresses.
     Email,
-}
-
-/// What an issuer's entry says beside the preset's word and the issuer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Parameters<'a> {
-    /// For `spiffe`, which needs it.
-    pub spiffe_trust_domain: Option<&'a str>,
-    /// For `email`: where the token says for whom it was issued, as a path of claims.
-    pub issuer_claim: Option<&'a str>,
-    /// For `email`: take addresses that the issuer does not say it verified.
-    pub skip_email_verification: bool,
 }
 
 impl Preset {
@@ -221,90 +210,43 @@ impl Preset {
     /// What the claims of `issuer` mean.
     pub fn mapping(self, issuer: &str, given: &Parameters<'_>) -> Result<Mapping, PresetError> {
         let preset = self.as_str();
-        let (_, place) = self.place(issuer)?;
-        self.refuse_idle(given)?;
-        Ok(match &self.facts().reading {
-            Reading::Email => Mapping::Email {
-                skip_verification: given.skip_email_verification,
-                issuer: given
-                    .issuer_claim
-                    .map(ClaimPath::parse)
-                    .transpose()
-                    .map_err(|source| PresetError::IssuerClaim { preset, source })?,
-            },
-            Reading::Spiffe => {
-                let domain = given.spiffe_trust_domain.ok_or(PresetError::Needs {
-                    preset,
-                    setting: "spiffe_trust_domain",
-                    why: "its subjects have to be of one trust domain",
-                })?;
-                let domain = TrustDomain::parse(domain);
-                Mapping::Spiffe(
-                    domain.map_err(|source| PresetError::TrustDomain { preset, source })?,
-                )
-            }
-            Reading::Kubernetes => Mapping::Kubernetes,
-            Reading::Chainguard => Mapping::ChainguardIdentity,
-            Reading::Table(table) => {
-                let provider = provider(table, &place);
-                let provider = provider.map_err(|source| PresetError::Table { preset, source })?;
-                Mapping::CiProvider(Arc::new(provider))
-            }
-        })
+        let (name, place) = self.place(issuer)?;
+        let kind = self.kind();
+        let Reading::Table(table) = &self.facts().reading else {
+            let mapping = Mapping::new(kind, &name, given);
+            return mapping.map_err(|source| PresetError::Mapping { preset, source });
+        };
+        // The table is everything; a setting that would do nothing was meant to do something.
+        if let Some(setting) = given.idle(|_| false) {
+            return Err(PresetError::Unused { preset, setting });
+        }
+        let provider = provider(table, &place);
+        let provider = provider.map_err(|source| PresetError::Table { preset, source })?;
+        Ok(Mapping::CiProvider(Arc::new(provider)))
     }
 
     fn place(self, issuer: &str) -> Result<(IssuerName, Place), PresetError> {
         let (preset, facts) = (self.as_str(), self.facts());
         let got = || issuer.to_owned();
-        if issuer.contains('*') {
-            let family = IssuerPattern::new(issuer);
-            let family = family.map_err(|source| PresetError::Family { preset, source })?;
+        let name = IssuerName::new(issuer).map_err(|error| match error {
+            IssuerNameError::One(source) => PresetError::Issuer { preset, source },
+            IssuerNameError::Family(source) => PresetError::Family { preset, source },
+        })?;
+        if let IssuerName::Family(_) = &name {
             let place = family_place(facts, issuer).ok_or_else(|| PresetError::OtherFamily {
                 preset,
                 got: got(),
                 families: facts.families,
             })?;
-            return Ok((IssuerName::Family(family), place));
+            return Ok((name, place));
         }
-        let name = IssuerUrl::new(issuer);
-        let name = name.map_err(|source| PresetError::Issuer { preset, source })?;
         let place = Site::read(issuer).and_then(|site| (facts.place)(&site));
         let place = place.ok_or_else(|| PresetError::OtherIssuer {
             preset,
             got: got(),
             want: facts.shape,
         })?;
-        Ok((IssuerName::One(name), place))
-    }
-
-    /// A setting that would do nothing was meant to do something.
-    fn refuse_idle(self, given: &Parameters<'_>) -> Result<(), PresetError> {
-        let reading = &self.facts().reading;
-        let (email, spiffe) = (
-            matches!(reading, Reading::Email),
-            matches!(reading, Reading::Spiffe),
-        );
-        let settings = [
-            (
-                "spiffe_trust_domain",
-                given.spiffe_trust_domain.is_some(),
-                spiffe,
-            ),
-            ("issuer_claim", given.issuer_claim.is_some(), email),
-            (
-                "skip_email_verification",
-                given.skip_email_verification,
-                email,
-            ),
-        ];
-        let idle = settings.iter().find(|(_, set, used)| *set && !used);
-        match idle {
-            Some((setting, ..)) => Err(PresetError::Unused {
-                preset: self.as_str(),
-                setting,
-            }),
-            None => Ok(()),
-        }
+        Ok((name, place))
     }
 }
 

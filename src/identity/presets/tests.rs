@@ -47,9 +47,12 @@ const CASES: [(&str, Preset, Parameters<'static>); 25] = [
 ];
 
 const PLAIN: Parameters<'static> = Parameters {
+    subject_domain: None,
     spiffe_trust_domain: None,
     issuer_claim: None,
     skip_email_verification: false,
+    ci_provider: None,
+    providers: None,
 };
 const OF_A_DOMAIN: Parameters<'static> = Parameters {
     spiffe_trust_domain: Some("example.org"),

@@ -1,7 +1,8 @@
 //! Which issuers and settings a preset takes, and what it says to the others.
 
 use super::{OF_A_CONNECTOR, OF_A_DOMAIN, PLAIN};
-use crate::identity::presets::{Parameters, Preset, PresetError};
+use crate::identity::presets::{Preset, PresetError};
+use crate::identity::{MappingError, Parameters, Setting};
 use crate::token::{IssuerName, IssuerPattern};
 
 #[test]
@@ -197,22 +198,20 @@ fn a_setting_is_used_or_refused() {
             .mapping("https://spire.example", &given)
             .err()
     };
-    let (preset, setting) = ("spiffe", "spiffe_trust_domain");
-    let why = "its subjects have to be of one trust domain";
+    let told = |error: Option<PresetError>| error.map(|error| told(&error));
     assert_eq!(
-        spiffe(PLAIN),
-        Some(PresetError::Needs {
-            preset,
-            setting,
-            why
-        })
+        told(spiffe(PLAIN)).as_deref(),
+        Some(
+            "preset \"spiffe\" cannot be used with these settings: type spiffe needs spiffe_trust_domain: the trust domain of its subjects, such as example.org"
+        )
     );
     assert_eq!(spiffe(OF_A_DOMAIN), None);
-    let bad = Parameters {
-        spiffe_trust_domain: Some("Example.org"),
-        ..PLAIN
-    };
-    assert!(matches!(spiffe(bad), Some(PresetError::TrustDomain { .. })));
+    assert_eq!(
+        told(spiffe(OF_A_CONNECTOR)).as_deref(),
+        Some(
+            "preset \"spiffe\" cannot be used with these settings: issuer_claim is for type email, not spiffe"
+        )
+    );
 
     let unverified = Parameters {
         skip_email_verification: true,
@@ -224,17 +223,28 @@ fn a_setting_is_used_or_refused() {
         issuer_claim: Some("connector"),
         ..PLAIN
     };
-    assert!(matches!(email(bad), Some(PresetError::IssuerClaim { .. })));
+    assert!(matches!(
+        email(bad),
+        Some(PresetError::Mapping {
+            source: MappingError::IssuerClaim(_),
+            ..
+        })
+    ));
 
     for (given, setting) in [
-        (OF_A_DOMAIN, "spiffe_trust_domain"),
-        (OF_A_CONNECTOR, "issuer_claim"),
-        (unverified, "skip_email_verification"),
+        (OF_A_DOMAIN, Setting::SpiffeTrustDomain),
+        (OF_A_CONNECTOR, Setting::IssuerClaim),
+        (unverified, Setting::SkipEmailVerification),
     ] {
         let error = Preset::Gitlab.mapping("https://gitlab.com", &given).err();
         let preset = "gitlab";
         assert_eq!(error, Some(PresetError::Unused { preset, setting }));
     }
+}
+
+fn told(error: &PresetError) -> String {
+    let source = std::error::Error::source(error);
+    source.map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
 }
 
 #[test]

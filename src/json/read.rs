@@ -1,44 +1,15 @@
-//! Strict JSON (RFC 8259) for hostile bytes: tokens, key sets, request bodies, log answers.
-//!
-//! Two parsers that read one text differently are how a token comes to mean two things. So this
-//! one leaves nothing to choose: one value and nothing after it, UTF-8 without a byte order mark,
-//! no member name twice at any depth, no lone surrogate, at most [`MAX_DEPTH`] levels, and
-//! numbers that keep their digits. Its work is linear in the input, whose length the caller
-//! bounds. It does not write JSON, and it does not round numbers for anyone.
+//! The parser: one pass over the text, and every rule where its grammar stands.
 
 use std::collections::HashSet;
 use std::fmt;
+
+use super::{Number, Object, Value};
 
 /// Deepest nesting of arrays and objects accepted; the outermost one is at depth 1.
 pub const MAX_DEPTH: usize = 8;
 
 /// How much of a duplicate member's name an error shows, in characters.
 const NAME_SHOWN: usize = 64;
-
-/// A parsed value. Numbers keep their text, so that integers stay exact.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Value {
-    /// `null`
-    Null,
-    /// `true`, `false`
-    Bool(bool),
-    /// A number, as it was written.
-    Number(Number),
-    /// A string, unescaped.
-    String(String),
-    /// An array.
-    Array(Vec<Value>),
-    /// An object.
-    Object(Object),
-}
-
-/// A number as it was written, known to follow RFC 8259 §6.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Number(String);
-
-/// An object: members in the order written, no name twice.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Object(Vec<(String, Value)>);
 
 /// Why bytes are not acceptable JSON, and at which byte.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -93,60 +64,6 @@ pub fn parse(bytes: &[u8]) -> Result<Value, Error> {
         return Err(reader.error(Problem::Trailing));
     }
     Ok(value)
-}
-
-impl Number {
-    /// The text as written.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// The value if it was written as an integer (no fraction, no exponent) and fits.
-    pub fn as_i64(&self) -> Option<i64> {
-        // The grammar is already checked, so all `parse` can still object to is `.`, `e` or size.
-        self.0.parse().ok()
-    }
-}
-
-impl Object {
-    /// The member of this exact name.
-    pub fn get(&self, name: &str) -> Option<&Value> {
-        self.0.iter().find(|(n, _)| n == name).map(|(_, v)| v)
-    }
-
-    /// All members in the order written.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.0.iter().map(|(n, v)| (n.as_str(), v))
-    }
-}
-
-impl Value {
-    /// The string inside, if this is one.
-    pub fn as_str(&self) -> Option<&str> {
-        if let Self::String(s) = self {
-            Some(s)
-        } else {
-            None
-        }
-    }
-
-    /// The object inside, if this is one.
-    pub fn as_object(&self) -> Option<&Object> {
-        if let Self::Object(o) = self {
-            Some(o)
-        } else {
-            None
-        }
-    }
-
-    /// The array inside, if this is one.
-    pub fn as_array(&self) -> Option<&[Value]> {
-        if let Self::Array(a) = self {
-            Some(a)
-        } else {
-            None
-        }
-    }
 }
 
 /// A cursor over text already known to be UTF-8. `at` always lies on a character boundary.
@@ -528,21 +445,6 @@ mod tests {
             "\u{b}1",
         ] {
             assert_eq!(problem(text), Problem::Syntax, "{text:?}");
-        }
-    }
-
-    #[test]
-    fn integers_are_exact_and_nothing_else_is_an_integer() {
-        let integer = |text: &str| {
-            let Ok(Value::Number(number)) = parse(text.as_bytes()) else {
-                panic!("{text} is a number");
-            };
-            number.as_i64()
-        };
-        assert_eq!(integer("9007199254740993"), Some(9_007_199_254_740_993));
-        assert_eq!(integer("-9223372036854775808"), Some(i64::MIN));
-        for text in ["9223372036854775808", "1.0", "1e3", "1E0"] {
-            assert_eq!(integer(text), None, "{text}");
         }
     }
 
