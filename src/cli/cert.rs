@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::iter;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use rcgen::KeyPair;
@@ -61,7 +62,16 @@ pub(super) async fn run(args: &CertArgs, out: &Output) -> Result<(), Failure> {
         ));
     }
     let token = token(args, out).await?;
-    let chain = match client::certificate(&args.server, token.expose_secret(), &csr).await {
+    let waiting = |why: &client::Error, wait: Duration| {
+        if let client::Error::Refused { status, reason, .. } = why {
+            let wait = wait.as_secs();
+            out.say(&format!(
+                "wait       {wait} s, then again: the server said {status} {reason}"
+            ));
+        }
+    };
+    let chain = client::certificate(&args.server, token.expose_secret(), &csr, &waiting);
+    let chain = match chain.await {
         Ok(chain) => chain,
         Err(error) => {
             let failure = failure(&error);
@@ -176,9 +186,10 @@ impl Drop for NewKey {
 /// Whether the server may have made a certificate that did not reach us.
 fn may_have_issued(error: &client::Error) -> bool {
     match error {
-        client::Error::Setup(_) | client::Error::NoRequest | client::Error::OtherKey { .. } => {
-            false
-        }
+        client::Error::Setup(_)
+        | client::Error::Untrusted { .. }
+        | client::Error::NoRequest
+        | client::Error::OtherKey { .. } => false,
         client::Error::Unreachable { source, .. } => !source.is_connect(),
         client::Error::Refused { status, .. } => *status >= 500,
         client::Error::BadAnswer { .. } | client::Error::TooLarge { .. } => true,
@@ -335,6 +346,7 @@ fn failure(error: &client::Error) -> Failure {
     else {
         let exit = match error {
             client::Error::Unreachable { .. } => Exit::Network,
+            client::Error::Untrusted { .. } => Exit::Untrusted,
             client::Error::NoRequest => Exit::Usage,
             client::Error::Setup(_)
             | client::Error::OtherKey { .. }
@@ -346,8 +358,11 @@ fn failure(error: &client::Error) -> Failure {
             client::Error::NoRequest => "--csr wants a CERTIFICATE REQUEST (PEM)",
             client::Error::OtherKey { .. } => "do not use it; tell the server's operator",
             client::Error::Unreachable { .. } if wants_tls(error) => WANTS_TLS,
-            client::Error::Unreachable { source, .. } => unreachable(source),
-            client::Error::Setup(_)
+            client::Error::Untrusted { .. } => OWN_ROOT,
+            client::Error::Setup(_) => {
+                "a machine without certificate authorities: install them, or SSL_CERT_FILE=roots.pem"
+            }
+            client::Error::Unreachable { .. }
             | client::Error::BadAnswer { .. }
             | client::Error::TooLarge { .. }
             | client::Error::Refused { .. } => SERVER_RIGHT,
@@ -381,16 +396,8 @@ fn failure(error: &client::Error) -> Failure {
 const SERVER_RIGHT: &str = "is --server (SHORTLEAF_SERVER) right, and up?";
 const WANTS_TLS: &str = "does the server speak TLS? then --server begins with https://";
 
-/// What to try where there was no answer. Whoever has a root of his own meets this one first.
-fn unreachable(source: &reqwest::Error) -> &'static str {
-    // rustls' words; its type is behind several boxes of others.
-    match causes(source).any(|cause| cause.to_string().contains("peer certificate")) {
-        true => {
-            "where this machine does not know the root of the server's TLS certificate: SSL_CERT_FILE=root.pem"
-        }
-        false => SERVER_RIGHT,
-    }
-}
+/// What to try where the server is not believed. Whoever has a root of his own meets this one first.
+const OWN_ROOT: &str = "where this machine does not know the root of the server's TLS certificate: SSL_CERT_FILE=root.pem";
 
 /// Whether what came back over plain http was no HTTP: so a TLS server's alert reads.
 fn wants_tls(error: &client::Error) -> bool {
@@ -414,6 +421,7 @@ fn wait(error: &client::Error) -> Option<u64> {
         client::Error::Refused { retry_after_s, .. } => *retry_after_s,
         client::Error::Setup(_)
         | client::Error::Unreachable { .. }
+        | client::Error::Untrusted { .. }
         | client::Error::NoRequest
         | client::Error::OtherKey { .. }
         | client::Error::BadAnswer { .. }

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::exit::Exit;
 use super::output::{Failure, Output};
+use super::roots;
 use crate::config::{self, Inputs, Loaded};
 use crate::instance::examine::{Found, Passphrase, examine};
 use crate::instance::parts;
@@ -68,11 +69,17 @@ pub(super) fn run(command: &ConfigCommand, out: &Output) -> Result<(), Failure> 
             for warning in &warnings {
                 out.warn(warning);
             }
-            if let Some((last, before)) = found.problems.split_last() {
-                for problem in before {
-                    out.failure(&unusable(problem));
+            let roots = match no_files {
+                true => None,
+                false => roots::check().err(),
+            };
+            let problems = roots.into_iter().chain(found.problems.iter().map(unusable));
+            let mut problems: Vec<Failure> = problems.collect();
+            if let Some(last) = problems.pop() {
+                for problem in &problems {
+                    out.failure(problem);
                 }
-                return Err(unusable(last));
+                return Err(last);
             }
             if out.json {
                 out.json(json!({ "ok": true, "warnings": warnings }))?;
@@ -80,7 +87,8 @@ pub(super) fn run(command: &ConfigCommand, out: &Output) -> Result<(), Failure> 
                 out.result(&format!(
                     "{} {} issuer(s), {} warning(s)",
                     out.ok(),
-                    settings.issuers.len(),
+                    // Those of a file that is not opened are not known.
+                    found.issuers.max(settings.issuers.len()),
                     warnings.len()
                 ))?;
             }

@@ -86,7 +86,7 @@ async fn tell(
         dev.instance().url()
     ))?;
     let asked = Instant::now();
-    let chain = client::certificate(dev.instance().url(), &token, &request()?)
+    let chain = client::certificate(dev.instance().url(), &token, &request()?, &silently)
         .await
         .map_err(|e| failed(&e))?;
     timing.push(("first certificate, issuer's keys fetched", asked.elapsed()));
@@ -206,7 +206,14 @@ async fn refusal(
     ] {
         claims.insert(claim.to_owned(), json!(at.0));
     }
-    match client::certificate(dev.instance().url(), &mint(dev, claims)?, &request()?).await {
+    match client::certificate(
+        dev.instance().url(),
+        &mint(dev, claims)?,
+        &request()?,
+        &silently,
+    )
+    .await
+    {
         Err(client::Error::Refused {
             status,
             reason,
@@ -227,7 +234,7 @@ async fn median(dev: &Dev, claims: &Map<String, Value>) -> Result<Duration, Fail
     for _ in 0..ROUNDS {
         let (token, csr) = (mint(dev, claims.clone())?, request()?);
         let asked = Instant::now();
-        client::certificate(dev.instance().url(), &token, &csr)
+        client::certificate(dev.instance().url(), &token, &csr, &silently)
             .await
             .map_err(|e| failed(&e))?;
         took.push(asked.elapsed());
@@ -235,6 +242,9 @@ async fn median(dev: &Dev, claims: &Map<String, Value>) -> Result<Duration, Fail
     took.sort();
     Ok(took[ROUNDS / 2])
 }
+
+/// Its own server asks for no patience worth a line.
+fn silently(_: &client::Error, _: Duration) {}
 
 fn failed(error: &dyn std::error::Error) -> Failure {
     Failure::from_error(Exit::Unexpected, error)

@@ -56,7 +56,7 @@ enum DevCommand {
     Token {
         /// The issuer
         #[arg(long, value_name = "URL", env = "OIDC_ISSUER")]
-        issuer_url: String,
+        issuer_url: Option<String>,
         /// Claims, as JSON or a file of JSON, instead of the defaults; null removes a claim
         #[arg(long, value_name = "JSON|FILE")]
         claims: Option<String>,
@@ -245,6 +245,13 @@ async fn token(command: &DevCommand, out: &Output) -> Result<(), Failure> {
         over_defaults,
         audience,
     } = command;
+    let issuer_url = issuer_url.as_deref().ok_or_else(|| {
+        Failure::new(
+            Exit::Usage,
+            "whose token? --issuer-url and OIDC_ISSUER are not set",
+        )
+        .hint("`shortleaf dev --out DIR` writes DIR/env.sh, which sets OIDC_ISSUER: . DIR/env.sh")
+    })?;
     let body = match claims {
         None => Vec::new(),
         Some(text) if text.trim_start().starts_with('{') => text.clone().into_bytes(),

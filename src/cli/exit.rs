@@ -56,7 +56,7 @@ exits! {
     /// Cannot tell whether it is revoked.
     RevocationStale = 21, "REVOCATION_STALE", "revocation data stale or missing";
     /// The trust material does not cover it.
-    Untrusted = 22, "UNTRUSTED", "trust material expired, or the CA is unknown";
+    Untrusted = 22, "UNTRUSTED", "not trusted: trust material expired, or an unknown CA, of a TLS certificate too";
     /// Nobody vouches for the time.
     NoTrustedTime = 23, "NO_TRUSTED_TIME", "no trusted time inside the certificate's validity";
     /// The log's promise is missing or bad.

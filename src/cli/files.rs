@@ -6,9 +6,22 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::exit::Exit;
-use super::output::{Failure, Output};
+use super::output::Failure;
+use crate::client::shape::of_a_token;
+
+/// What every token begins with, and no file's name: `{"` in base64url.
+const TOKEN_BEGINS: &str = "eyJ";
 
 fn failed(doing: &str, path: &Path, error: &std::io::Error) -> Failure {
+    let is_token = |name: &&str| name.starts_with(TOKEN_BEGINS) && of_a_token(name).is_ok();
+    if path.to_str().as_ref().is_some_and(is_token) {
+        // It stays unsaid: what we write may be anybody's to read.
+        return Failure::new(
+            Exit::Usage,
+            "a token stands where the name of a file belongs",
+        )
+        .hint("put it into a file, or give - and the token on standard input");
+    }
     let failure = Failure::new(
         Exit::Usage,
         format!("cannot {doing} {}: {error}", path.display()),
@@ -117,14 +130,6 @@ pub(super) fn refuse_unwritable(path: &Path) -> Result<(), Failure> {
         tempfile::tempfile_in(folder.unwrap_or(Path::new(".")))
     };
     tried.map(drop).map_err(|e| failed("write", path, &e))
-}
-
-/// Writes to `path`, or to standard output without one.
-pub(super) fn deliver(path: Option<&Path>, bytes: &[u8], out: &Output) -> Result<(), Failure> {
-    match path {
-        Some(path) => write(path, bytes),
-        None => out.raw(bytes),
-    }
 }
 
 /// Makes a folder only its owner can enter; an existing one is left as it is.

@@ -83,14 +83,16 @@ const FILES: &[(&str, &str)] = &[
     ),
 ];
 
-pub(super) fn run(topic: Option<Topic>, out: &Output) -> Result<(), Failure> {
+pub(super) fn run(words: &[String], out: &Output) -> Result<(), Failure> {
+    let topic = match words {
+        [word] => Topic::from_str(word, false).ok(),
+        _ => None,
+    };
+    let Some(topic) = topic else {
+        return of_command(words, out);
+    };
     let mut rows: Vec<Vec<String>> = match topic {
-        None => {
-            let mut command = super::Cli::command();
-            out.raw(command.render_help().to_string().as_bytes())?;
-            return out.result("\nTopics: shortleaf help exit-codes | environment | files");
-        }
-        Some(Topic::ExitCodes) => Exit::ALL
+        Topic::ExitCodes => Exit::ALL
             .iter()
             .map(|e| {
                 vec![
@@ -100,15 +102,15 @@ pub(super) fn run(topic: Option<Topic>, out: &Output) -> Result<(), Failure> {
                 ]
             })
             .collect(),
-        Some(Topic::Environment) => {
+        Topic::Environment => {
             let settings = schema::SETTINGS
                 .iter()
                 .map(|s| vec![schema::variable(s.key), format!("setting {}", s.key)]);
             settings.chain(VARIABLES.iter().map(pair)).collect()
         }
-        Some(Topic::Files) => FILES.iter().map(pair).collect(),
+        Topic::Files => FILES.iter().map(pair).collect(),
     };
-    if matches!(topic, Some(Topic::Environment)) {
+    if matches!(topic, Topic::Environment) {
         for row in &mut rows {
             if let [name, meaning] = &mut row[..]
                 && let Some(value) = value(name)
@@ -124,6 +126,29 @@ pub(super) fn run(topic: Option<Topic>, out: &Output) -> Result<(), Failure> {
         out.result(&line)?;
     }
     Ok(())
+}
+
+/// What `--help` of this command prints; of no command, of the program.
+fn of_command(words: &[String], out: &Output) -> Result<(), Failure> {
+    let mut command = &super::Cli::command();
+    for word in words {
+        command = command.find_subcommand(word).ok_or_else(|| {
+            let text = format!("there is no command and no topic {word:?}");
+            Failure::new(Exit::Usage, text)
+                .hint("shortleaf help; topics are exit-codes, environment, files")
+        })?;
+    }
+    let line = ["shortleaf"]
+        .into_iter()
+        .chain(words.iter().map(String::as_str));
+    let asked = super::Cli::command().try_get_matches_from(line.chain(["--help"]));
+    // clap's way to hand out help.
+    let help = asked.map_or_else(|help| help.render().to_string(), |_| String::new());
+    out.raw(help.as_bytes())?;
+    match words {
+        [] => out.result("\nTopics: shortleaf help exit-codes | environment | files"),
+        _ => Ok(()),
+    }
 }
 
 fn pair((name, meaning): &(&str, &str)) -> Vec<String> {

@@ -3,11 +3,14 @@
 
 use clap::Subcommand;
 use serde_json::{Value, json};
+use url::Url;
 
 use super::config::{ConfigArgs, unusable};
 use super::exit::Exit;
 use super::inspect::printable;
 use super::output::{Failure, Output};
+use super::runtime;
+use crate::client::is_untrusted;
 use crate::config::IssuerSettings;
 use crate::identity::presets::Preset;
 use crate::instance::{parts, whom};
@@ -21,7 +24,7 @@ pub(super) enum IssuerCommand {
         #[command(flatten)]
         config: ConfigArgs,
     },
-    /// Fetch the keys of a configured issuer once, as a request would, and print what was found
+    /// Fetch the keys of a configured issuer once, as a request would, and print them and its settings
     Test {
         /// The issuer, as its tokens' `iss` says it
         url: String,
@@ -30,14 +33,18 @@ pub(super) enum IssuerCommand {
     },
 }
 
-pub(super) async fn run(command: &IssuerCommand, out: &Output) -> Result<(), Failure> {
+/// What to try where an issuer is not believed to be who it says.
+pub(super) const ROOT_OF_ISSUER: &str =
+    "where this machine does not know the root of its TLS certificate: ca_file of its [[issuer]]";
+
+pub(super) fn run(command: &IssuerCommand, out: &Output) -> Result<(), Failure> {
     match command {
         IssuerCommand::List { config } => list(config, out),
-        IssuerCommand::Test { url, config } => test(url, config, out).await,
+        IssuerCommand::Test { url, config } => test(url, config, out),
     }
 }
 
-async fn test(url: &str, config: &ConfigArgs, out: &Output) -> Result<(), Failure> {
+fn test(url: &str, config: &ConfigArgs, out: &Output) -> Result<(), Failure> {
     let issuer = IssuerUrl::new(url).map_err(|error| {
         Failure::from_error(Exit::Usage, &error)
             .hint("write the issuer exactly as its tokens' `iss` says it, https://…")
@@ -47,9 +54,12 @@ async fn test(url: &str, config: &ConfigArgs, out: &Output) -> Result<(), Failur
         let text = format!("issuer {issuer} is not configured");
         Failure::new(Exit::Configuration, text).hint("shortleaf issuer list")
     })?;
-    let looked = look(&parts::keys_of(found), &issuer).await;
+    let looked = runtime()?.block_on(look(&parts::keys_of(found), &issuer));
     let looked = looked.map_err(|error| match error {
         LookError::Config(error) => Failure::from_error(Exit::Configuration, &error),
+        error @ LookError::Fetch(_) if is_untrusted(&error) => {
+            Failure::from_error(Exit::Untrusted, &error).hint(ROOT_OF_ISSUER)
+        }
         error @ LookError::Fetch(_) => Failure::from_error(Exit::Network, &error)
             .hint("docs/issuer-keys.md says from where keys are fetched, and from where never"),
     })?;
@@ -67,10 +77,12 @@ async fn test(url: &str, config: &ConfigArgs, out: &Output) -> Result<(), Failur
         return out.json(json!({
             "issuer": issuer.as_str(), "configured_as": found.name.as_str(),
             "algorithms": words(&looked.algorithms), "keys": keys, "skipped": skipped,
+            "settings": facts(found),
         }));
     }
     out.result(&format!("{} {issuer}", out.ok()))?;
-    let row = |name: &str, value: &str| out.result(&format!("  {name:<10}  {value}"));
+    terms(found, out)?;
+    let row = |name: &str, value: &str| row(name, value, out);
     row("algorithms", &words(&looked.algorithms).join(", "))?;
     for (kid, fits) in &looked.keys {
         row(
@@ -94,7 +106,8 @@ fn list(config: &ConfigArgs, out: &Output) -> Result<(), Failure> {
         return out.json(json!({ "issuers": rows }));
     }
     for issuer in &issuers {
-        print(issuer, out)?;
+        out.result(issuer.name.as_str())?;
+        terms(issuer, out)?;
     }
     Ok(())
 }
@@ -119,9 +132,13 @@ pub(super) fn of<'a>(
     found.or_else(|| issuers.iter().find(family))
 }
 
-fn print(issuer: &IssuerSettings, out: &Output) -> Result<(), Failure> {
-    out.result(issuer.name.as_str())?;
-    let row = |name: &str, value: &str| out.result(&format!("  {name:<10}  {value}"));
+fn row(name: &str, value: &str, out: &Output) -> Result<(), Failure> {
+    out.result(&format!("  {name:<10}  {value}"))
+}
+
+/// On which terms its tokens buy certificates, and how its keys are come by.
+fn terms(issuer: &IssuerSettings, out: &Output) -> Result<(), Failure> {
+    let row = |name: &str, value: &str| row(name, value, out);
     match issuer.preset {
         Some(preset) => row("preset", preset.as_str())?,
         None => row("type", issuer.kind.as_str())?,
@@ -135,6 +152,27 @@ fn print(issuer: &IssuerSettings, out: &Output) -> Result<(), Failure> {
         ),
     )?;
     row("keys", &keys(issuer))?;
+    if let Some(url) = &issuer.discovery_url {
+        row("metadata", url.as_str())?;
+    }
+    if !issuer.jwks_hosts.is_empty() {
+        row("key hosts", &issuer.jwks_hosts.join(", "))?;
+    }
+    if let Some(path) = &issuer.ca_file {
+        row("roots", &format!("file {}", path.display()))?;
+    }
+    if issuer.ca_pem.is_some() {
+        row("roots", "in Fulcio's file")?;
+    }
+    if let Some(path) = &issuer.bearer_token_file {
+        row("shows", &format!("bearer token of {}", path.display()))?;
+    }
+    if issuer.allow_private_network {
+        row("network", "addresses that are not public, too")?;
+    }
+    if issuer.insecure_loopback_http {
+        row("network", "plain http on loopback")?;
+    }
     for fact in unverified(issuer) {
         row("unverified", fact)?;
     }
@@ -151,6 +189,12 @@ fn facts(issuer: &IssuerSettings) -> Value {
         "max_token_lifetime_s": issuer.max_token_lifetime_s,
         "certificates_per_token": issuer.certificates_per_token,
         "keys": keys(issuer),
+        "discovery_url": issuer.discovery_url.as_ref().map(Url::as_str),
+        "jwks_hosts": issuer.jwks_hosts,
+        "ca_file": issuer.ca_file,
+        "bearer_token_file": issuer.bearer_token_file,
+        "allow_private_network": issuer.allow_private_network,
+        "insecure_loopback_http": issuer.insecure_loopback_http,
         "unverified": unverified(issuer),
     })
 }

@@ -14,6 +14,7 @@ mod identity;
 mod inspect;
 mod issuer;
 mod output;
+mod roots;
 mod rules;
 mod serve;
 mod signal;
@@ -83,10 +84,11 @@ enum Command {
         /// For which shell
         shell: clap_complete::Shell,
     },
-    /// Print help, or one of the tables: exit-codes, environment, files
+    /// Print help, of one command too, or one of the tables: exit-codes, environment, files
     Help {
-        /// Which table
-        topic: Option<help::Topic>,
+        /// Which command or table
+        #[arg(value_name = "COMMAND|TOPIC")]
+        words: Vec<String>,
     },
 }
 
@@ -148,15 +150,16 @@ fn run(command: Command, out: &Output) -> Result<(), Failure> {
         Command::Audit(command) => audit::run(&command, out),
         Command::Config(command) => config::run(&command, out),
         Command::Rules(command) => rules::run(&command, out),
-        Command::Issuer(command) => runtime()?.block_on(issuer::run(&command, out)),
+        Command::Issuer(command) => issuer::run(&command, out),
         Command::Identity(command) => identity::run(&command, out),
         Command::Completion { shell } => help::completion(shell, out),
-        Command::Help { topic } => help::run(topic, out),
+        Command::Help { words } => help::run(&words, out),
     }
 }
 
-/// The runtime of commands that talk to somebody; the others need none.
+/// The runtime of commands that talk to somebody; the others need none, and nobody's roots.
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    roots::check()?;
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -64,7 +64,12 @@ pub(super) fn run(command: &TrustCommand, out: &Output) -> Result<(), Failure> {
         Format::ClientTrust => published.trust.client_trust_config,
         Format::Pem => published.chain_pem,
     };
-    files::deliver(file.as_deref(), text.as_bytes(), out)
+    let Some(path) = file else {
+        return out.raw(text.as_bytes());
+    };
+    files::write(path, text.as_bytes())?;
+    out.say(&format!("trust      {}", path.display()));
+    Ok(())
 }
 
 /// The first log that forgets its key.

@@ -5,11 +5,14 @@
 pub mod ambient;
 pub mod shape;
 
+use std::error::Error as StdError;
 use std::time::{Duration, Instant};
+use std::{io, iter};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use tokio_rustls::rustls;
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::prelude::FromDer;
 
@@ -37,6 +40,15 @@ pub enum Error {
         /// Whom we asked.
         url: String,
         /// What went wrong.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// The server's TLS certificate is not believed. Nothing was sent.
+    #[error("the TLS certificate of {url} is not trusted")]
+    Untrusted {
+        /// Whom we asked.
+        url: String,
+        /// Why not.
         #[source]
         source: reqwest::Error,
     },
@@ -79,6 +91,20 @@ pub enum Error {
     },
 }
 
+/// Whether a connection failed because the other side's TLS certificate is not believed.
+pub fn is_untrusted(error: &(dyn StdError + 'static)) -> bool {
+    let mut causes = iter::successors(Some(error), |&cause| cause.source());
+    causes.any(|cause| {
+        // What an I/O error is made of is not among its sources, and may be another one.
+        let outer = cause.downcast_ref::<io::Error>();
+        let mut layers = iter::successors(outer, |layer| layer.get_ref()?.downcast_ref());
+        layers.any(|layer| {
+            let inner = layer.get_ref().and_then(|inner| inner.downcast_ref());
+            matches!(inner, Some(rustls::Error::InvalidCertificate(_)))
+        })
+    })
+}
+
 /// A client for one purpose: no redirects, no proxy, bounded in time.
 pub(crate) fn http() -> Result<reqwest::Client, Error> {
     reqwest::Client::builder()
@@ -93,7 +119,13 @@ pub(crate) fn http() -> Result<reqwest::Client, Error> {
 /// certificate for another key. Answers the PEM
 /// texts, leaf first, root last. Tries again, within 30 s in all, when the server is unreachable,
 /// overloaded or failing; the request is idempotent while the token and the key are the same.
-pub async fn certificate(server: &str, token: &str, csr_pem: &str) -> Result<Vec<String>, Error> {
+/// `waiting` hears of each wait before it begins: what it is for, and how long.
+pub async fn certificate(
+    server: &str,
+    token: &str,
+    csr_pem: &str,
+    waiting: &(dyn Fn(&Error, Duration) + Sync),
+) -> Result<Vec<String>, Error> {
     let client = http()?;
     let url = format!("{}/api/v2/signingCert", server.trim_end_matches('/'));
     let body = json!({
@@ -127,6 +159,7 @@ pub async fn certificate(server: &str, token: &str, csr_pem: &str) -> Result<Vec
             } => Duration::from_secs(retry_after_s.unwrap_or(1)),
             Error::Refused { .. }
             | Error::Setup(_)
+            | Error::Untrusted { .. }
             | Error::BadAnswer { .. }
             | Error::NoRequest
             | Error::OtherKey { .. }
@@ -136,6 +169,7 @@ pub async fn certificate(server: &str, token: &str, csr_pem: &str) -> Result<Vec
             return Err(error);
         }
         attempt += 1;
+        waiting(&error, wait);
         tokio::time::sleep(wait).await;
     }
 }
@@ -175,9 +209,12 @@ pub async fn development_token(url: &str, body: Vec<u8>) -> Result<String, Error
 }
 
 async fn ask(client: &reqwest::Client, url: &str, body: &str) -> Result<Vec<String>, Error> {
-    let unreachable = |source: reqwest::Error| Error::Unreachable {
-        url: url.to_owned(),
-        source: source.without_url(),
+    let unreachable = |source: reqwest::Error| {
+        let (url, source) = (url.to_owned(), source.without_url());
+        match is_untrusted(&source) {
+            true => Error::Untrusted { url, source },
+            false => Error::Unreachable { url, source },
+        }
     };
     let answer = client
         .post(url)
@@ -327,7 +364,8 @@ mod tests {
         let csr = params.serialize_request(&mine).unwrap().pem().unwrap();
         let ask = async |key| {
             let leaf = certificate_for(&params, key);
-            certificate(&server(vec![leaf.clone(), leaf]).await, "token", &csr).await
+            let server = server(vec![leaf.clone(), leaf]).await;
+            certificate(&server, "token", &csr, &|_, _| {}).await
         };
         assert!(matches!(ask(&other).await, Err(Error::OtherKey { .. })));
         assert_eq!(ask(&mine).await.unwrap().len(), 2);
@@ -356,7 +394,8 @@ mod tests {
         let key = rcgen::KeyPair::generate().unwrap();
         let csr = rcgen::CertificateParams::default().serialize_request(&key);
         let csr = csr.unwrap().pem().unwrap();
-        let error = certificate(&server, "token", &csr).await.unwrap_err();
+        let error = certificate(&server, "token", &csr, &|_, _| panic!("it waits"));
+        let error = error.await.unwrap_err();
         assert!(
             matches!(
                 error,

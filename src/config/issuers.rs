@@ -319,7 +319,7 @@ impl Judge {
             });
         }
         if raw.accept_shared_audience {
-            warnings.push(shared(url));
+            warnings.push(shared(&format!("issuer {url} accepts")));
             if !names_shared {
                 audiences.push(SHARED_AUDIENCE.to_owned());
             }
@@ -341,9 +341,9 @@ impl Judge {
     }
 }
 
-fn shared(issuer: &str) -> String {
+fn shared(who_accepts: &str) -> String {
     format!(
-        "issuer {issuer} accepts the shared audience {SHARED_AUDIENCE:?}: a token handed to another Sigstore service works here too"
+        "{who_accepts} the shared audience {SHARED_AUDIENCE:?}: a token handed to another Sigstore service works here too"
     )
 }
 
@@ -369,12 +369,18 @@ impl IssuerSettings {
     ) -> (Vec<Self>, Vec<String>) {
         let sharing = config.issuers.iter();
         let sharing = sharing.filter(|issuer| issuer.audience == SHARED_AUDIENCE);
-        let warnings = sharing.map(|issuer| shared(issuer.name.as_str())).collect();
+        // One line about all of them: in Fulcio's own file they are the rule.
+        let warning = match sharing.count() {
+            0 => None,
+            some => Some(shared(&format!(
+                "{some} issuer(s) of identity.fulcio_config accept"
+            ))),
+        };
         let each = config.issuers.iter();
         (
             each.map(|issuer| Self::from_fulcio(issuer, identity))
                 .collect(),
-            warnings,
+            warning.into_iter().collect(),
         )
     }
 

@@ -36,6 +36,8 @@ pub struct Found {
     pub problems: Vec<Error>,
     /// What it would start with, and should not.
     pub warnings: Vec<String>,
+    /// How many issuers would be believed, those of Fulcio's file among them.
+    pub issuers: usize,
     passphrase: Passphrase,
 }
 
@@ -50,16 +52,22 @@ pub fn examine(settings: &Settings, passphrase: Passphrase, now: UnixSeconds) ->
         found.tls(tls, now);
     }
     found.note(weak_keys(settings.ca.weak_keys.as_deref()));
-    if let Some(believed) = found.note(whom::believed(settings)) {
-        found.warnings.extend(believed.warnings);
-    }
+    let issuers = match found.note(whom::believed(settings)) {
+        Some(believed) => {
+            found.warnings.extend(believed.warnings);
+            believed.issuers
+        }
+        // Told; the others' files are looked at all the same.
+        None => settings.issuers.clone(),
+    };
+    found.issuers = issuers.len();
     let logs = found.logs(&settings.ct);
     if let (Some(chain), Some(logs)) = (chain, logs) {
         let ders = chain.iter().map(|c| c.der().to_vec()).collect();
         let files = trust_files(&settings.server.public_url, ders, now, &logs);
         found.note(files.map_err(Error::from));
     }
-    for issuer in &settings.issuers {
+    for issuer in &issuers {
         found.issuer(issuer);
     }
     found.note(owners_alone(&settings.state_dir).and_then(|()| writable(&settings.state_dir)));

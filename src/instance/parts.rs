@@ -496,17 +496,22 @@ pub(super) fn log_key(log: &str, path: &Path) -> Result<LogKey, Error> {
 /// Issuers as the pipeline trusts them.
 pub fn trusted(issuers: &[IssuerSettings]) -> Vec<TrustedIssuer> {
     let trusted = issuers.iter().map(|issuer| TrustedIssuer {
-        policy: IssuerPolicy {
-            issuer: issuer.name.clone(),
-            audiences: issuer.audiences.clone(),
-            max_token_age_s: issuer.max_token_age_s,
-            max_token_lifetime_s: issuer.max_token_lifetime_s,
-            leeway_s: LEEWAY_S,
-            certificates_per_token: issuer.certificates_per_token,
-        },
+        policy: policy_of(issuer),
         mapping: issuer.mapping.clone(),
     });
     trusted.collect()
+}
+
+/// What is demanded of one issuer's tokens.
+pub fn policy_of(issuer: &IssuerSettings) -> IssuerPolicy {
+    IssuerPolicy {
+        issuer: issuer.name.clone(),
+        audiences: issuer.audiences.clone(),
+        max_token_age_s: issuer.max_token_age_s,
+        max_token_lifetime_s: issuer.max_token_lifetime_s,
+        leeway_s: LEEWAY_S,
+        certificates_per_token: issuer.certificates_per_token,
+    }
 }
 
 /// Where the issuers' keys come from.

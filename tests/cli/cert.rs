@@ -347,6 +347,23 @@ fn a_key_whose_certificate_may_be_on_the_way_is_kept() {
 }
 
 #[test]
+fn a_wait_that_the_server_asks_for_is_told_once() {
+    let place = Place::new();
+    let body = r#"{"message":"m","details":[{"reason":"RATE_LIMITED"}]}"#;
+    let answers = vec![(429, body.to_owned()), (400, "{}".to_owned())];
+    for (more, told) in [(&[][..], 1), (&["--quiet"], 0), (&["--json"], 0)] {
+        let server = TokenService::start(answers.clone());
+        let url = server.url().replace("/token?api-version=2.0", "");
+        let words = ["cert", "--server", &url, "--token", "-", "--new-key", "k"];
+        let call = place.call(&[&words[..], more].concat());
+        let ended = call.stdin(NO_TOKEN).run().exits(2);
+        let line = "wait       1 s, then again: the server said 429 RATE_LIMITED\n";
+        assert_eq!(ended.stderr.matches(line).count(), told, "{ended}");
+        assert_eq!(server.asked().len(), 2);
+    }
+}
+
+#[test]
 fn what_is_no_token_does_not_leave_this_machine() {
     let place = Place::new();
     let server = TokenService::start(vec![(400, "{}".to_owned())]);

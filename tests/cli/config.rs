@@ -75,6 +75,36 @@ fn a_configuration_whose_files_all_fit_passes_and_nothing_is_made() {
 }
 
 #[test]
+fn issuers_of_fulcios_file_are_counted_and_looked_over_as_ones_own() {
+    let place = whole();
+    let root = place.read("ca/root.pem").replace('\n', "\\n");
+    let file = |more: &str| {
+        let issuer = |name: &str, more: &str| {
+            format!(
+                "  https://{name}.example:\n    issuer-url: https://{name}.example\n    \
+                 client-id: sigstore\n    type: email\n{more}"
+            )
+        };
+        let issuers = issuer("one", "") + &issuer("two", more);
+        place.write("fulcio.yaml", &format!("oidc-issuers:\n{issuers}"));
+        place.run(&[
+            "config",
+            "check",
+            "--set",
+            "identity.fulcio_config=fulcio.yaml",
+        ])
+    };
+    let ended = file(&format!("    ca-cert: \"{root}\"\n")).exits(0).says(
+        "warning: 2 issuer(s) of identity.fulcio_config accept the shared audience \"sigstore\": \
+         a token handed to another Sigstore service works here too\n",
+    );
+    assert_eq!(ended.stdout, "ok 4 issuer(s), 1 warning(s)\n");
+    file("    ca-cert: garbage\n")
+        .exits(3)
+        .says("CA file of https://two.example has no readable certificate");
+}
+
+#[test]
 fn both_files_of_the_listener_are_told_if_neither_is_there() {
     let place = whole();
     let settings = [

@@ -139,6 +139,30 @@ fn the_issuers_are_listed_with_their_terms() {
 }
 
 #[test]
+fn how_keys_are_come_by_is_listed_where_it_is_out_of_the_ordinary() {
+    let place = Place::new();
+    let cluster = "discovery_url = \"https://kubernetes.default.svc/.well-known/openid-configuration\"\n\
+                   jwks_hosts = [\"keys.example:8443\"]\nca_file = \"ca.pem\"\n\
+                   bearer_token_file = \"token\"\nallow_private_network = true\n";
+    let network = CONFIGURATION.replace("jwks_file = \"jwks.json\"\n", cluster);
+    let rows = "  keys        discovery\n  \
+                metadata    https://kubernetes.default.svc/.well-known/openid-configuration\n  \
+                key hosts   keys.example:8443\n  roots       file ca.pem\n  \
+                shows       bearer token of token\n  \
+                network     addresses that are not public, too\n";
+    for (configuration, listed) in [(network.as_str(), true), (CONFIGURATION, false)] {
+        place.write("shortleaf.toml", configuration);
+        let shown = place.run(&["issuer", "list"]).exits(0).stdout;
+        assert_eq!(shown.ends_with(rows), listed, "{shown}");
+    }
+    place.write("shortleaf.toml", &network);
+    let issuers = place.run(&["--json", "issuer", "list"]).exits(0).json();
+    let issuer = &issuers["issuers"][1];
+    assert_eq!(issuer["jwks_hosts"], json!(["keys.example:8443"]));
+    assert_eq!(issuer["ca_file"], "ca.pem");
+}
+
+#[test]
 fn the_keys_of_an_issuer_are_looked_at_once() {
     let place = Place::new();
     let away = "[[issuer]]\nurl = \"http://127.0.0.1:1\"\ntype = \"email\"\naudiences = [\"a\"]\n\
@@ -153,7 +177,12 @@ fn the_keys_of_an_issuer_are_looked_at_once() {
     let test = |url: &str| place.run(&["issuer", "test", url]);
     let shown = test("https://issuer.example").exits(0).stdout;
     assert!(shown.starts_with("ok https://issuer.example\n"), "{shown}");
-    for line in ["  key         ES256  ES256", "  skipped     shared  secret"] {
+    for line in [
+        "  audiences   https://ca.example",
+        "  keys        file jwks.json",
+        "  key         ES256  ES256",
+        "  skipped     shared  secret",
+    ] {
         assert!(shown.lines().any(|other| other == line), "{line}\n{shown}");
     }
     let facts = place
@@ -162,6 +191,7 @@ fn the_keys_of_an_issuer_are_looked_at_once() {
         .json();
     assert_eq!(facts["skipped"][0]["kid"], "shared");
     assert_eq!(facts["configured_as"], "https://issuer.example");
+    assert_eq!(facts["settings"]["keys"], "file jwks.json");
 
     assert!(
         test("http://127.0.0.1:1")

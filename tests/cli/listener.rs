@@ -79,10 +79,15 @@ fn it_serves_over_tls_and_takes_a_new_certificate_while_it_does() {
     assert!(serve.operators().starts_with("http://"));
     assert_eq!(over_tls(&url, &chain), Some(200));
     let plain = url.replace("https://", "http://");
-    for (url, hint) in [
-        (&url, "root of the server's TLS certificate: SSL_CERT_FILE="),
+    for (url, exit, hint) in [
+        (
+            &url,
+            22,
+            "root of the server's TLS certificate: SSL_CERT_FILE=",
+        ),
         (
             &plain,
+            5,
             "--server begins with https://; again with --key k.pem",
         ),
     ] {
@@ -96,7 +101,7 @@ fn it_serves_over_tls_and_takes_a_new_certificate_while_it_does() {
             "k.pem",
         ];
         let asked = place.call(&words).stdin("e30.e30.AAAA").run();
-        asked.exits(5).says(hint);
+        asked.exits(exit).says(hint);
     }
     assert_eq!(over_tls(&url, &new_chain), None);
 
@@ -128,6 +133,28 @@ fn it_serves_over_tls_and_takes_a_new_certificate_while_it_does() {
     let (_, told) = serve.stop("TERM");
     let open = "get at this secret\",\"path\":\"tls.key\"";
     assert_eq!(told.matches(open).count(), 2, "the first, the next: {told}");
+}
+
+#[test]
+fn an_issuer_that_is_not_believed_is_told_apart_from_one_that_is_away() {
+    let place = place();
+    let (chain, key) = tls_pair();
+    place.write("tls.pem", &chain);
+    place.write("tls.key", &key);
+    let mut serve = place.start(&["serve"]);
+    let url = serve.ready();
+    let issuer = format!(
+        "[[ct.log]]\nkind = \"rfc6962\"\nname = \"log\"\nurl = \"https://log.example\"\nkey = \"log.pub.pem\"\n\
+         [[issuer]]\nurl = {url:?}\ntype = \"email\"\naudiences = [\"a\"]\nallow_private_network = true\n"
+    );
+    place.write("strange.toml", &issuer);
+    place.write("known.toml", &format!("{issuer}ca_file = \"tls.pem\"\n"));
+    let test = |file: &str| place.run(&["issuer", "test", &url, "--config", file]);
+    test("strange.toml").exits(22).says("ca_file of its");
+    // Now it is believed, and what it answers is no issuer's.
+    test("known.toml").exits(5).says("404");
+    serve.stop("TERM");
+    test("known.toml").exits(5);
 }
 
 /// `cert` for a key in a file, believing the listener for this certificate alone.

@@ -22,6 +22,7 @@ mod parts;
 mod program;
 mod readme;
 mod results;
+mod roots;
 mod rules;
 #[path = "../world/secrets.rs"]
 mod secrets;

@@ -4,7 +4,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
+use crate::issuer::{Issuer, Served, merge, wall_clock};
 use crate::program::Place;
+use crate::secrets;
+
+const GITHUB: &str = "https://token.actions.githubusercontent.com";
 
 const RULES: &str = r#"
 [[allow]]
@@ -219,67 +223,148 @@ fn an_explanation_is_an_object_beside_its_error() {
     assert_eq!(error["code"], "REFUSED");
 }
 
-/// A token with a signature that nobody made.
-fn token(claims: &Value) -> String {
-    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    let header = part(&json!({ "alg": "ES256", "typ": "JWT" }));
-    format!(
-        "{header}.{}.{}",
-        part(claims),
-        URL_SAFE_NO_PAD.encode([7; 64])
-    )
+/// What the rule allows, as if it had been said now, with these members instead.
+fn fresh(instead: Value) -> Value {
+    let now = wall_clock();
+    let mut fresh = claims(json!({ "iat": now, "exp": now + 300 }));
+    merge(&mut fresh, instead);
+    fresh
 }
 
-/// The same as if it had been issued now.
-fn fresh(instead: Value) -> Value {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let now = now.unwrap().as_secs();
-    let mut claims = claims(json!({ "iat": now, "exp": now + 300 }));
-    let all = claims.as_object_mut().unwrap();
-    all.extend(instead.as_object().unwrap().clone());
-    claims
+/// A token with these members, signed by whom the configuration believes.
+fn token(instead: Value) -> String {
+    Issuer::new(GITHUB).token(fresh(instead), wall_clock())
+}
+
+/// The same token with another signature, which nobody made.
+fn forged(token: &str) -> String {
+    let (signed, _) = token.rsplit_once('.').unwrap();
+    let forged = format!("{signed}.{}", URL_SAFE_NO_PAD.encode([7; 256]));
+    secrets::plant_token(&forged);
+    forged
+}
+
+/// A place whose configuration has the issuer's keys.
+fn place_with_keys() -> Place {
+    let place = place();
+    let configuration = place.read("shortleaf.toml") + "jwks_file = \"jwks.json\"\n";
+    place.write("shortleaf.toml", &configuration);
+    place.write("jwks.json", &Issuer::new(GITHUB).jwks());
+    place
 }
 
 #[test]
-fn a_token_is_read_without_its_signature_and_never_printed() {
-    let place = place();
-    let good = token(&fresh(json!({})));
-    let explain = ["rules", "explain", "-"];
-    let ended = place
-        .call(&explain)
-        .stdin(&format!("{good}\n"))
-        .run()
-        .exits(0);
-    let first = "token    signature not checked · audience ok · times ok\n";
-    assert!(ended.stdout.starts_with(first), "{ended}");
+fn a_token_is_verified_as_the_server_does_and_never_printed() {
+    let place = place_with_keys();
+    let explain = |token: &str| place.call(&["rules", "explain", "-"]).stdin(token).run();
+    let good = token(json!({}));
+    let ended = explain(&format!("{good}\n")).exits(0);
+    let (first, rest) = ended.stdout.split_once('\n').unwrap();
+    assert!(
+        first.starts_with("token    signature ok · audience ok · age ")
+            && first.ends_with(" s of 600 s"),
+        "{ended}"
+    );
+    assert!(rest.ends_with("result   ALLOWED 0   by \"acme releases\"\n"));
     for secret in [good.as_str(), "not-to-be-shown"] {
         assert!(!ended.stdout.contains(secret) && !ended.stderr.contains(secret));
     }
+    let refused = explain(&token(json!({ "ref": "refs/heads/dev" }))).exits(25);
+    assert!(refused.stdout.contains("signature ok"), "{refused}");
     for (bad, told) in [
+        (forged(&good), "does not verify"),
         (
-            token(&fresh(json!({ "aud": "https://other.example" }))),
+            token(json!({ "aud": "https://other.example" })),
             "https://other.example",
         ),
-        (token(&fresh(json!({ "exp": 1, "iat": 0 }))), "expired"),
+        (token(json!({ "exp": 1, "iat": 0, "nbf": null })), "expired"),
         (
-            token(&fresh(json!({ "iss": "https://other.example" }))),
-            "is not configured",
+            token(json!({ "iss": "https://other.example" })),
+            "\"https://other.example\" is not configured",
         ),
         ("x.y".to_owned(), "FAIL 4  "),
     ] {
-        let ended = place.call(&explain).stdin(&bad).run().exits(4);
+        let ended = explain(&bad).exits(4);
         assert_eq!(ended.stdout, "");
-        ended.says(told);
+        ended.says(told).says("try: ");
     }
-    // Without a configuration nothing is known of audiences.
+}
+
+#[test]
+fn a_forged_token_is_explained_only_where_nobody_asks_for_its_signature() {
+    let place = place_with_keys();
+    let forged = forged(&token(json!({})));
+    let explain = |more: &[&str]| {
+        let words = ["--json", "rules", "explain", "-"];
+        let call = place.call(&[&words[..], more].concat());
+        call.stdin(&forged).run()
+    };
+    let error = explain(&[]).exits(4).error();
+    assert_eq!(error["code"], "TOKEN_SIGNATURE_INVALID");
+    for (more, told) in [
+        (
+            &["--unverified"][..],
+            "signature not checked · audience ok · times ok",
+        ),
+        // Without a configuration nobody's keys are known, and no audience.
+        (
+            &["--rules", "rules.toml"],
+            "signature, audience and times not checked: no configuration",
+        ),
+    ] {
+        let facts = explain(more).exits(0).json();
+        assert_eq!(
+            (&facts["token"], &facts["verified"]),
+            (&told.into(), &false.into())
+        );
+    }
+    let good = token(json!({}));
+    let call = place.call(&["--json", "rules", "explain", "-"]);
+    assert_eq!(call.stdin(&good).run().exits(0).json()["verified"], true);
+}
+
+#[test]
+fn keys_are_fetched_for_the_one_token_and_their_absence_is_the_networks_fault() {
+    let served = Served::start(&["/ci"]);
+    let issuer = served.issuer(0);
+    let place = place();
+    place.write("rules.toml", &RULES.replace(GITHUB, issuer.url()));
     place.write(
-        "token.jwt",
-        &token(&fresh(json!({ "aud": "https://other.example" }))),
+        "shortleaf.toml",
+        &place.read("shortleaf.toml").replace(
+            "preset = \"github\"",
+            &format!(
+                "url = {:?}\ntype = \"github-workflow\"\ninsecure_loopback_http = true",
+                issuer.url()
+            ),
+        ),
     );
-    let words = ["rules", "explain", "token.jwt", "--rules", "rules.toml"];
-    let ended = place.run(&words).exits(0);
-    let first = "token    signature, audience and times not checked\n";
-    assert!(ended.stdout.starts_with(first), "{ended}");
+    let token = issuer.token(fresh(json!({ "iss": issuer.url() })), wall_clock());
+    place.write("token.jwt", &token);
+    let explain = ["rules", "explain", "token.jwt"];
+    let ended = place.run(&explain).exits(0);
+    assert!(ended.stdout.starts_with("token    signature ok"), "{ended}");
+    assert_eq!(served.connections(), 2, "metadata and keys");
+    drop(served);
+    let away = place.run(&explain).exits(5);
+    away.says("could not fetch the signing keys")
+        .says("--unverified");
+    let offline = [&explain[..], &["--unverified"]].concat();
+    place.run(&offline).exits(0);
+}
+
+#[test]
+fn a_token_in_the_place_of_its_file_is_not_repeated() {
+    let place = place_with_keys();
+    let token = token(json!({}));
+    // What every run writes is searched for the token.
+    place
+        .run(&["rules", "explain", &token])
+        .exits(2)
+        .says("a token stands where the name of a file belongs")
+        .says("try: ");
+    place.write("token.jwt", &token);
+    place.run(&["rules", "explain", "token.jwt"]).exits(0);
 }
 
 const CASES: &str = r#"

@@ -315,7 +315,8 @@ fn what_is_exported_is_what_is_served() {
         world
             .place
             .run(&["trust", "export", "--format", format, "--out", "file"])
-            .exits(0);
+            .exits(0)
+            .says("trust      file\n");
         assert_eq!(world.place.read("file"), served, "{format}");
     }
     serve.stop("TERM");

@@ -104,6 +104,20 @@ fn every_file_is_listed() {
 }
 
 #[test]
+fn the_help_of_a_command_is_what_its_flag_prints() {
+    let place = Place::new();
+    for command in [&["cert"][..], &["rules", "explain"], &["dev", "token"]] {
+        let asked = place.run(&[&["help"][..], command].concat()).exits(0);
+        let flag = place.run(&[command, &["--help"]].concat()).exits(0);
+        assert_eq!(asked.stdout, flag.stdout);
+    }
+    place
+        .run(&["help", "rules", "exit-codes"])
+        .exits(2)
+        .says("there is no command and no topic \"exit-codes\"");
+}
+
+#[test]
 fn the_tables_are_json_too() {
     let rows = Place::new().run(&["--json", "help", "exit-codes"]).json();
     assert_eq!(rows["rows"][0], serde_json::json!(["0", "OK", "ok"]));
@@ -237,6 +251,7 @@ fn every_refusal_ends_with_what_to_try() {
         ),
         (&["serve"], 3),
         (&["trust", "export"], 3),
+        (&["dev", "token"], 2),
         (&["dev", "token", "--issuer-url", "http://127.0.0.1:1"], 5),
         (
             &[

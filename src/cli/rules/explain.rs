@@ -1,4 +1,5 @@
-//! `rules explain`: every rule about a token's issuer, line by line, and the decision.
+//! `rules explain`: a token is verified as the server verifies it; then every rule about its issuer,
+//! line by line, and the decision. Uses of a token are counted by the server alone.
 
 use std::path::{Path, PathBuf};
 
@@ -6,27 +7,35 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::super::claims;
-use super::super::config::ConfigArgs;
+use super::super::config::{ConfigArgs, unusable as unusable_config};
 use super::super::exit::Exit;
 use super::super::files;
-use super::super::issuer;
+use super::super::issuer::{self, ROOT_OF_ISSUER};
 use super::super::output::{Failure, Output};
+use super::super::runtime;
 use super::{Source, word};
+use crate::client::is_untrusted;
 use crate::config::IssuerSettings;
+use crate::fault::Fault;
+use crate::instance::parts;
 use crate::json::Object;
 use crate::rules::{Decision, Differs, Effect, Explanation, Mode, RuleTrace, Trace};
 use crate::system::SystemClock;
 use crate::time::Clock;
-use crate::token::{self, IssuerPolicy, IssuerUrl, MAX_TOKEN_BYTES, RawToken};
+use crate::token::{self, IssuerUrl, MAX_TOKEN_BYTES, RawToken};
 
 #[derive(Args, Debug)]
 pub(in crate::cli) struct ExplainArgs {
-    /// A file with the token, or - for standard input; its signature is not checked
+    /// A file with the token, or - for standard input; it is verified with its issuer's keys where
+    /// a configuration says how to come by them
     #[arg(required_unless_present = "claims")]
     token: Option<PathBuf>,
     /// Claims instead of a token: a JSON file, - or the JSON itself
     #[arg(long, value_name = "FILE", conflicts_with = "token")]
     claims: Option<String>,
+    /// Leave the token's signature unchecked and its issuer unasked
+    #[arg(long, conflicts_with = "claims")]
+    unverified: bool,
     /// The rule file [default: the configuration's identity.rules]
     #[arg(long, value_name = "FILE")]
     rules: Option<PathBuf>,
@@ -35,12 +44,23 @@ pub(in crate::cli) struct ExplainArgs {
 }
 
 const INSTEAD: &str = "--claims FILE explains claims without a token";
+const OFFLINE: &str =
+    "shortleaf issuer test URL shows why; --unverified leaves the signature unchecked";
 
 /// Claims, and what is known of the token they are from.
 struct Subject {
     issuer: IssuerUrl,
     claims: Object,
-    checked: &'static str,
+    proof: Proof,
+    /// In words.
+    checked: String,
+}
+
+/// Whether somebody vouches for claims.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Proof {
+    Signed,
+    Nobodys,
 }
 
 pub(super) fn run(args: &ExplainArgs, out: &Output) -> Result<(), Failure> {
@@ -51,10 +71,19 @@ pub(super) fn run(args: &ExplainArgs, out: &Output) -> Result<(), Failure> {
             Subject {
                 issuer: claims::issuer(&given, "--claims")?,
                 claims: given,
-                checked: "claims as given, nobody vouches for them",
+                proof: Proof::Nobodys,
+                checked: "claims as given, nobody vouches for them".to_owned(),
             }
         }
-        (None, Some(path)) => from_token(path, source.issuers.as_deref())?,
+        (None, Some(path)) => {
+            let text = files::read_text_or_stdin(path, MAX_TOKEN_BYTES as u64 + 2)?;
+            let raw = RawToken::parse(text.trim_end()).map_err(|e| unusable(&e))?;
+            match (&source.issuers, args.unverified) {
+                (Some(issuers), false) => verified(raw, issuers)?,
+                (Some(issuers), true) => unverified(&raw, issuers)?,
+                (None, _) => unknown(&raw)?,
+            }
+        }
         // clap asks for one of them.
         (None, None) => {
             return Err(Failure::new(Exit::Usage, "neither TOKEN nor --claims").hint(INSTEAD));
@@ -62,9 +91,9 @@ pub(super) fn run(args: &ExplainArgs, out: &Output) -> Result<(), Failure> {
     };
     let explanation = source.rules.explain(&subject.issuer, &subject.claims);
     if out.json {
-        out.json(facts(&explanation, subject.checked))?;
+        out.json(facts(&explanation, &subject))?;
     } else {
-        print(&explanation, subject.checked, &source.path, out)?;
+        print(&explanation, &subject.checked, &source.path, out)?;
     }
     match explanation.decision {
         Decision::Allowed { .. } => Ok(()),
@@ -73,47 +102,73 @@ pub(super) fn run(args: &ExplainArgs, out: &Output) -> Result<(), Failure> {
     }
 }
 
-/// Reads a token as the server does, but for its signature; without a configuration also but for
-/// its audience and times.
-fn from_token(path: &Path, issuers: Option<&[IssuerSettings]>) -> Result<Subject, Failure> {
-    let text = files::read_text_or_stdin(path, MAX_TOKEN_BYTES as u64 + 2)?;
-    let raw = RawToken::parse(text.trim_end()).map_err(|e| unusable(&e))?;
+/// Verifies a token as the server does.
+fn verified(raw: RawToken, issuers: &[IssuerSettings]) -> Result<Subject, Failure> {
+    let found = configured(&raw, issuers)?;
+    let keys = parts::keys(std::slice::from_ref(found)).map_err(|e| unusable_config(&e))?;
+    let (policy, now) = (parts::policy_of(found), SystemClock.now().seconds());
+    let token = runtime()?.block_on(token::verify(raw, &policy, &keys, now));
+    let token = token.map_err(|e| unusable(&e))?;
+    Ok(Subject {
+        issuer: token.issuer().clone(),
+        claims: token.claims().clone(),
+        proof: Proof::Signed,
+        checked: format!(
+            "signature ok · audience ok · age {} s of {} s",
+            now.since(token.issued_at()),
+            policy.max_token_age_s
+        ),
+    })
+}
+
+/// The same but for the signature.
+fn unverified(raw: &RawToken, issuers: &[IssuerSettings]) -> Result<Subject, Failure> {
+    let policy = parts::policy_of(configured(raw, issuers)?);
+    let now = SystemClock.now().seconds();
+    Ok(Subject {
+        issuer: token::check_claims(raw, &policy, now).map_err(|e| unusable(&e))?,
+        claims: raw.unproven_claims().clone(),
+        proof: Proof::Nobodys,
+        checked: "signature not checked · audience ok · times ok".to_owned(),
+    })
+}
+
+/// A token of whose issuer nothing is known, without a configuration.
+fn unknown(raw: &RawToken) -> Result<Subject, Failure> {
     let issuer = IssuerUrl::new(raw.claimed_issuer())
         .map_err(|e| Failure::from_error(Exit::Credentials, &e).hint(INSTEAD))?;
-    let checked = match issuers {
-        None => "signature, audience and times not checked",
-        Some(issuers) => {
-            let policy = policy(&issuer, issuers).ok_or_else(|| {
-                let text = format!("issuer {issuer} is not configured");
-                Failure::new(Exit::Credentials, text).hint("shortleaf issuer list")
-            })?;
-            token::check_claims(&raw, &policy, SystemClock.now().seconds())
-                .map_err(|e| unusable(&e))?;
-            "signature not checked · audience ok · times ok"
-        }
-    };
     Ok(Subject {
         issuer,
         claims: raw.unproven_claims().clone(),
-        checked,
+        proof: Proof::Nobodys,
+        checked: "signature, audience and times not checked: no configuration".to_owned(),
     })
 }
 
-/// What the server demands of this issuer's tokens.
-fn policy(issuer: &IssuerUrl, issuers: &[IssuerSettings]) -> Option<IssuerPolicy> {
-    let found = issuer::of(issuer, issuers)?;
-    Some(IssuerPolicy {
-        issuer: found.name.clone(),
-        audiences: found.audiences.clone(),
-        max_token_age_s: found.max_token_age_s,
-        max_token_lifetime_s: found.max_token_lifetime_s,
-        leeway_s: token::MAX_LEEWAY_S,
-        certificates_per_token: found.certificates_per_token,
-    })
+/// The settings for a token's issuer.
+fn configured<'a>(
+    raw: &RawToken,
+    issuers: &'a [IssuerSettings],
+) -> Result<&'a IssuerSettings, Failure> {
+    let claimed = raw.claimed_issuer();
+    let found = IssuerUrl::new(claimed).ok();
+    let found = found.and_then(|url| issuer::of(&url, issuers));
+    found.ok_or_else(|| unusable(&token::Error::unknown_issuer(claimed)))
 }
 
+/// A token that buys nothing, or one about which its issuer could not be asked.
 fn unusable(error: &token::Error) -> Failure {
-    Failure::from_error(Exit::Credentials, error).hint(INSTEAD)
+    let reason = error.reason();
+    let (exit, hint) = match (reason.fault(), error) {
+        (Fault::Dependency, _) if is_untrusted(error) => (Exit::Untrusted, ROOT_OF_ISSUER),
+        (Fault::Dependency, _) => (Exit::Network, OFFLINE),
+        (_, token::Error::UnknownIssuer { .. }) => (Exit::Credentials, "shortleaf issuer list"),
+        _ => (Exit::Credentials, INSTEAD),
+    };
+    Failure {
+        code: reason.as_str().to_owned(),
+        ..Failure::from_error(exit, error).hint(hint)
+    }
 }
 
 fn print(
@@ -162,7 +217,7 @@ fn told(trace: &Trace) -> String {
     trace.line.to_string()
 }
 
-fn facts(explanation: &Explanation, checked: &str) -> Value {
+fn facts(explanation: &Explanation, subject: &Subject) -> Value {
     let line = |trace: &Trace| json!({ "holds": trace.holds, "name": trace.line.name(), "text": told(trace) });
     let rule = |rule: &RuleTrace| {
         let effect = match rule.effect {
@@ -177,5 +232,5 @@ fn facts(explanation: &Explanation, checked: &str) -> Value {
         Decision::Refused(refusal) => (false, refusal.rule(), Some(refusal.to_string())),
     };
     let rules: Vec<Value> = explanation.rules.iter().map(rule).collect();
-    json!({ "allowed": allowed, "rule": by, "reason": reason, "mode": word(explanation.mode), "token": checked, "rules": rules })
+    json!({ "allowed": allowed, "rule": by, "reason": reason, "mode": word(explanation.mode), "token": subject.checked, "verified": subject.proof == Proof::Signed, "rules": rules })
 }
