@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use toml::{Table, Value};
 
+use super::effective::{Effective, Source};
 use super::raw::Raw;
-use super::schema::{self, Kind, Member, REPEATED, Repeated, SETTINGS};
+use super::schema::{self, Kind, REPEATED, Repeated, SETTINGS};
 use super::{Error, Settings, file};
-use crate::hash::sha256;
 use crate::spelling;
 
 /// The variables with our prefix that are not settings: the configuration file's own path, what
@@ -47,77 +47,6 @@ impl fmt::Debug for Inputs {
             .field("environment", &names(&self.environment))
             .field("flags", &names(&self.flags))
             .finish()
-    }
-}
-
-/// Where a value came from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// Built in.
-    Default,
-    /// The file.
-    File(PathBuf),
-    /// The variable of this name.
-    Environment(String),
-    /// The issuer's preset.
-    Preset(&'static str),
-    /// A flag.
-    Flag,
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Default => f.write_str("default"),
-            Self::File(path) => write!(f, "file {}", path.display()),
-            Self::Environment(name) => write!(f, "environment {name}"),
-            Self::Preset(word) => write!(f, "preset {word}"),
-            Self::Flag => f.write_str("flag"),
-        }
-    }
-}
-
-/// Every setting's value in force and its source, secrets hidden and what is not set among them; in
-/// the order of the schema.
-#[derive(Clone, Debug)]
-pub struct Effective(pub Vec<(String, String, Source)>);
-
-impl Effective {
-    /// Puts in what an issuer has from its preset, or because it names nothing else.
-    fn complete(&mut self, settings: &Settings) {
-        for (index, issuer) in settings.issuers.iter().enumerate() {
-            let audiences: Vec<_> = issuer.audiences.iter().map(|a| format!("{a:?}")).collect();
-            for (name, value) in [
-                ("url", format!("{:?}", issuer.name.as_str())),
-                ("audiences", format!("[{}]", audiences.join(", "))),
-                ("max_token_age", span(issuer.max_token_age_s)),
-                ("max_token_lifetime", span(issuer.max_token_lifetime_s)),
-                (
-                    "certificates_per_token",
-                    issuer.certificates_per_token.to_string(),
-                ),
-            ] {
-                let key = format!("issuer[{index}].{name}");
-                let mut rows = self.0.iter_mut();
-                let open = rows.find(|(other, shown, _)| *other == key && shown == NOT_SET);
-                if let Some(row) = open {
-                    let preset = issuer.preset.map(|preset| Source::Preset(preset.as_str()));
-                    (row.1, row.2) = (value, preset.unwrap_or(Source::Default));
-                }
-            }
-        }
-    }
-
-    /// SHA-256 over every key with its value, secrets hidden: equal where two instances, or two
-    /// starts of one, run with the same settings, wherever each value came from. What stands in
-    /// the files that settings name is not in it.
-    pub fn digest(&self) -> [u8; 32] {
-        // TOML prints no octet of zero, so no two lists run together into the same octets.
-        let rows = self.0.iter();
-        let text: String = rows
-            .map(|(key, value, _)| format!("{key}\0{value}\0"))
-            .collect();
-        sha256(&[text.as_bytes()])
     }
 }
 
@@ -187,7 +116,7 @@ pub fn load(inputs: &Inputs) -> Result<Loaded, Error> {
             check_item(repeated, index, item)?;
         }
     }
-    let mut effective = effective(&table, &sources);
+    let mut effective = Effective::of(&table, &sources);
     // Types and needed keys were judged by the schema; only a struct that disagrees with it fails.
     let raw = Raw::deserialize(Value::Table(table)).map_err(|e| Error::WrongType {
         key: "configuration".to_owned(),
@@ -316,7 +245,7 @@ fn check_item(repeated: &Repeated, index: usize, item: &Value) -> Result<(), Err
 }
 
 /// The dotted path of a member of a repeated table's entry.
-fn member_key(repeated: &Repeated, index: usize, member: &str) -> String {
+pub(super) fn member_key(repeated: &Repeated, index: usize, member: &str) -> String {
     format!("{}[{index}].{member}", repeated.table)
 }
 
@@ -346,7 +275,7 @@ fn items_mut<'t>(table: &'t mut Table, repeated: &Repeated) -> impl Iterator<Ite
 }
 
 /// The entries of a repeated table.
-fn items<'t>(table: &'t Table, repeated: &Repeated) -> impl Iterator<Item = &'t Value> {
+pub(super) fn items<'t>(table: &'t Table, repeated: &Repeated) -> impl Iterator<Item = &'t Value> {
     let items = match repeated.table.split_once('.') {
         Some((section, name)) => table.get(section).and_then(|s| s.get(name)),
         None => table.get(repeated.table),
@@ -362,7 +291,7 @@ fn default_value(literal: &str) -> Value {
         .unwrap_or(Value::Boolean(false))
 }
 
-fn lookup<'t>(table: &'t Table, key: &str) -> Option<&'t Value> {
+pub(super) fn lookup<'t>(table: &'t Table, key: &str) -> Option<&'t Value> {
     let (section, name) = key.rsplit_once('.')?;
     table.get(section)?.as_table()?.get(name)
 }
@@ -381,44 +310,6 @@ fn insert(table: &mut Table, key: &str, value: Value) -> Result<(), Error> {
         .ok_or_else(|| wrong(section))?
         .insert(name.to_owned(), value);
     Ok(())
-}
-
-/// What stands for a setting that has no default and is not set.
-const NOT_SET: &str = "(not set)";
-
-/// A time as the file writes it.
-fn span(seconds: i64) -> String {
-    match seconds {
-        s if s % 3600 == 0 => format!("\"{}h\"", s / 3600),
-        s if s % 60 == 0 => format!("\"{}m\"", s / 60),
-        s => format!("\"{s}s\""),
-    }
-}
-
-fn effective(table: &Table, sources: &BTreeMap<String, Source>) -> Effective {
-    let row = |key: String, value: Option<&Value>, secret: bool| {
-        let shown = match value {
-            None => NOT_SET.to_owned(),
-            Some(_) if secret => "(hidden)".to_owned(),
-            Some(value) => value.to_string(),
-        };
-        let source = sources.get(&key).cloned().unwrap_or(Source::Default);
-        (key, shown, source)
-    };
-    let mut rows: Vec<_> = SETTINGS
-        .iter()
-        .map(|s| row(s.key.to_owned(), lookup(table, s.key), s.secret))
-        .collect();
-    for repeated in REPEATED {
-        for (index, item) in items(table, repeated).enumerate() {
-            let member = |member: &Member| {
-                let key = member_key(repeated, index, member.key);
-                row(key, item.get(member.key), false)
-            };
-            rows.extend(repeated.members.iter().map(member));
-        }
-    }
-    Effective(rows)
 }
 
 #[cfg(test)]

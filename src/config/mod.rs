@@ -4,6 +4,7 @@
 //! `config/shortleaf.toml` documents every key; [`schema`] is the table both are checked against.
 
 mod duration;
+mod effective;
 mod file;
 mod issuers;
 mod judge;
@@ -17,8 +18,9 @@ mod settings;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use effective::{Effective, Source};
 pub use issuers::SHARED_AUDIENCE;
-pub use load::{Effective, Inputs, Loaded, Source, load};
+pub use load::{Inputs, Loaded, load};
 pub use place::place;
 pub use settings::{
     CaSettings, CtLogSettings, CtSettings, IdentitySettings, IssuerSettings, LogFormat,

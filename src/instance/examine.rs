@@ -5,11 +5,12 @@
 use std::path::Path;
 use std::slice;
 
+use super::error::Error;
 use super::files::{
     is_open_to_everybody, open_secrets, owners_alone, passphrase, read, read_optional, read_text,
     writable,
 };
-use super::parts::{Error, keys, log_client, log_key, weak_keys};
+use super::parts::{keys, log_client, log_key, weak_keys};
 use super::{PublishedLog, TlsFiles, trust_files, whom};
 use crate::ca::{Authority, Signer};
 use crate::config::{CaSettings, CtLogSettings, CtSettings, IssuerSettings, Settings, TlsSettings};

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
-use super::parts::Error;
+use super::error::Error;
 use crate::config::CaSettings;
 
 /// Largest key, chain or key set file read, in bytes.

@@ -4,6 +4,7 @@
 //! that more than one command needs is here.
 
 pub mod descriptors;
+mod error;
 pub mod examine;
 mod files;
 pub mod parts;

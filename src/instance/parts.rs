@@ -1,231 +1,40 @@
 //! From settings to parts: reads key, chain, log keys and key sets, opens store and audit log.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+pub use super::error::{Error, records_hint};
 use super::files::{
     make_private, open_secrets, passphrase, read_at_most, read_optional, read_text,
 };
 use super::prepare::{self, PreparingKeys};
-use super::whom::{self, BeliefError};
+use super::whom;
 use super::{Blueprint, PublishedLog, RuleFile, TlsFiles, trust_files};
 use crate::ca::InstanceId;
 use crate::config::{CaSettings, CtLogSettings, CtSettings, IssuerSettings, Settings, StoreKind};
 use crate::ct::memory::MemoryLog;
 use crate::ct::rfc6962::{Rfc6962Config, Rfc6962Log};
-use crate::ct::{CertificateLog, KeyError, LogKey};
+use crate::ct::{CertificateLog, LogKey};
 use crate::issuance::store::IssuanceStore;
 use crate::issuance::{self, CtMode, TrustedIssuer};
 use crate::keys::file as keyfile;
-use crate::possession::{WEAK_KEYS_BYTES_MAX, WeakKeys, WeakKeysError};
+use crate::possession::{WEAK_KEYS_BYTES_MAX, WeakKeys};
 use crate::rates::Rates;
 use crate::rates::memory::MemoryCounter;
-use crate::server::{Hops, KeyState, KeyStates, TlsError, TrustFiles};
-use crate::store::audit_file::{self, AuditFile};
+use crate::server::{Hops, KeyState, KeyStates, TrustFiles};
+use crate::store;
+use crate::store::audit_file::AuditFile;
 use crate::store::memory::MemoryStore;
-use crate::store::{self, redb};
 use crate::system::{SystemClock, SystemEntropy};
 use crate::time::{Clock, UnixMillis, UnixSeconds};
 use crate::token::discovery::{HttpKeys, IssuerKeysConfig, KeysFrom};
 use crate::token::jwks::Unfit;
 use crate::token::{IssuerPolicy, KeySource};
-use crate::trust;
 use crate::x509::pem;
 
 /// Clock difference tolerated in tokens, in seconds.
 const LEEWAY_S: i64 = 30;
-
-/// Why settings do not become an instance.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// Whom to believe.
-    #[error(transparent)]
-    Belief(#[from] BeliefError),
-    /// A file cannot be read.
-    #[error("cannot read {path:?}")]
-    Unreadable {
-        /// Which file.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: std::io::Error,
-    },
-    /// A file is larger than it can be.
-    #[error("{path:?} is larger than {limit} bytes")]
-    TooLarge {
-        /// Which file.
-        path: PathBuf,
-        /// The limit.
-        limit: u64,
-    },
-    /// The list of weak keys is not one.
-    #[error("{path:?} is not a list of weak keys")]
-    WeakKeys {
-        /// Which file.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: WeakKeysError,
-    },
-    /// Chain and key do not make an issuing CA.
-    #[error("{chain:?} and {key:?} do not make an issuing CA")]
-    Authority {
-        /// The chain's file.
-        chain: PathBuf,
-        /// The key's file.
-        key: PathBuf,
-        /// Why not.
-        #[source]
-        source: keyfile::OpenError,
-    },
-    /// Chain and key do not make a TLS server.
-    #[error("{chain:?} and {key:?} do not make a TLS server")]
-    Tls {
-        /// The chain's file.
-        chain: PathBuf,
-        /// The key's file.
-        key: PathBuf,
-        /// Why not.
-        #[source]
-        source: TlsError,
-    },
-    /// The state directory cannot be made, or looked at.
-    #[error("cannot use the state directory {path:?}")]
-    StateDirectory {
-        /// Which one.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: std::io::Error,
-    },
-    /// Others may put files there, or take ours away.
-    #[error(
-        "the state directory {path:?} has mode {mode:04o}: others than its owner can write to it"
-    )]
-    StateDirectoryOpen {
-        /// Which one.
-        path: PathBuf,
-        /// Its permissions; neither 0020 nor 0002 may be among them.
-        mode: u32,
-    },
-    /// The store does not open.
-    #[error("cannot open the store {path:?}")]
-    Store {
-        /// Its file.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: redb::OpenError,
-    },
-    /// The audit log does not open.
-    #[error("cannot open the audit log {path:?}")]
-    Audit {
-        /// Its file.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: audit_file::OpenError,
-    },
-    /// A log's key is no key.
-    #[error("log {log}: no usable public key in {path:?}")]
-    LogKey {
-        /// Its name.
-        log: String,
-        /// The key's file.
-        path: PathBuf,
-    },
-    /// A log in memory could not be made.
-    #[error("log {log} could not make its key")]
-    MemoryLog {
-        /// Its name.
-        log: String,
-        /// Why not.
-        #[source]
-        source: KeyError,
-    },
-    /// A log cannot be used.
-    #[error("log {log} cannot be used")]
-    Log {
-        /// Its name.
-        log: String,
-        /// Why not.
-        #[source]
-        source: crate::ct::rfc6962::ConfigError,
-    },
-    /// Issuers' keys cannot be looked for.
-    #[error("the issuers' keys cannot be set up")]
-    Keys(#[source] crate::token::discovery::ConfigError),
-    /// The trust files cannot be written.
-    #[error("the trust files cannot be written")]
-    Trust(#[from] trust::Error),
-}
-
-impl Error {
-    /// What to try, in one line, where there is something.
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::Authority {
-                source: keyfile::OpenError::Key(keyfile::KeyFileError::PassphraseMissing),
-                ..
-            } => Some("set ca.passphrase_file, or SHORTLEAF_CA_PASSPHRASE in the environment"),
-            Self::Authority { source, .. } => Some(source.hint()),
-            Self::Unreadable { .. } => Some(
-                "`shortleaf config show --effective` shows every path and who set it; `shortleaf ca init` makes the files of [ca]",
-            ),
-            Self::LogKey { .. } => {
-                Some("the log's operator publishes its key; a PEM PUBLIC KEY is wanted")
-            }
-            Self::StateDirectoryOpen { .. } => {
-                Some("chmod 700 DIR; on a mounted volume, name a folder in it, which is made so")
-            }
-            Self::WeakKeys { .. } => Some(
-                "one SHA-256 hash of a SubjectPublicKeyInfo per line; config/shortleaf.toml shows how to make one",
-            ),
-            Self::Tls { .. } => Some(
-                "server.tls_chain begins with the server's own certificate, server.tls_key is that one's key",
-            ),
-            Self::Audit { source, .. } => audit_hint(source),
-            Self::Belief(BeliefError::Fulcio { .. }) => Some(
-                "fulcio_config is read as Fulcio reads it, and what Fulcio would pass over is an error: docs/identities.md",
-            ),
-            Self::Belief(BeliefError::Rules { .. } | BeliefError::Finding { .. }) => Some(
-                "`shortleaf rules check FILE` looks a rule file over; docs/rules.md says what one can say",
-            ),
-            Self::StateDirectory { .. } => {
-                Some("state.dir wants a folder this user can write, or can make")
-            }
-            Self::Belief(BeliefError::Twice { .. })
-            | Self::TooLarge { .. }
-            | Self::Store { .. }
-            | Self::MemoryLog { .. }
-            | Self::Log { .. }
-            | Self::Keys(_)
-            | Self::Trust(_) => None,
-        }
-    }
-}
-
-/// What to try where records do not open.
-pub fn records_hint(error: &store::OpenError) -> Option<&'static str> {
-    match error {
-        store::OpenError::Audit(source) => audit_hint(source),
-        store::OpenError::Store(_) => None,
-    }
-}
-
-fn audit_hint(error: &audit_file::OpenError) -> Option<&'static str> {
-    match error {
-        audit_file::OpenError::InUse { .. } => Some(
-            "a `serve` or `dev` that runs has this state directory: stop it (`fuser -v FILE` names it), or take another",
-        ),
-        audit_file::OpenError::Damaged { .. } => Some(
-            "keep the file as it is; `shortleaf audit verify FILE` names the line, a copy kept elsewhere has what stood there",
-        ),
-        audit_file::OpenError::Io { .. } | audit_file::OpenError::Record(_) => None,
-    }
-}
 
 /// Store and audit log in the state directory.
 fn open_records(
@@ -558,8 +367,8 @@ pub fn key_states(keys: &Arc<HttpKeys>) -> KeyStates {
 
 #[cfg(test)]
 mod tests {
-
     use super::*;
+    use crate::possession::WeakKeysError;
 
     #[test]
     fn a_list_of_weak_keys_is_read_whole_or_not_at_all() {

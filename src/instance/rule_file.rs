@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::error::Error;
 use super::files::read_text;
-use super::parts::Error;
 use super::whom::{chain_of, rules_of};
 use crate::config::IssuerSettings;
 use crate::rules::RuleSet;

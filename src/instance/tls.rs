@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
+use super::error::Error;
 use super::files::{is_open_to_everybody, read};
-use super::parts::Error;
 use super::whom::chain_of;
 use crate::config::TlsSettings;
 use crate::server::Tls;

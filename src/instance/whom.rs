@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use super::error::Error;
 use super::files::read_text;
-use super::parts::Error;
 use super::rule_file::RuleFile;
 use crate::config::{IssuerSettings, Settings};
 use crate::identity::fulcio::{self, FulcioConfig};
