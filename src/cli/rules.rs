@@ -14,9 +14,8 @@ use super::files;
 use super::output::{Failure, Output, chain};
 use crate::config::{IssuerSettings, Settings};
 use crate::hex;
-use crate::identity::presets::Preset;
 use crate::instance::whom;
-use crate::rules::{Finding, Known, MAX_FILE_BYTES, Mode, RuleSet, Severity};
+use crate::rules::{Finding, MAX_FILE_BYTES, Mode, RuleSet, Severity};
 
 const DOC: &str = "docs/rules.md";
 
@@ -103,11 +102,7 @@ impl Source {
     fn findings(&self) -> Vec<Finding> {
         match &self.issuers {
             Some(issuers) => whom::findings(&self.rules, issuers),
-            // Which issuers there are is not known, so none is missing.
-            None => self.rules.findings(&|issuer| {
-                let ids = implied(issuer).map(Preset::ids);
-                ids.map_or(Known::WithoutIds, Known::Ids)
-            }),
+            None => whom::findings_alone(&self.rules),
         }
     }
 }
@@ -189,30 +184,4 @@ fn read(path: &Path) -> Result<RuleSet, Failure> {
         })
         .hint("config/rules.toml in the repository documents every key")
     })
-}
-
-/// Presets whose issuers nobody else's look like; a GitLab or a cluster may stand anywhere.
-const RECOGNISED: [Preset; 8] = [
-    Preset::Github,
-    Preset::GithubDataResidency,
-    Preset::GithubEnterpriseServer,
-    Preset::Circleci,
-    Preset::Buddy,
-    Preset::Bitbucket,
-    Preset::AzureDevops,
-    Preset::Aws,
-];
-
-/// The preset that an issuer's URL alone gives away.
-fn implied(issuer: &str) -> Option<Preset> {
-    if issuer == "https://gitlab.com" {
-        return Some(Preset::Gitlab);
-    }
-    let mut all = Preset::ALL.into_iter();
-    all.find(|preset| preset.issuer() == Some(issuer))
-        .or_else(|| {
-            RECOGNISED
-                .into_iter()
-                .find(|preset| preset.issuer_name(issuer).is_ok())
-        })
 }

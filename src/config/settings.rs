@@ -202,6 +202,8 @@ pub struct IssuerSettings {
     pub subject_domain: Option<String>,
     /// For `spiffe`.
     pub spiffe_trust_domain: Option<String>,
+    /// For `ci-provider`: the key of its templates in Fulcio's file.
+    pub ci_provider: Option<String>,
     /// Believe unverified addresses.
     pub skip_email_verification: bool,
     /// Https to addresses that are not public.

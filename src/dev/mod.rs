@@ -304,6 +304,7 @@ pub fn outside(kind: IssuerType, issuer: IssuerUrl) -> Result<IssuerSettings, Ma
         jwks_hosts: Vec::new(),
         subject_domain: None,
         spiffe_trust_domain: None,
+        ci_provider: None,
         skip_email_verification: false,
         allow_private_network: false,
         insecure_loopback_http: false,

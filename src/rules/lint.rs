@@ -2,6 +2,7 @@
 
 use super::{Issuers, Rule, RuleSet, Want};
 use crate::identity::IdClaims;
+use crate::identity::presets::Preset;
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -12,15 +13,26 @@ pub enum Severity {
     Error,
 }
 
-/// What is known of an issuer that a rule names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What is known of the issuers that a rule is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Known {
-    /// It is not configured: none of its tokens is taken.
-    NotConfigured,
-    /// Which of its claims identify something for good, nobody has said.
-    WithoutIds,
-    /// It is a provider's with these.
-    Ids(IdClaims),
+    /// None is configured: no token of theirs is taken.
+    NotConfigured {
+        /// One that is, and is spelled much like it.
+        nearest: Option<String>,
+    },
+    /// Nobody's, whatever is configured: issuers are compared byte for byte.
+    Nobodys {
+        /// How it is spelled.
+        nearest: String,
+    },
+    /// There are some.
+    Of {
+        /// Whose they are, each once.
+        providers: Vec<Preset>,
+        /// Whether there are some of others too, of whom nothing is known.
+        others: bool,
+    },
 }
 
 /// Something about a rule.
@@ -38,25 +50,27 @@ pub struct Finding {
 
 impl RuleSet {
     /// Looks every rule over; `of` knows the issuers.
-    pub fn findings(&self, of: &dyn Fn(&str) -> Known) -> Vec<Finding> {
+    pub fn findings(&self, of: &dyn Fn(&Issuers) -> Known) -> Vec<Finding> {
         let mut out = Vec::new();
         for rule in &self.allow {
-            let mut found = Findings {
-                rule,
-                out: &mut out,
-            };
-            if let Known::Ids(ids) = issuer(rule, of, &mut found) {
-                self.identity(rule, &ids, &mut found);
+            let mut found = Findings::of(rule);
+            // Of several providers each is asked, so that the strictest decides.
+            for preset in found.providers(of) {
+                self.identity(rule, &preset.ids(), &mut found);
             }
+            out.append(&mut found.out);
         }
         for rule in &self.deny {
-            let mut found = Findings {
-                rule,
-                out: &mut out,
-            };
-            issuer(rule, of, &mut found);
+            let mut found = Findings::of(rule);
+            found.providers(of);
+            out.append(&mut found.out);
         }
         out
+    }
+
+    /// Whose tokens its rules are about.
+    pub fn issuers(&self) -> impl Iterator<Item = &Issuers> {
+        self.deny.iter().chain(&self.allow).map(|rule| &rule.issuer)
     }
 
     fn identity(&self, rule: &Rule, ids: &IdClaims, found: &mut Findings<'_>) {
@@ -116,33 +130,52 @@ impl RuleSet {
     }
 }
 
-/// What is known of the rule's issuer; a rule about all of them is about no provider.
-fn issuer(rule: &Rule, of: &dyn Fn(&str) -> Known, found: &mut Findings<'_>) -> Known {
-    let issuer = match &rule.issuer {
-        Issuers::One(issuer) => issuer.as_str(),
-        Issuers::Family(family) => family.as_str(),
-        Issuers::All => return Known::WithoutIds,
-    };
-    let known = of(issuer);
-    if known == Known::NotConfigured {
-        let text = format!("issuer {issuer:?} is not configured: this rule never holds");
-        found.add(Severity::Warning, text);
-    }
-    known
-}
-
+/// What is found about one rule.
 struct Findings<'a> {
     rule: &'a Rule,
-    out: &'a mut Vec<Finding>,
+    out: Vec<Finding>,
 }
 
-impl Findings<'_> {
+impl<'a> Findings<'a> {
+    fn of(rule: &'a Rule) -> Self {
+        let out = Vec::new();
+        Self { rule, out }
+    }
+
+    /// The providers whose tokens the rule is about; of a rule about nobody's it says so.
+    fn providers(&mut self, of: &dyn Fn(&Issuers) -> Known) -> Vec<Preset> {
+        let issuer = match &self.rule.issuer {
+            Issuers::One(issuer) => issuer.as_str(),
+            Issuers::Family(family) => family.as_str(),
+            Issuers::All => "",
+        };
+        let text = match of(&self.rule.issuer) {
+            Known::Of { providers, .. } => return providers,
+            Known::NotConfigured { nearest: None } => {
+                format!("issuer {issuer:?} is not configured: this rule never holds")
+            }
+            Known::NotConfigured {
+                nearest: Some(nearest),
+            } => format!(
+                "issuer {issuer:?} is not configured: this rule never holds; did you mean {nearest:?}?"
+            ),
+            Known::Nobodys { nearest } => format!(
+                "no token is of issuer {issuer:?}: this rule never holds; did you mean {nearest:?}?"
+            ),
+        };
+        self.add(Severity::Warning, text);
+        Vec::new()
+    }
+
+    /// Adds it, unless it was said of another provider already.
     fn add(&mut self, severity: Severity, text: String) {
-        self.out.push(Finding {
-            severity,
-            rule: self.rule.name.clone(),
-            line: self.rule.line,
-            text,
-        });
+        if self.out.iter().all(|other| other.text != text) {
+            self.out.push(Finding {
+                severity,
+                rule: self.rule.name.clone(),
+                line: self.rule.line,
+                text,
+            });
+        }
     }
 }

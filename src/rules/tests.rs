@@ -5,7 +5,7 @@ mod properties;
 use serde_json::{Value as Json, json};
 
 use super::*;
-use crate::identity::IdClaims;
+use crate::identity::presets::Preset;
 use crate::json;
 
 const GITHUB: &str = "https://token.actions.githubusercontent.com";
@@ -552,17 +552,16 @@ fn a_claim_of_many_values_is_bounded_in_the_file_and_in_the_answer() {
 
 #[test]
 fn rules_are_looked_over() {
-    let ids = IdClaims {
-        any_of: &["repository_id", "repository_owner_id"],
-        names: &[],
-        ref_kind: Some("ref_type"),
-        event: Some("event_name"),
-        runner: Some("runner_environment"),
-    };
-    let of = |url: &str| match url {
-        GITHUB => Known::Ids(ids),
-        GITLAB => Known::WithoutIds,
-        _ => Known::NotConfigured,
+    let of = |about: &Issuers| match about {
+        Issuers::One(issuer) if issuer.as_str() == GITHUB => Known::Of {
+            providers: vec![Preset::Github],
+            others: false,
+        },
+        Issuers::One(issuer) if issuer.as_str() == GITLAB => Known::Of {
+            providers: Vec::new(),
+            others: true,
+        },
+        _ => Known::NotConfigured { nearest: None },
     };
     let findings = |claims: &str| -> Vec<_> {
         let text = format!("[[allow]]\nname='a'\nissuer='{GITHUB}'\n{claims}");

@@ -44,6 +44,8 @@ pub struct FulcioIssuer {
     pub subject_domain: Option<String>,
     /// For `spiffe`, as the file has it.
     pub spiffe_trust_domain: Option<String>,
+    /// The key of its templates, for `ci-provider`, as the file has it.
+    pub ci_provider: Option<String>,
     /// Whether addresses count that the issuer does not vouch for.
     pub skip_email_verification: bool,
     /// PEM, trusted beside the system's roots when its keys are fetched.
@@ -273,6 +275,7 @@ fn judged(
         mapping,
         subject_domain: text(&read.subject_domain),
         spiffe_trust_domain: text(&read.spiffe_trust_domain),
+        ci_provider: text(&read.ci_provider),
         skip_email_verification: given.skip_email_verification,
         ca_cert: text(&read.ca_cert).filter(|pem| !pem.is_empty()),
         name,

@@ -14,6 +14,7 @@ mod facts;
 mod forges;
 mod github;
 mod hosted;
+mod recognised;
 mod site;
 mod tenants;
 mod workloads;
