@@ -9,6 +9,7 @@
 //! Where Fulcio's public file has quirks (fulcio PR#2450), these tables do not; with Fulcio's file
 //! Fulcio's values are kept, see [`super::fulcio`].
 
+mod claims;
 mod error;
 mod facts;
 mod forges;
@@ -25,6 +26,7 @@ use super::{Definition, IdClaims, IssuerType, Mapping, Parameters, Provider};
 use crate::spelling;
 use crate::token::{IssuerName, IssuerNameError, IssuerPattern, IssuerUrl};
 
+pub use claims::REGISTERED;
 pub use error::PresetError;
 pub use facts::{Audience, Limits};
 
@@ -121,6 +123,17 @@ impl Preset {
     /// The word in configuration.
     pub fn as_str(self) -> &'static str {
         self.facts().word
+    }
+
+    /// Whose its tokens are, in words.
+    pub fn title(self) -> &'static str {
+        self.facts().title
+    }
+
+    /// The claims its tokens are documented to have beside the [`REGISTERED`] ones, those inside of
+    /// another as JSON Pointers; none where whoever runs it chooses.
+    pub fn claims(self) -> &'static [&'static str] {
+        self.facts().claims
     }
 
     /// The preset of this word.
