@@ -1,8 +1,8 @@
 //! Every file under `config/` can be used as it stands.
 
 use shortleaf::config::{Inputs, load, schema};
-use shortleaf::identity::presets::Preset;
-use shortleaf::rules::{Known, RuleSet};
+use shortleaf::instance::whom;
+use shortleaf::rules::RuleSet;
 
 #[test]
 fn every_file_under_config_can_be_used() {
@@ -44,12 +44,7 @@ fn are_rules_without_a_finding(path: &std::path::Path) {
 fn are_copied(text: &str) {
     let rules = RuleSet::parse(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
     assert!(!rules.is_empty());
-    let github = "https://token.actions.githubusercontent.com";
-    let ids = |issuer: &str| match issuer == github {
-        true => Known::Ids(Preset::Github.ids()),
-        false => Known::NotConfigured,
-    };
-    assert_eq!(rules.findings(&ids), []);
+    assert_eq!(whom::findings_alone(&rules), []);
 }
 
 #[test]
@@ -120,6 +115,16 @@ fn judge(text: &str) -> Result<shortleaf::config::Settings, shortleaf::config::E
         ..Inputs::default()
     })
     .map(|loaded| loaded.settings)
+}
+
+#[test]
+fn a_word_that_is_no_preset_is_told_the_nearest_and_all_there_are() {
+    let issuer = "[[issuer]]\npreset = \"githb\"\naudiences = [\"a\"]\n";
+    let error = judge(&format!("{LOG}{issuer}")).unwrap_err();
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    let wanted = "there is no such preset, did you mean \"github\"; there are github, github-data-residency, ";
+    assert!(cause.starts_with(wanted), "{cause}");
+    assert!(cause.ends_with(", email"), "{cause}");
 }
 
 /// The key an error is about, whatever kind of error it is.
@@ -532,6 +537,37 @@ fn each_refused_value_has_a_twin_that_is_accepted() {
             full("[identity]\nfulcio_certificates_per_token = 1"),
         ),
         (
+            "issuer[0].discovery_url",
+            issuer(&format!("{base}discovery_url = \"http://a.example/x\"")),
+            issuer(&format!("{base}discovery_url = \"https://a.example/x\"")),
+        ),
+        (
+            "issuer[0].discovery_url",
+            issuer(&format!("{base}discovery_url = \"http://127.0.0.1/x\"")),
+            issuer(&format!(
+                "{base}insecure_loopback_http = true\ndiscovery_url = \"http://127.0.0.1/x\""
+            )),
+        ),
+        (
+            "issuer[0].discovery_url",
+            issuer(&format!("{base}discovery_url = \"https://a.example\"")),
+            issuer(&format!(
+                "{base}discovery_url = \"https://a.example/.well-known/openid-configuration\""
+            )),
+        ),
+        (
+            "issuer[0].discovery_url",
+            issuer(&format!(
+                "{base}jwks_file = \"j\"\ndiscovery_url = \"https://a.example/x\""
+            )),
+            issuer(&format!("{base}jwks_file = \"j\"")),
+        ),
+        (
+            "issuer[0].url",
+            issuer(&base.replace("issuer.example", "*.issuer.example/**")),
+            issuer(&base.replace("issuer.example", "*.issuer.example/*")),
+        ),
+        (
             "issuer[0].preset",
             issuer(
                 "audiences = [\"a\"]\npreset = \"githb\"\nurl = \"https://token.actions.githubusercontent.com\"",
@@ -645,7 +681,7 @@ fn insecure_choices_warn_in_words() {
     ))
     .expect("admitted");
     // Three switches, and where the trust files would send everybody.
-    assert_eq!(settings.warnings.len(), 4, "{:?}", settings.warnings);
+    assert_eq!(settings.warnings.len(), 5, "{:?}", settings.warnings);
 }
 
 #[test]

@@ -172,6 +172,8 @@ impl Default for IdentitySettings {
 pub struct IssuerSettings {
     /// `iss`, byte for byte, or the pattern of a family.
     pub name: IssuerName,
+    /// File and line of its key in Fulcio's file, if it is from there.
+    pub place: Option<(PathBuf, u64)>,
     /// The preset it was configured with, if any.
     pub preset: Option<Preset>,
     /// How its claims are read, in a word.

@@ -290,6 +290,7 @@ pub fn outside(kind: IssuerType, issuer: IssuerUrl) -> Result<IssuerSettings, Ma
     Ok(IssuerSettings {
         mapping: Mapping::new(kind, &name, &Parameters::default())?,
         name,
+        place: None,
         preset: None,
         kind,
         audiences: vec![SHARED_AUDIENCE.to_owned()],

@@ -75,11 +75,6 @@ pub fn blueprint(settings: Settings) -> Result<Blueprint, Error> {
     for warning in &believed.warnings {
         tracing::warn!("{warning}");
     }
-    if believed.rules.is_none() {
-        tracing::warn!(
-            "no identity.rules: everybody that an issuer vouches for gets a certificate"
-        );
-    }
     let weak_keys = weak_keys(settings.ca.weak_keys.as_deref())?;
     let tls = settings.server.tls.map(TlsFiles::open).transpose()?;
     if let Some(tls) = &tls {
@@ -326,7 +321,14 @@ pub fn policy_of(issuer: &IssuerSettings) -> IssuerPolicy {
 /// Where the issuers' keys come from.
 pub fn keys(issuers: &[IssuerSettings]) -> Result<HttpKeys, Error> {
     let configs = issuers.iter().map(keys_of).collect();
-    HttpKeys::new(configs).map_err(Error::Keys)
+    HttpKeys::new(configs).map_err(|source| {
+        let mut all = issuers.iter();
+        let place = all.find(|issuer| issuer.name == *source.issuer());
+        match place.and_then(|issuer| issuer.place.clone()) {
+            Some((path, line)) => Error::FulcioKeys { path, line, source },
+            None => Error::Keys(source),
+        }
+    })
 }
 
 /// Where one issuer's keys come from.

@@ -54,6 +54,12 @@ pub enum PatternError {
         /// The text.
         got: String,
     },
+    /// Not more than one: it would look as if it covered dots and slashes.
+    #[error("{got:?} has \"**\": a \"*\" covers a name without \".\" and \"/\"; write one")]
+    Doubled {
+        /// The text.
+        got: String,
+    },
     /// `https://*.com/x` is everybody's.
     #[error("{got:?} has a \"*\" in the last two labels of its host, which anyone can register")]
     Anybody {
@@ -85,6 +91,9 @@ impl IssuerPattern {
                 let got = got();
                 return Err(PatternError::TooMany { got, wildcards });
             }
+        }
+        if text.contains("**") {
+            return Err(PatternError::Doubled { got: got() });
         }
         let (host, path) = parts(text).ok_or_else(|| PatternError::NotHttps { got: got() })?;
         let name = host.split(':').next().unwrap_or_default();
@@ -387,6 +396,12 @@ mod tests {
                 },
             ),
             ("*", PatternError::NotHttps { got: got("*") }),
+            (
+                "https://a.example/**",
+                PatternError::Doubled {
+                    got: got("https://a.example/**"),
+                },
+            ),
             (
                 "https://*/x",
                 PatternError::Anybody {

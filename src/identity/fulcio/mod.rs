@@ -34,6 +34,8 @@ pub struct FulcioConfig {
 pub struct FulcioIssuer {
     /// Whose tokens.
     pub name: IssuerName,
+    /// The line of its key, counted from 1.
+    pub line: u64,
     /// The `aud` they have to carry.
     pub audience: String,
     /// As the file has it.
@@ -270,6 +272,7 @@ fn judged(
     let mapping = mapping.map_err(|error| judge.unusable(error))?;
     let text = |setting: &Option<Spanned<String>>| setting.as_ref().map(|s| s.value.clone());
     Ok(FulcioIssuer {
+        line: line(key),
         audience,
         kind,
         mapping,

@@ -78,3 +78,25 @@ fn known(families: &[&str]) -> String {
         families => format!("it is for {} and what is narrower", families.join(", ")),
     }
 }
+
+/// A word that is no preset's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "there is no such preset{}; there are {}",
+    did_you_mean(nearest),
+    words()
+)]
+pub struct UnknownPreset {
+    /// The one that looks like it.
+    pub nearest: Option<&'static str>,
+}
+
+fn did_you_mean(nearest: &Option<&str>) -> String {
+    nearest
+        .map(|nearest| format!(", did you mean {nearest:?}"))
+        .unwrap_or_default()
+}
+
+fn words() -> String {
+    super::Preset::ALL.map(super::Preset::as_str).join(", ")
+}

@@ -27,7 +27,7 @@ use crate::spelling;
 use crate::token::{IssuerName, IssuerNameError, IssuerPattern, IssuerUrl};
 
 pub use claims::REGISTERED;
-pub use error::PresetError;
+pub use error::{PresetError, UnknownPreset};
 pub use facts::{Audience, Limits};
 
 use facts::{Facts, Reading};
