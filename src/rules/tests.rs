@@ -709,3 +709,12 @@ fn a_claim_that_a_condition_names_is_not_asked_for_again() {
     let when = format!("{rule}\nwhen='claims.event_name in [\"push\", \"schedule\"]'");
     assert_eq!(texts(&when), [""; 0]);
 }
+
+#[test]
+fn a_key_of_the_file_in_a_rule_is_sent_above_the_first() {
+    let rule = format!("[[allow]]\nname='a'\nissuer='{GITHUB}'\nclaims={{repository_id='1'}}\n");
+    let error = RuleSet::parse(&format!("{rule}mode='shadow'\n")).unwrap_err();
+    let (line, key) = (5, "mode");
+    assert_eq!(error, Error::Misplaced { line, key });
+    assert!(RuleSet::parse(&format!("mode='shadow'\n{rule}")).is_ok());
+}
