@@ -145,6 +145,12 @@ impl ConfigArgs {
         config::load(&inputs).map_err(|e| refused(&inputs, &e))
     }
 
+    /// The same for commands that only look: they need no log.
+    pub(super) fn load_to_look(&self) -> Result<Loaded, Failure> {
+        let inputs = self.inputs()?;
+        config::load_to_look(&inputs).map_err(|e| refused(&inputs, &e))
+    }
+
     /// Where values come from.
     pub(super) fn inputs(&self) -> Result<Inputs, Failure> {
         let mut flags = Vec::new();

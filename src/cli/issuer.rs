@@ -15,7 +15,7 @@ use crate::config::IssuerSettings;
 use crate::identity::presets::Preset;
 use crate::instance::{parts, whom};
 use crate::token::discovery::{LookError, look};
-use crate::token::{Algorithm, IssuerName, IssuerUrl};
+use crate::token::{Algorithm, IssuerTable, IssuerUrl};
 
 #[derive(Subcommand, Debug)]
 pub(super) enum IssuerCommand {
@@ -114,22 +114,21 @@ fn list(config: &ConfigArgs, out: &Output) -> Result<(), Failure> {
 
 /// Every issuer of the configuration and of the file of Fulcio's that it names; its rules are not read.
 pub(super) fn all(config: &ConfigArgs) -> Result<Vec<IssuerSettings>, Failure> {
-    let mut settings = config.load()?.settings;
+    let mut settings = config.load_to_look()?.settings;
     settings.identity.rules = None;
     let believed = whom::believed(&settings).map_err(|e| unusable(&e))?;
     Ok(believed.issuers)
 }
 
-/// The settings for this issuer: its own win over a family's.
+/// The settings for this issuer, as the server finds them: its own win over a family's, and those of
+/// the most precise family over others'.
 pub(super) fn of<'a>(
     issuer: &IssuerUrl,
     issuers: &'a [IssuerSettings],
 ) -> Option<&'a IssuerSettings> {
-    let own = |one: &&IssuerSettings| matches!(&one.name, IssuerName::One(name) if name == issuer);
-    let family =
-        |one: &&IssuerSettings| matches!(&one.name, IssuerName::Family(f) if f.matches(issuer));
-    let found = issuers.iter().find(own);
-    found.or_else(|| issuers.iter().find(family))
+    let all = issuers.iter().map(|one| (one.name.clone(), one));
+    let table: IssuerTable<&IssuerSettings> = all.collect();
+    table.get(issuer).copied()
 }
 
 fn row(name: &str, value: &str, out: &Output) -> Result<(), Failure> {
@@ -142,6 +141,9 @@ fn terms(issuer: &IssuerSettings, out: &Output) -> Result<(), Failure> {
     match issuer.preset {
         Some(preset) => row("preset", preset.as_str())?,
         None => row("type", issuer.kind.as_str())?,
+    }
+    if let Some(key) = &issuer.ci_provider {
+        row("templates", &format!("{key} of Fulcio's file"))?;
     }
     row("audiences", &issuer.audiences.join(", "))?;
     row(
@@ -184,6 +186,7 @@ fn facts(issuer: &IssuerSettings) -> Value {
         "url": issuer.name.as_str(),
         "preset": issuer.preset.map(Preset::as_str),
         "type": issuer.kind.as_str(),
+        "ci_provider": issuer.ci_provider,
         "audiences": issuer.audiences,
         "max_token_age_s": issuer.max_token_age_s,
         "max_token_lifetime_s": issuer.max_token_lifetime_s,

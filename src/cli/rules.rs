@@ -39,10 +39,11 @@ pub(super) enum RulesCommand {
     Explain(explain::ExplainArgs),
     /// Decide about each case of a file; exit 25 if one differs
     Test {
-        /// The rule file
-        file: PathBuf,
-        /// The cases
-        cases: PathBuf,
+        /// The rule file, and the cases; alone, the cases, about the configuration's identity.rules
+        #[arg(required = true, num_args = 1..=2, value_names = ["FILE", "CASES"])]
+        files: Vec<PathBuf>,
+        #[command(flatten)]
+        config: ConfigArgs,
     },
 }
 
@@ -51,7 +52,7 @@ pub(super) fn run(command: &RulesCommand, out: &Output) -> Result<(), Failure> {
         RulesCommand::Check { file, config } => check(file.as_deref(), config, false, out),
         RulesCommand::Lint { file, config } => check(file.as_deref(), config, true, out),
         RulesCommand::Explain(args) => explain::run(args, out),
-        RulesCommand::Test { file, cases } => cases::run(&read(file)?, cases, out),
+        RulesCommand::Test { files, config } => test(files, config, out),
     }
     .map_err(|failure| match failure.exit == Exit::Configuration {
         // The configuration's own errors are explained beside the configuration.
@@ -82,7 +83,7 @@ impl Source {
                 issuers: None,
             });
         }
-        let mut settings: Settings = config.load()?.settings;
+        let mut settings: Settings = config.load_to_look()?.settings;
         let configured = settings.identity.rules.take();
         let path = file.map(Path::to_owned).or(configured).ok_or_else(|| {
             Failure::new(
@@ -99,12 +100,48 @@ impl Source {
         })
     }
 
+    /// Whether the server would load them: decisions of rules it refuses are nobody's.
+    fn loads(&self, out: &Output) -> Result<(), Failure> {
+        let (path, found) = (self.path.display(), self.findings().into_iter());
+        let errors: Vec<_> = found
+            .filter(|finding| finding.severity == Severity::Error)
+            .map(|finding| refused(told(&self.path, &finding)))
+            .collect();
+        for failure in &errors {
+            out.failure(failure);
+        }
+        match errors.is_empty() {
+            true => Ok(()),
+            false => Err(
+                refused(format!("the server would not load this file: {path}"))
+                    .hint("shortleaf rules lint says what else is worth a look in it"),
+            ),
+        }
+    }
+
     fn findings(&self) -> Vec<Finding> {
         match &self.issuers {
             Some(issuers) => whom::findings(&self.rules, issuers),
             None => whom::findings_alone(&self.rules),
         }
     }
+}
+
+fn test(files: &[PathBuf], config: &ConfigArgs, out: &Output) -> Result<(), Failure> {
+    let (file, cases) = match files {
+        [file, cases] => (Some(file.as_path()), cases),
+        [cases] => (None, cases),
+        // clap takes one or two.
+        _ => {
+            return Err(Failure::new(
+                Exit::Usage,
+                "one file of rules and one of cases",
+            ));
+        }
+    };
+    let source = Source::read(file, config)?;
+    source.loads(out)?;
+    cases::run(&source.rules, cases, out)
 }
 
 fn check(
@@ -119,7 +156,7 @@ fn check(
         .findings()
         .into_iter()
         .partition(|finding| finding.severity == Severity::Error);
-    let told = |f: &Finding| format!("{path}:{}: rule {:?}: {}", f.line, f.rule, f.text);
+    let told = |finding: &Finding| told(&source.path, finding);
     if let Some((last, before)) = errors.split_last() {
         for finding in warnings.iter().filter(|_| is_lint) {
             out.warn(&told(finding));
@@ -155,6 +192,13 @@ fn check(
     }
     let ok = out.ok();
     out.result(&format!("{ok} {} rule(s), {found} warning(s)", rules.len()))
+}
+
+fn told(path: &Path, finding: &Finding) -> String {
+    let Finding {
+        line, rule, text, ..
+    } = finding;
+    format!("{}:{line}: rule {rule:?}: {text}", path.display())
 }
 
 fn word(mode: Mode) -> &'static str {
