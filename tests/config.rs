@@ -122,9 +122,12 @@ fn a_word_that_is_no_preset_is_told_the_nearest_and_all_there_are() {
     let issuer = "[[issuer]]\npreset = \"githb\"\naudiences = [\"a\"]\n";
     let error = judge(&format!("{LOG}{issuer}")).unwrap_err();
     let cause = std::error::Error::source(&error).unwrap().to_string();
-    let wanted = "there is no such preset, did you mean \"github\"; there are github, github-data-residency, ";
+    let wanted = "it is none of github, github-data-residency, ";
     assert!(cause.starts_with(wanted), "{cause}");
-    assert!(cause.ends_with(", email"), "{cause}");
+    assert!(
+        cause.ends_with(", email; did you mean \"github\"?"),
+        "{cause}"
+    );
 }
 
 /// The key an error is about, whatever kind of error it is.

@@ -93,7 +93,13 @@ pub(super) fn run(command: &ConfigCommand, out: &Output) -> Result<(), Failure> 
                 out.json(json!({ "ok": true, "issuers": issuers, "warnings": warnings }))?;
             } else {
                 let (ok, warnings) = (out.ok(), warnings.len());
-                out.result(&format!("{ok} {issuers} issuer(s), {warnings} warning(s)"))?;
+                let others = match (no_files, &settings.identity.fulcio_config) {
+                    (true, Some(path)) => format!(" beside those of {}", path.display()),
+                    (true, None) | (false, _) => String::new(),
+                };
+                out.result(&format!(
+                    "{ok} {issuers} issuer(s){others}, {warnings} warning(s)"
+                ))?;
             }
         }
         ConfigCommand::Show { args, effective } => {

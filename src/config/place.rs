@@ -8,9 +8,10 @@ use super::{Error, Inputs, file, schema};
 /// Where to look, if it is known and the error does not say it already. What nobody set is looked
 /// for in the file, where it would be.
 pub fn place(inputs: &Inputs, error: &Error) -> Option<String> {
-    let line = match error {
-        Error::UnknownKey { line, .. } => Some(*line),
-        _ => None,
+    let line = if let Error::UnknownKey { line, .. } = error {
+        Some(*line)
+    } else {
+        None
     };
     place_or(inputs, error.key()?, line)
 }

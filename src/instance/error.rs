@@ -141,7 +141,7 @@ pub enum Error {
         line: u64,
         /// Why not.
         #[source]
-        source: discovery::ConfigError,
+        source: Box<discovery::ConfigError>,
     },
     /// The trust files cannot be written.
     #[error("the trust files cannot be written")]
@@ -151,22 +151,26 @@ pub enum Error {
 impl Error {
     /// The file that a setting names and this is about, if it is about one.
     pub fn path(&self) -> Option<&Path> {
-        match self {
-            Self::Unreadable { path, .. }
-            | Self::TooLarge { path, .. }
-            | Self::WeakKeys { path, .. }
-            | Self::LogKey { path, .. } => Some(path),
-            Self::Keys(source) => source.path(),
-            _ => None,
+        if let Self::Unreadable { path, .. }
+        | Self::TooLarge { path, .. }
+        | Self::WeakKeys { path, .. }
+        | Self::LogKey { path, .. } = self
+        {
+            return Some(path);
         }
+        self.of_keys()?.path()
     }
 
     /// The issuer of an `[[issuer]]` that this is about, if it is about one.
     pub fn issuer(&self) -> Option<&str> {
-        match self {
-            Self::Keys(source) => Some(source.issuer().as_str()),
-            _ => None,
+        Some(self.of_keys()?.issuer().as_str())
+    }
+
+    fn of_keys(&self) -> Option<&discovery::ConfigError> {
+        if let Self::Keys(source) = self {
+            return Some(source);
         }
+        None
     }
 
     /// What to try, in one line, where there is something.
@@ -199,7 +203,8 @@ impl Error {
             Self::Belief(BeliefError::Rules { .. } | BeliefError::Finding { .. }) => Some(
                 "`shortleaf rules check FILE` looks a rule file over; docs/rules.md says what one can say",
             ),
-            Self::Keys(source) | Self::FulcioKeys { source, .. } => keys_hint(source),
+            Self::Keys(source) => keys_hint(source),
+            Self::FulcioKeys { source, .. } => keys_hint(source),
             Self::StateDirectory { .. } => {
                 Some("state.dir wants a folder this user can write, or can make")
             }

@@ -325,7 +325,10 @@ pub fn keys(issuers: &[IssuerSettings]) -> Result<HttpKeys, Error> {
         let mut all = issuers.iter();
         let place = all.find(|issuer| issuer.name == *source.issuer());
         match place.and_then(|issuer| issuer.place.clone()) {
-            Some((path, line)) => Error::FulcioKeys { path, line, source },
+            Some((path, line)) => {
+                let source = Box::new(source);
+                Error::FulcioKeys { path, line, source }
+            }
             None => Error::Keys(source),
         }
     })

@@ -238,10 +238,11 @@ fn provider(issuer: &IssuerSettings, wanted: &str) -> Option<Preset> {
     let named = || Preset::recognised(issuer.name.as_str()).or_else(|| Preset::recognised(wanted));
     // Fulcio's file names its providers as it likes.
     let keyed = || Preset::of_provider(issuer.ci_provider.as_deref()?);
-    match issuer.kind {
-        IssuerType::CiProvider => issuer.preset.or_else(named).or_else(keyed),
-        kind => issuer.preset.or_else(|| Preset::of_kind(kind)),
-    }
+    let of_kind = match issuer.kind == IssuerType::CiProvider {
+        true => named().or_else(keyed),
+        false => Preset::of_kind(issuer.kind),
+    };
+    issuer.preset.or(of_kind)
 }
 
 #[cfg(test)]

@@ -561,7 +561,9 @@ fn rules_are_looked_over() {
             providers: Vec::new(),
             others: true,
         },
-        _ => Known::NotConfigured { nearest: None },
+        Issuers::One(_) | Issuers::Family(_) | Issuers::All => {
+            Known::NotConfigured { nearest: None }
+        }
     };
     let findings = |claims: &str| -> Vec<_> {
         let text = format!("[[allow]]\nname='a'\nissuer='{GITHUB}'\n{claims}");
@@ -657,7 +659,7 @@ fn a_line_that_holds_for_nobody_is_told_in_both_kinds_of_rules() {
     ] {
         let wanted = (Severity::Warning, wanted.to_owned());
         let deny = found(&format!("[[deny]]\nname='d'\n{rest}"));
-        assert_eq!(deny, [wanted.clone()], "{rest}");
+        assert_eq!(deny, std::slice::from_ref(&wanted), "{rest}");
         let issuer = if rest.contains("issuer=") {
             String::new()
         } else {

@@ -106,6 +106,14 @@ fn issuers_of_fulcios_file_are_counted_and_looked_over_as_ones_own() {
     );
     assert_eq!(ended.stdout, "ok 4 issuer(s), 2 warning(s)\n");
     assert!(ended.stderr.starts_with(OPEN), "{ended}");
+    let set = "identity.fulcio_config=fulcio.yaml";
+    let ended = place
+        .run(&["config", "check", "--no-files", "--set", set])
+        .exits(0);
+    assert_eq!(
+        ended.stdout,
+        "ok 2 issuer(s) beside those of fulcio.yaml, 1 warning(s)\n"
+    );
     file("    ca-cert: garbage\n")
         .exits(3)
         .says("identity configuration \"fulcio.yaml\", line 6: this issuer's keys cannot be set up: CA file of https://two.example has no readable certificate")

@@ -264,13 +264,15 @@ pub(super) fn read(text: &str) -> Result<Document, Error> {
         return json::read(text).map_err(|error| told(&error));
     };
     let read = yaml::read(&spaced_aliases(text));
-    read.map_err(|error| match told(&error) {
+    read.map_err(|error| {
+        let told = told(&error);
         // Neither; what begins like JSON was meant to be JSON.
-        Error::Syntax { .. } if text.trim_start().starts_with('{') => Error::Syntax {
-            line: no_json.line() as u64,
-            problem: format!("not JSON: {no_json}"),
-        },
-        told => told,
+        let is_json = text.trim_start().starts_with('{');
+        if is_json && matches!(told, Error::Syntax { .. }) {
+            let (line, problem) = (no_json.line() as u64, format!("not JSON: {no_json}"));
+            return Error::Syntax { line, problem };
+        }
+        told
     })
 }
 

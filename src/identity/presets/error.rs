@@ -81,11 +81,7 @@ fn known(families: &[&str]) -> String {
 
 /// A word that is no preset's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "there is no such preset{}; there are {}",
-    did_you_mean(nearest),
-    words()
-)]
+#[error("it is none of {}{}", words(), did_you_mean(nearest))]
 pub struct UnknownPreset {
     /// The one that looks like it.
     pub nearest: Option<&'static str>,
@@ -93,7 +89,7 @@ pub struct UnknownPreset {
 
 fn did_you_mean(nearest: &Option<&str>) -> String {
     nearest
-        .map(|nearest| format!(", did you mean {nearest:?}"))
+        .map(|nearest| format!("; did you mean {nearest:?}?"))
         .unwrap_or_default()
 }
 

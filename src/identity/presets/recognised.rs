@@ -2,6 +2,7 @@
 
 use super::Preset;
 use crate::identity::IssuerType;
+use crate::token::{IssuerPattern, IssuerUrl};
 
 /// Presets whose issuers nobody else's look like; a GitLab or a cluster may stand anywhere.
 const RECOGNISED: [Preset; 8] = [
@@ -36,6 +37,20 @@ impl Preset {
         let own = all.find(|preset| preset.issuer() == Some(issuer));
         let is_of = |preset: &Self| preset.issuer_name(issuer).is_ok();
         own.or_else(|| RECOGNISED.into_iter().find(is_of))
+            .or_else(|| {
+                Self::ALL
+                    .into_iter()
+                    .find(|preset| preset.has_family_of(issuer))
+            })
+    }
+
+    /// Whether one of its families has this issuer.
+    fn has_family_of(self, issuer: &str) -> bool {
+        let Ok(issuer) = IssuerUrl::new(issuer) else {
+            return false;
+        };
+        let mut families = self.families().iter();
+        families.any(|family| IssuerPattern::new(family).is_ok_and(|f| f.matches(&issuer)))
     }
 
     /// The preset of the provider whose tokens a type of Fulcio's is about, if it is about one's.
@@ -92,6 +107,10 @@ mod tests {
             ),
             ("https://gitlab.com", Preset::Gitlab),
             ("https://oidc.circleci.com/org/*", Preset::Circleci),
+            (
+                "https://oidc.eks.us-east-1.amazonaws.com/id/*",
+                Preset::Kubernetes,
+            ),
             ("https://agent.buildkite.com", Preset::Buildkite),
         ] {
             assert_eq!(Preset::recognised(issuer), Some(preset), "{issuer}");
