@@ -168,6 +168,7 @@ async fn issue(store: &RedbStore, audit: &AuditFile) {
         subject: "repo:acme/app:ref:refs/heads/main".into(),
         san: format!("uri:{WORKFLOW}"),
         rule: None,
+        rules: None,
         extensions: EXTENSIONS.map(|(arc, value)| (arc, value.into())).into(),
         at: now.seconds(),
         not_after: now.seconds().plus(599),

@@ -4,6 +4,10 @@
 //! told; of ours, or of something we rely on, with the whole chain of causes. The record that must
 //! not be lost is the audit log, not this one.
 
+mod queue;
+
+pub use queue::lines_lost;
+
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
@@ -15,6 +19,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
+use self::queue::{FLUSH_WITHIN, Queue};
 use crate::fault::{Fault, Reason};
 use crate::issuance::{Issued, Submitted};
 use crate::trace::{self, SpanId, TraceId};
@@ -45,13 +50,29 @@ pub enum Error {
     /// Someone else's log is in place.
     #[error("another log is installed in this process")]
     Installed(#[source] TryInitError),
+    /// Nobody can write it.
+    #[error("could not start the thread that writes the log")]
+    Thread(#[source] io::Error),
 }
 
-/// Installs the process's log on standard error. `filter` is tracing's language: `info`,
-/// `shortleaf=debug,warn`.
-pub fn init(format: Format, filter: &str) -> Result<(), Error> {
-    let subscriber = subscriber(format, filter, io::stderr)?;
-    subscriber.try_init().map_err(Error::Installed)
+/// The process's log. Dropped, it waits a moment for what is not written yet.
+#[must_use = "what is logged after it is dropped is lost"]
+pub struct Log(Queue);
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.0.close(FLUSH_WITHIN);
+    }
+}
+
+/// Installs the process's log on standard error, which keeps nobody waiting who logs. `filter` is
+/// tracing's language: `info`, `shortleaf=debug,warn`.
+pub fn init(format: Format, filter: &str) -> Result<Log, Error> {
+    let tell = |lines| tracing::warn!(lines, "the log lost lines: nobody took them in time");
+    let queue = Queue::start(io::stderr(), tell).map_err(Error::Thread)?;
+    let subscriber = subscriber(format, filter, queue.clone())?;
+    subscriber.try_init().map_err(Error::Installed)?;
+    Ok(Log(queue))
 }
 
 type AnySubscriber = Box<dyn Subscriber + Send + Sync>;

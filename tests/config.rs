@@ -688,6 +688,30 @@ fn insecure_choices_warn_in_words() {
 }
 
 #[test]
+fn a_family_that_could_be_anybodys_is_warned_of() {
+    let warnings = |url: &str| {
+        let issuer =
+            format!("[[issuer]]\nurl = {url:?}\ntype = \"kubernetes\"\naudiences = [\"a\"]\n");
+        judge(&format!("{issuer}{LOG}")).unwrap().warnings
+    };
+    assert_eq!(
+        warnings("https://*.co.uk/id/*"),
+        [
+            "issuer https://*.co.uk/id/* believes whoever has a name under co.uk: if others can get \
+             one, as under co.uk or github.io, write out more of the host"
+        ]
+    );
+    for url in [
+        "https://*.clusters.example.co.uk/id/*",
+        "https://clusters.example.com/*",
+        // Two labels, and known to be Amazon's.
+        "https://oidc.eks.*.amazonaws.com/id/*",
+    ] {
+        assert!(warnings(url).is_empty(), "{url}");
+    }
+}
+
+#[test]
 fn a_public_url_of_loopback_is_warned_of_where_others_connect() {
     let warnings = |listen: &str, url: &str| {
         let tls = "tls_chain = \"c\"\ntls_key = \"k\"";

@@ -103,7 +103,8 @@ async fn what_never_ended_is_reported_by_the_start_that_follows() {
     let blueprint = Blueprint {
         public_url: None,
         tls: None,
-        rule_file: None,
+        terms: None,
+        look_every: instance::LOOK_EVERY,
         hops: Default::default(),
         connections_per_address: None,
         drain: Duration::from_secs(1),
@@ -121,7 +122,7 @@ async fn what_never_ended_is_reported_by_the_start_that_follows() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    let reported = tokio::time::timeout(Duration::from_secs(5), reported).await;
+    let reported = tokio::time::timeout(Duration::from_secs(60), reported).await;
     reported.expect("a line about what was left");
     running.stop().await;
 }

@@ -81,7 +81,7 @@ const HOUSE: &[Room] = &[
     room("config", Doors, &["ca", "hash", "identity", "possession", "rates", "spelling", "token"]),
     room("server", Doors, &["entropy", "fault", "hex", "issuance", "json", "possession", "rates", "telemetry", "time", "trace", "x509"]),
     room("instance", Doors, &[
-        "audit", "ca", "config", "ct", "ct::memory", "ct::rfc6962", "entropy", "identity", "issuance", "keys",
+        "audit", "ca", "config", "ct", "ct::memory", "ct::rfc6962", "entropy", "hash", "identity", "issuance", "keys",
         "possession", "rates", "rates::memory", "rules", "server", "store", "system", "telemetry", "time", "token", "token::discovery", "trust", "x509",
     ]),
     room("dev", Doors, &[
@@ -89,7 +89,7 @@ const HOUSE: &[Room] = &[
         "rates", "server", "store", "system", "time", "token", "x509",
     ]),
     room("cli", Doors, &[
-        "audit", "client", "config", "dev", "hex", "identity", "instance", "json", "keys", "rules", "system",
+        "audit", "client", "config", "dev", "fault", "hex", "identity", "instance", "json", "keys", "rules", "system",
         "telemetry", "time", "token", "token::discovery", "trust", "verify", "x509",
     ]),
     room("main", Doors, &["cli"]),

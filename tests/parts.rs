@@ -6,9 +6,8 @@ mod parts;
 mod secrets;
 
 use std::process::Command;
-use std::time::Duration;
 
-use parts::Running;
+use parts::{PATIENCE, Running};
 
 fn alive(pid: &str) -> bool {
     // A zombie has an entry too; its state is Z.
@@ -25,12 +24,10 @@ fn a_dropped_program_takes_what_it_started_along() {
         "sh",
         Command::new("sh").args(["-c", "sleep 600 & echo CHILD $!; wait"]),
     );
-    let grandchild = shell.wait_for_line("CHILD ", Duration::from_secs(5));
+    let grandchild = shell.wait_for_line("CHILD ", PATIENCE);
     assert!(alive(&grandchild));
     drop(shell);
-    let gone = parts::wait_until(Duration::from_secs(5), || {
-        (!alive(&grandchild)).then_some(())
-    });
+    let gone = parts::wait_until(PATIENCE, || (!alive(&grandchild)).then_some(()));
     assert_eq!(gone, Some(()));
 }
 
@@ -40,7 +37,7 @@ fn a_program_that_ends_gives_its_status_and_both_streams() {
         "sh",
         Command::new("sh").args(["-c", "echo out; echo err >&2; exit 3"]),
     )
-    .finish(Duration::from_secs(5));
+    .finish(PATIENCE);
     assert_eq!(finished.status.code(), Some(3));
     assert_eq!(
         (finished.stdout.as_str(), finished.stderr.as_str()),
@@ -52,7 +49,7 @@ fn a_program_that_ends_gives_its_status_and_both_streams() {
 #[should_panic(expected = "sh ended")]
 fn waiting_for_a_line_ends_with_the_program() {
     Running::start("sh", Command::new("sh").args(["-c", "echo REA"]))
-        .wait_for_line("READY ", Duration::from_secs(30));
+        .wait_for_line("READY ", PATIENCE);
 }
 
 #[test]

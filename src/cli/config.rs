@@ -59,6 +59,8 @@ pub(super) fn run(command: &ConfigCommand, out: &Output) -> Result<(), Failure> 
             let Loaded {
                 settings,
                 effective,
+                inputs,
+                ..
             } = args.load()?;
             let passphrase = match no_passphrase {
                 true => Passphrase::Elsewhere,
@@ -76,7 +78,6 @@ pub(super) fn run(command: &ConfigCommand, out: &Output) -> Result<(), Failure> 
                 true => None,
                 false => roots::check().err(),
             };
-            let inputs = args.inputs()?;
             let problems = found.problems.iter();
             let problems = problems.map(|problem| unusable_in(&inputs, &effective, problem));
             let problems = roots.into_iter().chain(problems);

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::exit::Exit;
 use super::files;
-use super::output::{Failure, Output};
+use super::output::{Failure, Hue, Output};
 use super::signal::Stop;
 use crate::client;
 use crate::config::{IdentitySettings, IssuerSettings};
@@ -183,11 +183,11 @@ pub(super) async fn run(args: DevArgs, out: &Output) -> Result<(), Failure> {
 fn say(out: &Output, told: &Told) {
     let text = |member: &Option<String>| member.clone().unwrap_or_default();
     let (identity, serial) = (text(&told.identity), text(&told.serial));
-    let is_good = told.reason.is_none();
-    let (line, facts) = if is_good {
+    let (hue, line, facts) = if told.reason.is_none() {
         let again = if told.repeated { "  again" } else { "" };
         let until = text(&told.not_after);
         (
+            Hue::Good,
             format!("{identity}  serial {serial}  until {until}{again}"),
             json!({ "identity": told.identity, "serial": told.serial, "not_after": told.not_after, "repeated": told.repeated }),
         )
@@ -195,11 +195,12 @@ fn say(out: &Output, told: &Told) {
         let parts = [text(&told.reason), identity, text(&told.cause)];
         let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         (
+            Hue::Bad,
             parts.join("  "),
             json!({ "reason": told.reason, "identity": told.identity, "cause": told.cause }),
         )
     };
-    out.event(&told.word, is_good, &line, facts);
+    out.event(&told.word, hue, &line, facts);
 }
 
 /// A folder, an address or an issuer that cannot be used is wrong usage, as in every other command.

@@ -25,7 +25,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use exit::Exit;
-use output::{Failure, Output};
+use output::{Failure, Form, Output, Talk};
 
 /// Keyless-signing certificate authority: OIDC token in, ten-minute certificate with a verified SCT out.
 #[derive(Parser, Debug)]
@@ -98,7 +98,11 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage(&error).into(),
     };
-    let out = Output::new(cli.json, cli.quiet);
+    let talk = match cli.quiet {
+        true => Talk::Warnings,
+        false => Talk::All,
+    };
+    let out = Output::new(form(cli.json), talk);
     match run(cli.command, &out) {
         Ok(()) => Exit::Ok.into(),
         Err(failure) => {
@@ -108,34 +112,39 @@ pub fn main() -> ExitCode {
     }
 }
 
+fn form(is_json: bool) -> Form {
+    match is_json {
+        true => Form::Json,
+        false => Form::Text,
+    }
+}
+
 /// The end of a command line that clap did not take. `--help` and `--version` are results; all
 /// else is wrong usage, told in clap's words, which name the nearest flag.
 fn usage(error: &clap::Error) -> Exit {
-    let json = std::env::args_os().any(|argument| argument == "--json");
+    let out = Output::new(
+        form(std::env::args_os().any(|argument| argument == "--json")),
+        Talk::All,
+    );
     if !error.use_stderr() {
-        if let Err(lost) = output::written(error.print()) {
-            Output::new(json, false).failure(&lost);
-            return lost.exit;
-        }
-    } else if !json {
+        return match output::written(error.print()) {
+            Ok(()) => Exit::Ok,
+            Err(lost) => {
+                out.failure(&lost);
+                lost.exit
+            }
+        };
+    }
+    if !out.json {
         let _ = error.print();
-    } else {
-        let text = error.render().to_string();
-        let first: Vec<&str> = text
-            .lines()
-            .take_while(|line| !line.is_empty())
-            .map(str::trim)
-            .collect();
-        let message = first.join(" ");
-        let message = message.trim_start_matches("error: ");
-        Output::new(true, false)
-            .failure(&Failure::new(Exit::Usage, message).hint("shortleaf --help"));
+        return Exit::Usage;
     }
-    if error.use_stderr() {
-        Exit::Usage
-    } else {
-        Exit::Ok
-    }
+    let text = error.render().to_string();
+    let first = text.lines().take_while(|line| !line.is_empty());
+    let message = first.map(str::trim).collect::<Vec<_>>().join(" ");
+    let message = message.trim_start_matches("error: ");
+    out.failure(&Failure::new(Exit::Usage, message).hint("shortleaf --help"));
+    Exit::Usage
 }
 
 fn run(command: Command, out: &Output) -> Result<(), Failure> {

@@ -11,9 +11,48 @@ use super::exit::Exit;
 pub(super) struct Output {
     /// `--json`: results and errors as JSON, each with `"v":1`.
     pub(super) json: bool,
-    /// `--quiet`: no talk.
-    pub(super) quiet: bool,
+    talk: Talk,
     colour: Colour,
+}
+
+/// For whom results and errors are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// People.
+    Text,
+    /// Programs: `--json`.
+    Json,
+}
+
+/// What is said beside results and errors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Talk {
+    /// Whatever somebody may want to know.
+    All,
+    /// `--quiet`.
+    Warnings,
+}
+
+/// What a word is painted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hue {
+    /// It went well: green.
+    Good,
+    /// It wants a look: yellow.
+    Warning,
+    /// It went wrong: red.
+    Bad,
+}
+
+impl Hue {
+    /// As terminals call it (ECMA-48 SGR).
+    fn code(self) -> &'static str {
+        match self {
+            Self::Good => "32",
+            Self::Warning => "33",
+            Self::Bad => "31",
+        }
+    }
 }
 
 /// Where colour is wanted: one stream may be a terminal and the other a file.
@@ -94,7 +133,8 @@ pub(super) fn written(result: std::io::Result<()>) -> Result<(), Failure> {
 
 impl Output {
     /// Decides about colour from the terminal and `NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE`.
-    pub(super) fn new(json: bool, quiet: bool) -> Self {
+    pub(super) fn new(form: Form, talk: Talk) -> Self {
+        let json = form == Form::Json;
         let set = |name: &str| std::env::var_os(name).is_some_and(|v| !v.is_empty() && v != "0");
         let off = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty())
             || std::env::var_os("CLICOLOR").is_some_and(|v| v == "0");
@@ -103,11 +143,7 @@ impl Output {
             stdout: wanted(std::io::stdout().is_terminal()),
             stderr: wanted(std::io::stderr().is_terminal()),
         };
-        Self {
-            json,
-            quiet,
-            colour,
-        }
+        Self { json, talk, colour }
     }
 
     /// A line of the result.
@@ -155,7 +191,7 @@ impl Output {
 
     /// A line of talk.
     pub(super) fn say(&self, line: &str) {
-        if !self.quiet && !self.json {
+        if self.talk == Talk::All && !self.json {
             let _ = writeln!(std::io::stderr().lock(), "{line}");
         }
     }
@@ -167,8 +203,8 @@ impl Output {
     }
 
     /// A decision that fell meanwhile: a line of talk, with `--json` an object on standard error.
-    pub(super) fn event(&self, word: &str, is_good: bool, line: &str, mut facts: Value) {
-        if self.quiet {
+    pub(super) fn event(&self, word: &str, hue: Hue, line: &str, mut facts: Value) {
+        if self.talk == Talk::Warnings {
             return;
         }
         let mut err = std::io::stderr().lock();
@@ -177,9 +213,8 @@ impl Output {
             facts["event"] = json!(word);
             writeln!(err, "{facts}")
         } else {
-            let colour = if is_good { "32" } else { "31" };
             let space = " ".repeat(11_usize.saturating_sub(word.len()));
-            let word = paint(word, colour, self.colour.stderr);
+            let word = paint(word, hue, self.colour.stderr);
             writeln!(err, "{word}{space}{line}")
         };
     }
@@ -194,13 +229,13 @@ impl Output {
             );
             return;
         }
-        let word = paint("warning", "33", self.colour.stderr);
+        let word = paint("warning", Hue::Warning, self.colour.stderr);
         let _ = writeln!(std::io::stderr().lock(), "{word}: {line}");
     }
 
     /// `ok` for a line of the result, in green where colour is wanted.
     pub(super) fn ok(&self) -> String {
-        paint("ok", "32", self.colour.stdout)
+        paint("ok", Hue::Good, self.colour.stdout)
     }
 
     /// The end of a command that failed.
@@ -216,7 +251,7 @@ impl Output {
             writeln!(
                 err,
                 "{} {}  {}",
-                paint("FAIL", "31", self.colour.stderr),
+                paint("FAIL", Hue::Bad, self.colour.stderr),
                 failure.exit.code(),
                 failure.message
             )
@@ -230,9 +265,9 @@ impl Output {
     }
 }
 
-fn paint(word: &str, code: &str, colour: bool) -> String {
-    if colour {
-        format!("\x1b[{code}m{word}\x1b[0m")
+fn paint(word: &str, hue: Hue, is_wanted: bool) -> String {
+    if is_wanted {
+        format!("\x1b[{}m{word}\x1b[0m", hue.code())
     } else {
         word.to_owned()
     }

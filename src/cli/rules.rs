@@ -49,8 +49,12 @@ pub(super) enum RulesCommand {
 
 pub(super) fn run(command: &RulesCommand, out: &Output) -> Result<(), Failure> {
     match command {
-        RulesCommand::Check { file, config } => check(file.as_deref(), config, false, out),
-        RulesCommand::Lint { file, config } => check(file.as_deref(), config, true, out),
+        RulesCommand::Check { file, config } => {
+            check(file.as_deref(), config, Warnings::Counted, out)
+        }
+        RulesCommand::Lint { file, config } => {
+            check(file.as_deref(), config, Warnings::Listed, out)
+        }
         RulesCommand::Explain(args) => explain::run(args, out),
         RulesCommand::Test { files, config } => test(files, config, out),
     }
@@ -144,14 +148,22 @@ fn test(files: &[PathBuf], config: &ConfigArgs, out: &Output) -> Result<(), Fail
     cases::run(&source.rules, cases, out)
 }
 
+/// What becomes of the warnings.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Warnings {
+    Counted,
+    Listed,
+}
+
 fn check(
     file: Option<&Path>,
     config: &ConfigArgs,
-    is_lint: bool,
+    how: Warnings,
     out: &Output,
 ) -> Result<(), Failure> {
     let source = Source::read(file, config)?;
     let path = source.path.display();
+    let is_lint = how == Warnings::Listed;
     let (errors, warnings): (Vec<_>, Vec<_>) = source
         .findings()
         .into_iter()

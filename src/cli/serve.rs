@@ -33,14 +33,14 @@ pub(super) async fn run(mut args: ServeArgs, out: &Output) -> Result<(), Failure
         .set
         .extend(args.state.map(|v| format!("state.dir={v}")));
     let loaded = args.config.load()?;
-    let (inputs, effective) = (args.config.inputs()?, loaded.effective);
-    let (settings, configuration) = (loaded.settings, effective.digest());
+    let (inputs, effective) = (loaded.inputs.clone(), loaded.effective.clone());
+    let settings = &loaded.settings;
     let stop = Stop::listen()?;
     let format = match settings.log_format {
         LogFormat::Text => telemetry::Format::Text,
         LogFormat::Json => telemetry::Format::Json,
     };
-    telemetry::init(format, &settings.log_level)
+    let _log = telemetry::init(format, &settings.log_level)
         .map_err(|e| Failure::from_error(Exit::Configuration, &e))?;
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
@@ -53,9 +53,7 @@ pub(super) async fn run(mut args: ServeArgs, out: &Output) -> Result<(), Failure
         Failure::from_error(Exit::Configuration, &e)
             .hint("is it running already? --listen ADDR, or server.ops_listen, moves it")
     })?;
-    let mut blueprint =
-        parts::blueprint(settings).map_err(|e| unusable_in(&inputs, &effective, &e))?;
-    blueprint.configuration = Some(configuration);
+    let blueprint = parts::blueprint(loaded).map_err(|e| unusable_in(&inputs, &effective, &e))?;
     let running = instance::start(blueprint, listeners).map_err(|e| {
         let failure = Failure::from_error(Exit::Configuration, &e);
         match e.hint() {

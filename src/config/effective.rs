@@ -1,6 +1,6 @@
 //! Every setting's value in force and where it came from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -108,12 +108,32 @@ impl Effective {
     /// starts of one, run with the same settings, wherever each value came from. What stands in
     /// the files that settings name is not in it.
     pub fn digest(&self) -> [u8; 32] {
+        self.digest_of(|_| true)
+    }
+
+    /// The same over the keys that are `meant`.
+    pub fn digest_of(&self, meant: impl Fn(&str) -> bool) -> [u8; 32] {
         // TOML prints no octet of zero, so no two lists run together into the same octets.
-        let rows = self.0.iter();
+        let rows = self.0.iter().filter(|(key, _, _)| meant(key));
         let text: String = rows
             .map(|(key, value, _)| format!("{key}\0{value}\0"))
             .collect();
         sha256(&[text.as_bytes()])
+    }
+
+    /// The keys whose values differ, in order.
+    pub fn differing(&self, other: &Self) -> Vec<String> {
+        let values = |of: &Self| -> BTreeMap<String, String> {
+            let rows = of.0.iter();
+            rows.map(|(key, value, _)| (key.clone(), value.clone()))
+                .collect()
+        };
+        let (own, others) = (values(self), values(other));
+        let keys: BTreeSet<_> = own.keys().chain(others.keys()).collect();
+        let keys = keys.into_iter();
+        keys.filter(|key| own.get(*key) != others.get(*key))
+            .cloned()
+            .collect()
     }
 }
 

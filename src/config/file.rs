@@ -1,5 +1,6 @@
 //! The configuration file: read within its limit, parsed as TOML, held against the schema's keys.
 
+use std::io::Read as _;
 use std::path::Path;
 
 use toml::Table;
@@ -18,21 +19,24 @@ pub(super) fn text(path: &Path) -> Result<String, Error> {
         path: path.to_owned(),
         source,
     };
-    if std::fs::metadata(path).map_err(unreadable)?.len() > MAX_FILE_BYTES {
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    let mut bounded = file.take(MAX_FILE_BYTES + 1);
+    bounded.read_to_string(&mut text).map_err(unreadable)?;
+    if text.len() as u64 > MAX_FILE_BYTES {
         return Err(Error::TooLarge {
             path: path.to_owned(),
             limit: MAX_FILE_BYTES,
         });
     }
-    std::fs::read_to_string(path).map_err(unreadable)
+    Ok(text)
 }
 
-/// The file's tables, with no key that is not in the schema.
-pub(super) fn read(path: &Path) -> Result<Table, Error> {
-    let text = text(path)?;
+/// This file's tables, with no key that is not in the schema.
+pub(super) fn parse(path: &Path, text: &str) -> Result<Table, Error> {
     let syntax = |e: toml::de::Error| {
         let at = e.span().map_or(0, |span| span.start);
-        let (line, column) = place(&text, at);
+        let (line, column) = place(text, at);
         Error::Syntax {
             path: path.to_owned(),
             line,
@@ -41,8 +45,8 @@ pub(super) fn read(path: &Path) -> Result<Table, Error> {
             message: e.message().to_owned(),
         }
     };
-    refuse_unknown_keys(DeTable::parse(&text).map_err(syntax)?.get_ref(), "", &text)?;
-    toml::from_str(&text).map_err(syntax)
+    refuse_unknown_keys(DeTable::parse(text).map_err(syntax)?.get_ref(), "", text)?;
+    toml::from_str(text).map_err(syntax)
 }
 
 /// Line and column of an offset, both from 1; columns count characters.
@@ -138,7 +142,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("shortleaf.toml");
         std::fs::write(&path, text).unwrap();
-        read(&path).unwrap_err()
+        parse(&path, &super::text(&path).unwrap()).unwrap_err()
     }
 
     /// Key, line and nearest key of the complaint about an unknown one.

@@ -95,6 +95,7 @@ impl Judge {
             Reading::Type(kind) => (kind, self.mapping(kind, &name)?, USUAL, None),
         };
         let audiences = self.audiences(preset, &url, warnings)?;
+        warnings.extend(open_family(&name));
         let raw = &self.raw;
         let time = |name: &str, set: &Option<String>, otherwise: i64| match set {
             Some(text) => seconds(self.key(name), text.clone()),
@@ -362,6 +363,22 @@ fn shared(who_accepts: &str) -> String {
     )
 }
 
+/// A family that is anybody's if names under its domain are given away. Those that a preset knows
+/// have one owner.
+fn open_family(name: &IssuerName) -> Option<String> {
+    let IssuerName::Family(family) = name else {
+        return None;
+    };
+    let domain = family.any_name_under()?;
+    let is_known = |preset: &Preset| preset.issuer_name(family.as_str()).is_ok();
+    let known = Preset::ALL.iter().any(is_known);
+    (!known).then(|| {
+        format!(
+            "issuer {family} believes whoever has a name under {domain}: if others can get one, as under co.uk or github.io, write out more of the host"
+        )
+    })
+}
+
 fn seconds(key: String, text: String) -> Result<i64, Error> {
     match span(key.clone(), text.clone())?.as_secs() {
         span @ 1..=86_400 => Ok(i64::try_from(span).unwrap_or(i64::MAX)),
@@ -385,18 +402,26 @@ impl IssuerSettings {
         let sharing = config.issuers.iter();
         let sharing = sharing.filter(|issuer| issuer.audience == SHARED_AUDIENCE);
         // One line about all of them: in Fulcio's own file they are the rule.
-        let warning = match sharing.count() {
+        let sharing = match sharing.count() {
             0 => None,
             some => Some(shared(&format!(
                 "{some} issuer(s) of identity.fulcio_config accept"
             ))),
         };
+        let open = config.issuers.iter().filter_map(|i| open_family(&i.name));
         let each = config.issuers.iter();
-        (
-            each.map(|issuer| Self::from_fulcio(issuer, identity))
-                .collect(),
-            warning.into_iter().collect(),
-        )
+        let all: Vec<_> = each
+            .map(|issuer| Self::from_fulcio(issuer, identity))
+            .collect();
+        let plain = all.iter().filter(|issuer| issuer.insecure_loopback_http);
+        let plain = plain.map(|issuer| {
+            format!(
+                "{} of identity.fulcio_config is plain http: whoever can listen on that port of this machine signs its tokens",
+                issuer.name
+            )
+        });
+        let warnings = sharing.into_iter().chain(plain).chain(open).collect();
+        (all, warnings)
     }
 
     fn from_fulcio(issuer: &FulcioIssuer, identity: &IdentitySettings) -> Self {

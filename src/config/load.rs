@@ -11,6 +11,7 @@ use super::effective::{Effective, Source};
 use super::raw::Raw;
 use super::schema::{self, Kind, REPEATED, Repeated, SETTINGS};
 use super::{Error, Settings, file};
+use crate::hash::sha256;
 use crate::spelling;
 
 /// The variables with our prefix that are not settings: the configuration file's own path, what
@@ -57,6 +58,10 @@ pub struct Loaded {
     pub settings: Settings,
     /// Where each came from.
     pub effective: Effective,
+    /// What they were read from, to be read again.
+    pub inputs: Inputs,
+    /// SHA-256 of the file as it was.
+    pub file_hash: Option<[u8; 32]>,
 }
 
 /// What a configuration is read for.
@@ -81,8 +86,11 @@ pub fn load_to_look(inputs: &Inputs) -> Result<Loaded, Error> {
 fn read(inputs: &Inputs, purpose: Purpose) -> Result<Loaded, Error> {
     let mut table = Table::new();
     let mut sources = BTreeMap::new();
+    let mut file_hash = None;
     if let Some(path) = &inputs.file {
-        table = file::read(path)?;
+        let text = file::text(path)?;
+        file_hash = Some(sha256(&[text.as_bytes()]));
+        table = file::parse(path, &text)?;
         let source = Source::File(path.clone());
         for setting in SETTINGS {
             if lookup(&table, setting.key).is_some() {
@@ -148,6 +156,8 @@ fn read(inputs: &Inputs, purpose: Purpose) -> Result<Loaded, Error> {
     Ok(Loaded {
         settings,
         effective,
+        inputs: inputs.clone(),
+        file_hash,
     })
 }
 

@@ -23,7 +23,7 @@ use crate::ct::memory::MemoryLog;
 use crate::entropy::Entropy;
 use crate::identity::{IssuerType, Mapping, MappingError, Parameters};
 use crate::instance::{self, Blueprint, Listeners, PublishedLog, Running, parts};
-use crate::issuance::{self, CtMode};
+use crate::issuance::{self, CtMode, Terms};
 use crate::keys::ephemeral::{DevelopmentCa, DevelopmentError};
 use crate::possession::{AlgorithmList, WeakKeys};
 use crate::rates::Rates;
@@ -188,16 +188,20 @@ pub async fn start(options: Options) -> Result<Dev, Error> {
         Blueprint {
             public_url: None,
             tls: None,
-            rule_file: None,
+            terms: None,
+            look_every: instance::LOOK_EVERY,
             hops: Hops::default(),
             connections_per_address: None,
             drain: Duration::from_secs(5),
             issuance: issuance::Parts {
-                issuers: parts::trusted(&issuers),
-                rules: None,
-                keys: keys.clone(),
-                authority: Arc::new(ca.authority.with_profile(&profile)),
-                signer: Arc::new(ca.signer),
+                terms: Terms {
+                    issuers: parts::trusted(&issuers),
+                    issuers_digest: None,
+                    rules: None,
+                    keys: keys.clone(),
+                    authority: Arc::new(ca.authority.with_profile(&profile)),
+                    signer: Arc::new(ca.signer),
+                },
                 profile: Arc::new(profile),
                 ct: CtMode::Required {
                     logs: vec![Arc::new(log)],

@@ -1,33 +1,56 @@
-//! The providers behind Fulcio's four older issuer types, each as the table it is.
+//! The tables of the four providers that Fulcio has a type for, and the providers behind those
+//! types. The presets read the same tables.
 //!
-//! Their URLs are written into the templates: as a default, a claim named `url` would win over it.
+//! What is the issuer's is written into the templates: as a default, a claim named `url` would win
+//! over it. Codefresh's older type is the exception, because it is Fulcio's.
 
 use super::{Definition, Provider};
 
 /// GitHub Actions (`github-workflow`).
 pub fn github() -> Provider {
-    let here = |text: &str| text.replace("{instance}", "https://github.com");
-    Provider::filled(GITHUB, &here).expect("a constant, and sound")
+    at("https://github.com", GITHUB)
 }
 
-/// GitLab CI as gitlab.com (`gitlab-pipeline`), whatever instance the token is of: as in Fulcio.
+/// GitLab CI as gitlab.com (`gitlab-pipeline`), whatever instance the token is of: as in Fulcio. It
+/// asks for a pipeline and a runner, and is older than .23.
 pub fn gitlab() -> Provider {
-    sound(GITLAB)
+    let mut extensions = GITLAB.extensions.to_vec();
+    extensions.retain(|(arc, _)| *arc <= 22);
+    let table = Definition {
+        required: &[GITLAB.required, &["pipeline_id", "runner_id"]].concat(),
+        not: &[("runner_id", "0")],
+        begins: &[],
+        extensions: &extensions,
+        ..GITLAB
+    };
+    at("https://gitlab.com", table)
 }
 
 /// Buildkite (`buildkite-job`): the pipeline's name and no extension.
 pub fn buildkite() -> Provider {
-    sound(BUILDKITE)
+    let table = Definition {
+        required: &["organization_slug", "pipeline_slug"],
+        san: BUILDKITE.san,
+        ..Definition::EMPTY
+    };
+    at("https://buildkite.com", table)
 }
 
-/// Codefresh (`codefresh-workflow`).
+/// Codefresh (`codefresh-workflow`), wherever a token says it is.
 pub fn codefresh() -> Provider {
-    sound(CODEFRESH)
+    let platform = ("platform_url", "https://g.codefresh.io");
+    let table = Definition {
+        defaults: &[CODEFRESH.defaults, &[platform]].concat(),
+        required: &["account_id", "pipeline_id", "workflow_id"],
+        ..CODEFRESH
+    };
+    at("{{ .platform_url }}", table)
 }
 
-fn sound(table: Definition<'static>) -> Provider {
+fn at(instance: &str, table: Definition<'_>) -> Provider {
+    let here = |text: &str| text.replace("{instance}", instance);
     // A test makes each of them; there is no other input.
-    Provider::new(table).expect("a constant, and sound")
+    Provider::filled(table, &here).expect("a constant, and sound")
 }
 
 /// `environment` is there only when the job names one; everything else always is. `{instance}`
@@ -52,9 +75,6 @@ pub(super) const GITHUB: Definition<'static> = Definition {
         "run_id",
         "run_attempt",
     ],
-    one_of: &[],
-    not: &[],
-    begins: &[],
     extensions: &[
         (2, "event_name"),
         (3, "sha"),
@@ -81,86 +101,111 @@ pub(super) const GITHUB: Definition<'static> = Definition {
         (23, "environment"),
     ],
     san: "{instance}/{{ .job_workflow_ref }}",
+    ..Definition::EMPTY
 };
 
-/// `ci_config_sha` and `project_visibility` are not always known. This type does not say
-/// `environment`; the template of the public configuration does.
-const GITLAB: Definition<'static> = Definition {
-    defaults: &[("ci_config_sha", ""), ("project_visibility", "")],
+/// `ci_config_ref_uri` becomes the name of the signer. It begins with the instance's host, and one
+/// that does not would be a name on somebody else's GitLab.
+pub(super) const GITLAB: Definition<'static> = Definition {
+    defaults: &[
+        ("ci_config_sha", ""),
+        ("project_visibility", ""),
+        ("environment", ""),
+    ],
+    // What Fulcio asks for beside these, pipeline_id and runner_id, stands nowhere.
     required: &[
-        "project_path",
-        "pipeline_source",
-        "pipeline_id",
         "ci_config_ref_uri",
-        "job_id",
-        "ref",
-        "ref_type",
+        "project_path",
+        "project_id",
         "namespace_path",
         "namespace_id",
-        "project_id",
         "sha",
+        "ref",
+        "ref_type",
+        "pipeline_source",
+        "job_id",
         "runner_environment",
-        "runner_id",
     ],
     one_of: &[("ref_type", &["branch", "tag"])],
-    not: &[("runner_id", "0")],
-    begins: &[],
+    begins: &[("ci_config_ref_uri", "{host}/")],
     extensions: &[
         (9, "https://{{ .ci_config_ref_uri }}"),
         (10, "ci_config_sha"),
         (11, "runner_environment"),
-        (12, "https://gitlab.com/{{ .project_path }}"),
+        (12, "{instance}/{{ .project_path }}"),
         (13, "sha"),
         (
             14,
-            "refs/{{ if eq .ref_type \"branch\" }}heads{{ else }}tags{{ end }}/{{ .ref }}",
+            r#"refs/{{ if eq .ref_type "branch" }}heads{{ else }}tags{{ end }}/{{ .ref }}"#,
         ),
         (15, "project_id"),
-        (16, "https://gitlab.com/{{ .namespace_path }}"),
+        (16, "{instance}/{{ .namespace_path }}"),
         (17, "namespace_id"),
         (18, "https://{{ .ci_config_ref_uri }}"),
         (19, "ci_config_sha"),
         (20, "pipeline_source"),
-        (
-            21,
-            "https://gitlab.com/{{ .project_path }}/-/jobs/{{ .job_id }}",
-        ),
+        (21, "{instance}/{{ .project_path }}/-/jobs/{{ .job_id }}"),
         (22, "project_visibility"),
+        (23, "environment"),
     ],
     san: "https://{{ .ci_config_ref_uri }}",
+    ..Definition::EMPTY
 };
 
-const BUILDKITE: Definition<'static> = Definition {
-    defaults: &[],
-    required: &["organization_slug", "pipeline_slug"],
-    one_of: &[],
-    not: &[],
-    begins: &[],
-    extensions: &[],
-    san: "https://buildkite.com/{{ .organization_slug }}/{{ .pipeline_slug }}",
+pub(super) const BUILDKITE: Definition<'static> = Definition {
+    defaults: &[("build_tag", "")],
+    required: &[
+        "organization_slug",
+        "pipeline_slug",
+        "build_number",
+        "build_branch",
+        "build_commit",
+        "build_source",
+        "job_id",
+        "runner_environment",
+    ],
+    extensions: &[
+        (11, "runner_environment"),
+        (13, "build_commit"),
+        // As Buildkite composes it into `sub`.
+        (
+            14,
+            "refs/{{ if .build_tag }}tags/{{ .build_tag }}{{ else }}heads/{{ .build_branch }}{{ end }}",
+        ),
+        (20, "build_source"),
+        (
+            21,
+            "{instance}/{{ .organization_slug }}/{{ .pipeline_slug }}/builds/{{ .build_number }}#{{ .job_id }}",
+        ),
+    ],
+    san: "{instance}/{{ .organization_slug }}/{{ .pipeline_slug }}",
+    ..Definition::EMPTY
 };
 
-/// The ids are the identity; account and pipeline names are there to be read.
-const CODEFRESH: Definition<'static> = Definition {
+/// The names are there to be read, the ids beside them are the identity.
+pub(super) const CODEFRESH: Definition<'static> = Definition {
     defaults: &[
-        ("platform_url", "https://g.codefresh.io"),
         ("scm_repo_url", ""),
         ("scm_ref", ""),
         ("runner_environment", ""),
     ],
-    required: &["account_id", "pipeline_id", "workflow_id"],
-    one_of: &[],
-    not: &[],
-    begins: &[],
+    required: &[
+        "account_id",
+        "account_name",
+        "pipeline_id",
+        "pipeline_name",
+        "workflow_id",
+    ],
     extensions: &[
-        (9, "{{ .platform_url }}/build/{{ .workflow_id }}"),
+        (9, "{instance}/build/{{ .workflow_id }}"),
         (11, "runner_environment"),
         (12, "scm_repo_url"),
         (14, "scm_ref"),
-        (18, "{{ .platform_url }}/api/pipelines/{{ .pipeline_id }}"),
-        (21, "{{ .platform_url }}/build/{{ .workflow_id }}"),
+        (18, "{instance}/api/pipelines/{{ .pipeline_id }}"),
+        (21, "{instance}/build/{{ .workflow_id }}"),
     ],
-    san: "{{ .platform_url }}/{{ .account_name }}/{{ .pipeline_name }}:{{ .account_id }}/{{ .pipeline_id }}",
+    san: "{instance}/{{ .account_name }}/{{ .pipeline_name }}:{{ .account_id }}/{{ .pipeline_id }}",
+    ..Definition::EMPTY
 };
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 use super::Problem;
 use super::email;
 use super::uri;
+use super::values::unseen_character;
 
 /// Fewest labels of a host before its last two say anything about who owns it.
 const MIN_LABELS: usize = 2;
@@ -106,13 +107,16 @@ impl NameDomain {
     }
 
     /// `name!domain`. A `!` in the name could move the domain, an address would look like one that
-    /// somebody verified.
+    /// somebody verified, and two names that look alike are one to whoever reads a policy.
     pub(super) fn check(&self, name: &str) -> Result<String, Problem> {
         if name.contains('!') {
             return Err(Problem::HasExclamation);
         }
-        if email::is_address(name) {
-            return Err(Problem::AnAddress);
+        if name.contains('@') {
+            return Err(Problem::HasAt);
+        }
+        if let Some(unseen) = unseen_character(name) {
+            return Err(Problem::Unseen(unseen));
         }
         Ok(format!("{name}!{}", self.0))
     }
@@ -249,6 +253,26 @@ mod tests {
         assert_eq!(domain.check("jane"), Ok("jane!example.com".into()));
         assert_eq!(domain.check("jäne"), Ok("jäne!example.com".into()));
         assert_eq!(domain.check("a!b"), Err(Problem::HasExclamation));
-        assert_eq!(domain.check("jane@example.com"), Err(Problem::AnAddress));
+        for address in ["jane@example.com", "jane@example.com.", "jane@exämple.com"] {
+            assert_eq!(domain.check(address), Err(Problem::HasAt), "{address}");
+        }
+    }
+
+    #[test]
+    fn no_two_user_names_look_alike_by_what_nobody_sees() {
+        let domain = NameDomain::new("example.com", ISSUER).unwrap();
+        assert!(domain.check("jane doe").is_ok());
+        for (name, unseen) in [
+            ("jane\u{200b}", '\u{200b}'),
+            ("ja\u{ad}ne", '\u{ad}'),
+            ("jane\u{2060}", '\u{2060}'),
+            ("\u{3164}", '\u{3164}'),
+            ("jane\u{fe0f}", '\u{fe0f}'),
+            ("jane\u{e0041}", '\u{e0041}'),
+            ("jane ", ' '),
+            ("\u{a0}jane", '\u{a0}'),
+        ] {
+            assert_eq!(domain.check(name), Err(Problem::Unseen(unseen)), "{name:?}");
+        }
     }
 }

@@ -74,6 +74,12 @@ pub enum Problem {
     /// `!` in a user name, which separates it from its domain.
     #[error("contains \"!\", which separates a name from its domain")]
     HasExclamation,
+    /// `@` in a user name.
+    #[error("contains \"@\", as an email address does")]
+    HasAt,
+    /// A character in a user name that nobody sees.
+    #[error("contains U+{:04X}, which nobody sees", *.0 as u32)]
+    Unseen(char),
     /// Not a SPIFFE ID (SPIFFE-ID §2).
     #[error("is not a SPIFFE ID")]
     NotASpiffeId,

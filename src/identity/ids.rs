@@ -17,3 +17,14 @@ pub struct IdClaims {
     /// The claim that tells the provider's own runners from others.
     pub runner: Option<&'static str>,
 }
+
+impl IdClaims {
+    /// None of them, to be added to in a constant.
+    pub const NONE: Self = Self {
+        any_of: &[],
+        names: &[],
+        ref_kind: None,
+        event: None,
+        runner: None,
+    };
+}

@@ -61,6 +61,24 @@ pub(super) fn check_text(text: &str, max: usize) -> Result<(), Problem> {
     }
 }
 
+/// The first character of `name` that takes no room on a page: one of those that Unicode calls default
+/// ignorable (DerivedCoreProperties.txt), or a blank at either end. Other texts may hold some, which
+/// are part of many an emoji.
+pub(super) fn unseen_character(name: &str) -> Option<char> {
+    let at_an_end = name.chars().next().into_iter().chain(name.chars().last());
+    let ignorable = name.chars().find(|c| {
+        matches!(
+            c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+            | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}' | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}'
+        )
+    });
+    ignorable.or_else(|| at_an_end.into_iter().find(|c| c.is_whitespace()))
+}
+
 /// A number without exponent: digits moved, none computed. `1.50e3` is `1500`, `1.0` is `1`.
 fn decimal(number: &Number) -> Result<String, Problem> {
     let text = number.as_str();

@@ -3,6 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::whom::BeliefError;
+use crate::audit;
+use crate::ca::SelfCheckError;
+use crate::config;
 use crate::ct::KeyError;
 use crate::keys::file as keyfile;
 use crate::possession::WeakKeysError;
@@ -146,6 +149,15 @@ pub enum Error {
     /// The trust files cannot be written.
     #[error("the trust files cannot be written")]
     Trust(#[from] trust::Error),
+    /// The configuration, read anew, cannot be used.
+    #[error(transparent)]
+    Configuration(#[from] config::Error),
+    /// The encoder of certificates failed its check with another CA.
+    #[error("the template encoder does not write what rcgen does")]
+    Encoder(#[from] SelfCheckError),
+    /// The audit log does not take the line about a change.
+    #[error("could not write the change into the audit log")]
+    Trail(#[from] audit::Error),
 }
 
 impl Error {
@@ -213,8 +225,22 @@ impl Error {
             | Self::Store { .. }
             | Self::MemoryLog { .. }
             | Self::Log { .. }
-            | Self::Trust(_) => None,
+            | Self::Trust(_)
+            | Self::Configuration(_)
+            | Self::Encoder(_)
+            | Self::Trail(_) => None,
         }
+    }
+
+    /// With its causes, in one line.
+    pub(super) fn with_causes(&self) -> String {
+        let mut words = self.to_string();
+        let mut next = std::error::Error::source(self);
+        while let Some(error) = next {
+            words = format!("{words}: {error}");
+            next = error.source();
+        }
+        words
     }
 }
 

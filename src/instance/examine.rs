@@ -11,7 +11,8 @@ use super::files::{
     writable,
 };
 use super::parts::{keys, log_client, log_key, weak_keys};
-use super::{PublishedLog, TlsFiles, trust_files, whom};
+use super::shown::trust_files;
+use super::{PublishedLog, TlsFiles, whom};
 use crate::ca::{Authority, Signer};
 use crate::config::{CaSettings, CtLogSettings, CtSettings, IssuerSettings, Settings, TlsSettings};
 use crate::ct::rfc6962::Rfc6962Config;
@@ -121,7 +122,7 @@ impl Found {
 
     /// The CA key's public half, if the key opens.
     fn key(&mut self, ca: &CaSettings, wrong: &dyn Fn(OpenError) -> Error) -> Option<Vec<u8>> {
-        let passphrase = self.note(passphrase(ca));
+        let passphrase = self.note(passphrase(ca, read_text));
         let text = zeroize::Zeroizing::new(self.note(read_text(&ca.key))?);
         match FileSigner::from_pem(&text, passphrase?.as_ref()) {
             Ok(signer) => Some(signer.spki().to_vec()),

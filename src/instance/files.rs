@@ -100,7 +100,12 @@ pub(super) fn read_optional(path: Option<&Path>) -> Result<Option<Vec<u8>>, Erro
 }
 
 pub(super) fn read_text(path: &Path) -> Result<String, Error> {
-    String::from_utf8(read(path)?).map_err(|e| Error::Unreadable {
+    text(path, read(path)?)
+}
+
+/// What this file held, as text.
+pub(super) fn text(path: &Path, content: Vec<u8>) -> Result<String, Error> {
+    String::from_utf8(content).map_err(|e| Error::Unreadable {
         path: path.to_owned(),
         source: std::io::Error::new(std::io::ErrorKind::InvalidData, e.utf8_error()),
     })
@@ -111,8 +116,16 @@ pub(super) fn is_open_to_everybody(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o007 != 0)
 }
 
+/// Says that such a secret is one.
+pub(super) fn warn_of_open(path: &Path) {
+    tracing::warn!(path = %path.display(), "every user of this machine can get at this secret");
+}
+
 /// The passphrase itself, or the first line of its file.
-pub(super) fn passphrase(ca: &CaSettings) -> Result<Option<SecretString>, Error> {
+pub(super) fn passphrase(
+    ca: &CaSettings,
+    read_text: impl FnOnce(&Path) -> Result<String, Error>,
+) -> Result<Option<SecretString>, Error> {
     Ok(match (&ca.passphrase, &ca.passphrase_file) {
         (Some(passphrase), _) => Some(passphrase.clone()),
         (None, Some(path)) => {

@@ -9,20 +9,25 @@ pub mod examine;
 mod files;
 pub mod parts;
 mod prepare;
-mod rule_file;
+mod shown;
+mod terms;
 mod tls;
+mod watch;
 pub mod whom;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use rule_file::RuleFile;
-use rule_file::Taken;
+use shown::Told;
+use terms::Reload;
+pub use terms::TermsFiles;
 pub use tls::TlsFiles;
+use tls::TlsReload;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+pub use watch::LOOK_EVERY;
 
 use crate::audit;
 use crate::ca::{self, SelfCheckError};
@@ -30,13 +35,12 @@ use crate::config::IssuerSettings;
 use crate::entropy::Entropy;
 use crate::issuance::{self, OnStage, OnSubmitted, Service};
 use crate::server::{
-    ConnectionLimits, Edge, Front, Hops, IssuerName, KeyStates, Metrics, OidcIssuer, Ops, Public,
-    PublicParts, RequestLimits, Tls, TrustFiles, ops_router, public_router, serve,
+    ConnectionLimits, Edge, Front, Hops, KeyStates, Metrics, Ops, Public, PublicParts,
+    RequestLimits, Shown, TrustFiles, ops_router, public_router, serve,
 };
 use crate::telemetry;
 use crate::time::{Clock, UnixSeconds};
-use crate::token::IssuerName as Name;
-use crate::trust::{self, AuthorityEntry, LogEntry, TrustInputs};
+use crate::trust;
 
 /// How old a readiness answer may be before the parts are asked again.
 const READINESS_AGE: Duration = Duration::from_secs(2);
@@ -84,8 +88,10 @@ pub struct Blueprint {
     pub drain: Duration,
     /// The pipeline's parts.
     pub issuance: issuance::Parts,
-    /// The rules' file, if they are from one: its changes are taken over.
-    pub rule_file: Option<RuleFile>,
+    /// The files that the terms of issuance are from, if they are: their changes are taken over.
+    pub terms: Option<TermsFiles>,
+    /// How often files are looked at that may change.
+    pub look_every: Duration,
     /// Issuers as `GET /api/v2/configuration` shows them.
     pub issuers: Vec<IssuerSettings>,
     /// How each issuer's keys are, for operators.
@@ -172,12 +178,14 @@ pub fn start(blueprint: Blueprint, listeners: Listeners) -> Result<Running, Erro
     let (url, ops_url) = (format!("{scheme}://{at}"), format!("http://{ops_at}"));
     let public_url = blueprint.public_url.clone().unwrap_or_else(|| url.clone());
 
-    let authority = blueprint.issuance.authority.clone();
+    let authority = blueprint.issuance.terms.authority.clone();
     // Before the first request, and before anything is served that names this CA.
     ca::check_encoder(&authority, &blueprint.issuance.profile)?;
-    let chain: Vec<Vec<u8>> = authority.chain().iter().map(|c| c.der().to_vec()).collect();
-    let since = authority.issuing().not_before();
-    let trust = trust_files(&public_url, chain.clone(), since, &blueprint.logs)?;
+    let lifetime_s = blueprint.issuance.profile.lifetime_s();
+    let told = Told::new(public_url, blueprint.logs, lifetime_s, &authority);
+    let sight = told.sight(&blueprint.issuers)?;
+    let trust = sight.trust.clone();
+    let shown = Arc::new(Shown::new(sight));
     let believed = blueprint.issuers.iter().map(|i| i.name.as_str().to_owned());
     let metrics = Arc::new(Metrics::new(believed, authority.issuing().not_after()));
     let on_submitted = on_submitted(metrics.clone());
@@ -195,9 +203,7 @@ pub fn start(blueprint: Blueprint, listeners: Listeners) -> Result<Running, Erro
         clock: blueprint.clock.clone(),
         entropy: blueprint.entropy,
         metrics: metrics.clone(),
-        chains: vec![chain],
-        issuers: blueprint.issuers.iter().map(shown).collect(),
-        trust: trust.clone(),
+        shown: shown.clone(),
         limits: RequestLimits::default(),
         rates,
     }));
@@ -220,27 +226,24 @@ pub fn start(blueprint: Blueprint, listeners: Listeners) -> Result<Running, Erro
     };
     tasks.spawn(serve(public, doors, front, stop.clone()));
     let tls = blueprint.tls.as_ref().map(TlsFiles::tls);
+    let every = blueprint.look_every;
     if let Some(files) = blueprint.tls {
-        let (service, metrics) = (service.clone(), metrics.clone());
-        let taken = move |tls: &Tls| {
-            service.never_certify(&tls.spki());
-            if let Some(end) = tls.not_after() {
-                metrics.tls_not_after(end);
-            }
-        };
-        tasks.spawn(files.watch(taken, blueprint.clock.clone(), stop.clone()));
+        let notices = files.notices();
+        let clock = blueprint.clock.clone();
+        let reload = TlsReload::new(files, service.clone(), metrics.clone(), clock.clone());
+        tasks.spawn(reload.watch().run(every, stop.clone()));
+        tasks.spawn(tls::say_when_it_ends(notices, clock, stop.clone()));
     }
-    if let Some(file) = blueprint.rule_file {
-        let (service, metrics, clock) = (service.clone(), metrics.clone(), blueprint.clock.clone());
-        let taken = move |taken| match taken {
-            Taken::Rules(rules) => {
-                metrics.rules_taken(true);
-                // A line that cannot be written closes the log, and with it the door.
-                let _ = service.take_rules(rules, clock.now());
-            }
-            Taken::Refused => metrics.rules_taken(false),
+    if let Some(files) = blueprint.terms {
+        let reload = Reload {
+            files,
+            told,
+            shown,
+            service: service.clone(),
+            metrics: metrics.clone(),
+            clock: blueprint.clock.clone(),
         };
-        tasks.spawn(file.watch(taken, stop.clone()));
+        tasks.spawn(reload.watch().run(every, stop.clone()));
     }
     let for_operators = ops_router(Ops {
         issuance: service.clone(),
@@ -322,64 +325,6 @@ async fn sweep(service: Arc<Service>, clock: Arc<dyn Clock>, stop: CancellationT
     }
 }
 
-/// The three trust files for one chain and its logs.
-pub fn trust_files(
-    public_url: &str,
-    chain: Vec<Vec<u8>>,
-    valid_from: UnixSeconds,
-    logs: &[PublishedLog],
-) -> Result<TrustFiles, trust::Error> {
-    let inputs = TrustInputs {
-        authorities: vec![AuthorityEntry {
-            chain,
-            uri: public_url.to_owned(),
-            valid_from,
-            valid_to: None,
-        }],
-        logs: logs
-            .iter()
-            .map(|log| LogEntry {
-                base_url: log
-                    .base_url
-                    .clone()
-                    .unwrap_or_else(|| format!("{public_url}/log")),
-                spki: log.spki.clone(),
-                valid_from: log.valid_from,
-            })
-            .collect(),
-        base_url: public_url.to_owned(),
-        operator: operator(public_url),
-    };
-    Ok(TrustFiles {
-        trusted_root: trust::trusted_root(&inputs)?,
-        signing_config: trust::signing_config(&inputs)?,
-        client_trust_config: trust::client_trust_config(&inputs)?,
-    })
-}
-
-/// Who runs the service, as signing configs name it: the host of its URL.
-fn operator(public_url: &str) -> String {
-    let host = url::Url::parse(public_url)
-        .ok()
-        .and_then(|url| url.host_str().map(str::to_owned));
-    host.unwrap_or_else(|| public_url.to_owned())
-}
-
-fn shown(issuer: &IssuerSettings) -> OidcIssuer {
-    OidcIssuer {
-        name: match &issuer.name {
-            Name::One(one) => IssuerName::Url(one.as_str().to_owned()),
-            Name::Family(family) => IssuerName::Wildcard(family.as_str().to_owned()),
-        },
-        audience: issuer.audiences.first().cloned().unwrap_or_default(),
-        challenge_claim: issuer.kind.challenge_claim().to_owned(),
-        spiffe_trust_domain: issuer.spiffe_trust_domain.clone().unwrap_or_default(),
-        issuer_type: issuer.kind.as_str().to_owned(),
-        subject_domain: issuer.subject_domain.clone().unwrap_or_default(),
-        skip_email_verification: issuer.skip_email_verification,
-    }
-}
-
 impl Running {
     /// Where clients connect.
     pub fn url(&self) -> &str {
@@ -434,16 +379,20 @@ mod tests {
         Blueprint {
             public_url: None,
             tls: None,
-            rule_file: None,
+            terms: None,
+            look_every: LOOK_EVERY,
             hops: Hops::default(),
             connections_per_address: None,
             drain: Duration::ZERO,
             issuance: issuance::Parts {
-                issuers: Vec::new(),
-                rules: None,
-                keys: Arc::new(FixedKeys::default()),
-                authority: Arc::new(change(made.authority)),
-                signer: Arc::new(made.signer),
+                terms: issuance::Terms {
+                    issuers: Vec::new(),
+                    issuers_digest: None,
+                    rules: None,
+                    keys: Arc::new(FixedKeys::default()),
+                    authority: Arc::new(change(made.authority)),
+                    signer: Arc::new(made.signer),
+                },
                 profile: Arc::new(LeafProfile::new("leaf", 600, 0, None).unwrap()),
                 ct: CtMode::Off,
                 store: Arc::new(MemoryStore::new()),

@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 pub use super::error::{Error, records_hint};
-use super::files::{
-    make_private, open_secrets, passphrase, read_at_most, read_optional, read_text,
-};
-use super::prepare::{self, PreparingKeys};
-use super::whom;
-use super::{Blueprint, PublishedLog, RuleFile, TlsFiles, trust_files};
+use super::files::{make_private, read_at_most, read_optional, read_text};
+use super::prepare;
+use super::shown::trust_files;
+use super::watch::LOOK_EVERY;
+use super::{Blueprint, PublishedLog, TermsFiles, TlsFiles};
 use crate::ca::InstanceId;
-use crate::config::{CaSettings, CtLogSettings, CtSettings, IssuerSettings, Settings, StoreKind};
+use crate::config::{CtLogSettings, CtSettings, IssuerSettings, Loaded, Settings, StoreKind};
 use crate::ct::memory::MemoryLog;
 use crate::ct::rfc6962::{Rfc6962Config, Rfc6962Log};
 use crate::ct::{CertificateLog, LogKey};
@@ -28,9 +27,9 @@ use crate::store::audit_file::AuditFile;
 use crate::store::memory::MemoryStore;
 use crate::system::{SystemClock, SystemEntropy};
 use crate::time::{Clock, UnixMillis, UnixSeconds};
-use crate::token::discovery::{HttpKeys, IssuerKeysConfig, KeysFrom};
+use crate::token::IssuerPolicy;
+use crate::token::discovery::{self, HttpKeys, IssuerKeysConfig, KeysFrom};
 use crate::token::jwks::Unfit;
-use crate::token::{IssuerPolicy, KeySource};
 use crate::x509::pem;
 
 /// Clock difference tolerated in tokens, in seconds.
@@ -64,35 +63,26 @@ fn open_records(
     }
 }
 
-/// Reads and opens everything the settings name. Needs a tokio runtime: issuers' keys are fetched
-/// in the background from here on.
-pub fn blueprint(settings: Settings) -> Result<Blueprint, Error> {
+/// Reads and opens everything the configuration names. Needs a tokio runtime: issuers' keys are
+/// fetched in the background from here on.
+pub fn blueprint(loaded: Loaded) -> Result<Blueprint, Error> {
     let clock = SystemClock;
     let now = clock.now();
     let started = Instant::now();
-    let (authority, signer) = open_authority(&settings.ca, now.seconds())?;
-    let believed = whom::believed(&settings)?;
-    for warning in &believed.warnings {
-        tracing::warn!("{warning}");
-    }
+    let (terms, read) = TermsFiles::open(&loaded, now.seconds())?;
+    read.warn();
+    let configuration = loaded.effective.digest();
+    let settings = loaded.settings;
     let weak_keys = weak_keys(settings.ca.weak_keys.as_deref())?;
     let tls = settings.server.tls.map(TlsFiles::open).transpose()?;
     if let Some(tls) = &tls {
         tls.say_if_open();
     }
-    let http_keys = Arc::new(keys(&believed.issuers)?);
-    // Start-up does not wait for anybody; the first request usually finds the keys there.
-    http_keys.attend();
-    let key_states = key_states(&http_keys);
-    let issuer_keys: Arc<dyn KeySource> = match settings.fixed_key_tables {
-        true => Arc::new(PreparingKeys::new(http_keys)),
-        false => http_keys,
-    };
     let Logs {
         mode: ct,
         published: logs,
         keys: log_keys,
-    } = open_logs(&settings.ct, authority.issuing().not_before())?;
+    } = open_logs(&settings.ct, read.terms.authority.issuing().not_before())?;
     make_private(&settings.state_dir)?;
     let (store, audit) = open_records(&settings.state_dir, settings.store, now)?;
     if settings.fixed_key_tables
@@ -101,18 +91,14 @@ pub fn blueprint(settings: Settings) -> Result<Blueprint, Error> {
         tracing::warn!(%error, "log keys are not prepared; SCTs take longer to verify");
     }
     Ok(Blueprint {
-        key_states,
+        key_states: terms.key_states(),
         public_url: Some(settings.server.public_url),
         tls,
         hops: Hops::new(settings.server.trusted_hops, settings.server.proxy_protocol),
         connections_per_address: settings.server.connections_per_address,
         drain: settings.server.drain,
         issuance: issuance::Parts {
-            issuers: trusted(&believed.issuers),
-            rules: believed.rules.as_ref().map(RuleFile::rules),
-            keys: issuer_keys,
-            authority: Arc::new(authority.with_profile(&settings.ca.profile)),
-            signer: Arc::new(signer),
+            terms: read.terms,
             profile: Arc::new(settings.ca.profile),
             ct,
             store,
@@ -129,12 +115,13 @@ pub fn blueprint(settings: Settings) -> Result<Blueprint, Error> {
             monotonic: Some(Arc::new(move || started.elapsed())),
             probe: probe(),
         },
-        rule_file: believed.rules,
-        issuers: believed.issuers,
+        terms: Some(terms),
+        look_every: LOOK_EVERY,
+        issuers: read.issuers,
         logs,
         clock: Arc::new(clock),
         entropy: Arc::new(SystemEntropy),
-        configuration: None,
+        configuration: Some(configuration),
     })
 }
 
@@ -177,24 +164,6 @@ pub fn published(settings: &Settings) -> Result<Published, Error> {
             .collect(),
         trust: trust_files(&settings.server.public_url, ders, valid_from, &logs)?,
     })
-}
-
-fn open_authority(
-    ca: &CaSettings,
-    now: UnixSeconds,
-) -> Result<(crate::ca::Authority, keyfile::FileSigner), Error> {
-    let passphrase = passphrase(ca)?;
-    for path in open_secrets(ca) {
-        tracing::warn!(path = %path.display(), "every user of this machine can get at this secret");
-    }
-    let key = zeroize::Zeroizing::new(read_text(&ca.key)?);
-    let opened = keyfile::open(&read_text(&ca.chain)?, &key, passphrase.as_ref(), now);
-    let (authority, signer) = opened.map_err(|source| Error::Authority {
-        chain: ca.chain.clone(),
-        key: ca.key.clone(),
-        source,
-    })?;
-    Ok((authority.with_encoder(ca.encoder), signer))
 }
 
 /// Read in full or not at all: a start without the list would certify what it refuses.
@@ -321,17 +290,20 @@ pub fn policy_of(issuer: &IssuerSettings) -> IssuerPolicy {
 /// Where the issuers' keys come from.
 pub fn keys(issuers: &[IssuerSettings]) -> Result<HttpKeys, Error> {
     let configs = issuers.iter().map(keys_of).collect();
-    HttpKeys::new(configs).map_err(|source| {
-        let mut all = issuers.iter();
-        let place = all.find(|issuer| issuer.name == *source.issuer());
-        match place.and_then(|issuer| issuer.place.clone()) {
-            Some((path, line)) => {
-                let source = Box::new(source);
-                Error::FulcioKeys { path, line, source }
-            }
-            None => Error::Keys(source),
+    HttpKeys::new(configs).map_err(|source| keys_error(issuers, source))
+}
+
+/// Of an issuer from Fulcio's file, with its place there.
+pub(super) fn keys_error(issuers: &[IssuerSettings], source: discovery::ConfigError) -> Error {
+    let mut all = issuers.iter();
+    let of = all.find(|issuer| issuer.name == *source.issuer());
+    match of.and_then(|issuer| issuer.place.clone()) {
+        Some((path, line)) => {
+            let source = Box::new(source);
+            Error::FulcioKeys { path, line, source }
         }
-    })
+        None => Error::Keys(source),
+    }
 }
 
 /// Where one issuer's keys come from.
@@ -355,19 +327,21 @@ pub fn keys_of(issuer: &IssuerSettings) -> IssuerKeysConfig {
 /// These keys, as the operators' doors ask for them.
 pub fn key_states(keys: &Arc<HttpKeys>) -> KeyStates {
     let keys = Arc::clone(keys);
+    Arc::new(move || states(&keys))
+}
+
+pub(super) fn states(keys: &HttpKeys) -> Vec<KeyState> {
     let count = |skipped: &[Unfit], unfit| skipped.iter().filter(|one| **one == unfit).count();
-    Arc::new(move || {
-        // Both are sorted by issuer.
-        let states = keys.ages().into_iter().zip(keys.skipped());
-        let states = states.map(|((issuer, age), (_, skipped))| KeyState {
-            issuer,
-            age,
-            skipped: Unfit::ALL
-                .map(|unfit| (unfit.word(), count(&skipped, unfit)))
-                .into(),
-        });
-        states.collect()
-    })
+    // Both are sorted by issuer.
+    let states = keys.ages().into_iter().zip(keys.skipped());
+    let states = states.map(|((issuer, age), (_, skipped))| KeyState {
+        issuer,
+        age,
+        skipped: Unfit::ALL
+            .map(|unfit| (unfit.word(), count(&skipped, unfit)))
+            .into(),
+    });
+    states.collect()
 }
 
 #[cfg(test)]
@@ -392,40 +366,5 @@ mod tests {
         assert_eq!(source, WeakKeysError::Repeated { line: 3 });
         let absent = weak_keys(Some(Path::new("/nonexistent")));
         assert!(matches!(absent, Err(Error::Unreadable { .. })));
-    }
-
-    #[test]
-    fn the_encoder_is_the_configurations() {
-        use crate::ca::{Encoder, LeafProfile};
-        use crate::keys::init;
-        use crate::possession::AlgorithmList;
-
-        let now = SystemClock.now().seconds();
-        let request = init::Request {
-            organization: "example",
-            algorithm: crate::x509::SignatureAlgorithm::EcdsaP256Sha256,
-            crl_url: None,
-            now,
-        };
-        let new = init::build(&request, &SystemEntropy).unwrap();
-        let files = new.to_files(None, &SystemEntropy).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let (chain, key) = (folder.path().join("chain.pem"), folder.path().join("key"));
-        std::fs::write(&chain, &files.chain).unwrap();
-        std::fs::write(&key, &*files.issuing_key).unwrap();
-        for encoder in [Encoder::Template, Encoder::Rcgen] {
-            let settings = CaSettings {
-                chain: chain.clone(),
-                key: key.clone(),
-                passphrase_file: None,
-                passphrase: None,
-                profile: LeafProfile::new("leaf", 600, 0, None).unwrap(),
-                algorithms: AlgorithmList::all(),
-                encoder,
-                weak_keys: None,
-            };
-            let (authority, _) = open_authority(&settings, now).unwrap();
-            assert_eq!(authority.encoder(), encoder);
-        }
     }
 }

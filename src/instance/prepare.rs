@@ -31,7 +31,7 @@ fn on_a_thread(work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()
 /// issuer's key set is read anew stays the one it was, and keeps its place.
 pub(super) struct PreparingKeys<K> {
     keys: Arc<K>,
-    places: Mutex<Vec<Weak<VerificationKey>>>,
+    places: Arc<Mutex<Vec<Weak<VerificationKey>>>>,
     /// Starts the work beside the request.
     start: fn(Work) -> io::Result<()>,
 }
@@ -42,8 +42,17 @@ impl<K: KeySource> PreparingKeys<K> {
     pub(super) fn new(keys: Arc<K>) -> Self {
         Self {
             keys,
-            places: Mutex::default(),
+            places: Arc::default(),
             start: |work| on_a_thread(work).map(drop),
+        }
+    }
+
+    /// The same for other issuers' keys: all together have as many places.
+    pub(super) fn over(&self, keys: Arc<K>) -> Self {
+        Self {
+            keys,
+            places: Arc::clone(&self.places),
+            start: self.start,
         }
     }
 

@@ -5,20 +5,19 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use super::error::Error;
-use super::files::{is_open_to_everybody, read};
-use super::whom::chain_of;
+use super::files::{is_open_to_everybody, warn_of_open};
+use super::watch::{FromFiles, Reading, Watch};
 use crate::config::TlsSettings;
-use crate::server::Tls;
+use crate::issuance::Service;
+use crate::server::{Metrics, Tls};
 use crate::time::{Clock, UnixSeconds};
 
-/// How often the files are looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How often it is said again that the certificate ends soon or has ended.
 const SAY_AGAIN: Duration = Duration::from_secs(86_400);
 
@@ -26,32 +25,19 @@ const SAY_AGAIN: Duration = Duration::from_secs(86_400);
 pub struct TlsFiles {
     files: TlsSettings,
     tls: Arc<Tls>,
-    seen: Content,
-}
-
-/// Both files, octet by octet: dates are coarse and can be kept.
-#[derive(PartialEq, Eq)]
-struct Content {
-    chain: Vec<u8>,
-    key: Zeroizing<Vec<u8>>,
-}
-
-impl Content {
-    fn read(files: &TlsSettings) -> Result<Self, Error> {
-        Ok(Self {
-            chain: read(&files.chain)?,
-            key: Zeroizing::new(read(&files.key)?),
-        })
-    }
+    reading: Reading,
 }
 
 impl TlsFiles {
     /// Reads both files; they must fit.
     pub fn open(files: TlsSettings) -> Result<Self, Error> {
-        let seen = Content::read(&files)?;
-        let tls = Tls::from_pem(&seen.chain, &seen.key).map_err(|source| unfit(&files, source))?;
-        let tls = Arc::new(tls);
-        Ok(Self { files, tls, seen })
+        let mut reading = Reading::default();
+        let tls = Arc::new(read(&files, &mut reading)?);
+        Ok(Self {
+            files,
+            tls,
+            reading,
+        })
     }
 
     /// As the listener uses it.
@@ -64,101 +50,119 @@ impl TlsFiles {
         &self.files.key
     }
 
-    /// Takes over what changes, until told to stop; `taken` learns of the pair there is and of each
-    /// new one. What cannot be used is told once, and every day that the certificate ends soon.
-    pub(super) fn watch(
-        self,
-        taken: impl Fn(&Tls) + Send + 'static,
-        clock: Arc<dyn Clock>,
-        stop: CancellationToken,
-    ) -> impl Future<Output = ()> + Send {
-        // Before the first request.
-        taken(&self.tls);
-        self.watching(taken, clock, stop)
-    }
-
-    async fn watching(
-        mut self,
-        taken: impl Fn(&Tls) + Send + 'static,
-        clock: Arc<dyn Clock>,
-        stop: CancellationToken,
-    ) {
-        let mut told = None;
-        let mut said = self.say_when_it_ends(&*clock);
-        while stop
-            .run_until_cancelled(tokio::time::sleep(LOOK_EVERY))
-            .await
-            .is_some()
-        {
-            // A file system may take its time.
-            let looked = tokio::task::spawn_blocking(move || {
-                let look = self.look();
-                (self, look)
-            });
-            let Ok((this, look)) = looked.await else {
-                return; // it panicked, and the panic hook has said where
-            };
-            self = this;
-            match look {
-                Ok(false) if said.elapsed() < SAY_AGAIN => {}
-                Ok(false) => said = self.say_when_it_ends(&*clock),
-                Ok(true) => {
-                    taken(&self.tls);
-                    told = None;
-                    tracing::info!(chain = %self.files.chain.display(), "TLS certificate replaced");
-                    said = self.say_when_it_ends(&*clock);
-                    self.say_if_open();
-                }
-                Err(error) => {
-                    let words = chain_of(&error);
-                    if told.as_ref() != Some(&words) {
-                        tracing::warn!(error = words, "the TLS certificate in use stays");
-                    }
-                    told = Some(words);
-                }
-            }
-        }
-    }
-
     /// Warns of a key that others than its owner can get at.
     pub(super) fn say_if_open(&self) {
         let path = self.key();
         if is_open_to_everybody(path) {
-            tracing::warn!(path = %path.display(), "every user of this machine can get at this secret");
+            warn_of_open(path);
         }
-    }
-
-    /// Warns of a certificate that ends soon or has ended.
-    fn say_when_it_ends(&self, clock: &dyn Clock) -> Instant {
-        if let Some(notice) = self.notice(clock.now().seconds()) {
-            tracing::warn!("{notice}");
-        }
-        Instant::now()
     }
 
     /// That the certificate has ended or will soon, and which file it is in.
     pub(super) fn notice(&self, now: UnixSeconds) -> Option<String> {
-        let notice = self.tls.notice(now)?;
-        Some(format!("{:?}: {notice}", self.files.chain))
+        notice(&self.tls, &self.files.chain, now)
     }
 
-    /// Whether another pair was taken.
-    fn look(&mut self) -> Result<bool, Error> {
-        let now = Content::read(&self.files)?;
-        if now == self.seen {
-            return Ok(false);
-        }
-        let taken = self.tls.replace(&now.chain, &now.key);
-        taken.map_err(|source| unfit(&self.files, source))?;
-        self.seen = now;
-        Ok(true)
+    /// The same, of whatever pair is in use then.
+    pub(super) fn notices(&self) -> impl Fn(UnixSeconds) -> Option<String> + Send + use<> {
+        let (tls, chain) = (Arc::clone(&self.tls), self.files.chain.clone());
+        move |now| notice(&tls, &chain, now)
     }
 }
 
-fn unfit(files: &TlsSettings, source: crate::server::TlsError) -> Error {
-    Error::Tls {
+fn notice(tls: &Tls, chain: &Path, now: UnixSeconds) -> Option<String> {
+    let notice = tls.notice(now)?;
+    Some(format!("{chain:?}: {notice}"))
+}
+
+/// Chain and key, which have to fit.
+fn read(files: &TlsSettings, reading: &mut Reading) -> Result<Tls, Error> {
+    let chain = reading.read(&files.chain)?;
+    let key = Zeroizing::new(reading.read(&files.key)?);
+    Tls::from_pem(&chain, &key).map_err(|source| Error::Tls {
         chain: files.chain.clone(),
         key: files.key.clone(),
         source,
+    })
+}
+
+/// A pair that is replaced when its files change.
+pub(super) struct TlsReload {
+    files: TlsFiles,
+    service: Arc<Service>,
+    metrics: Arc<Metrics>,
+    clock: Arc<dyn Clock>,
+}
+
+impl TlsReload {
+    /// The pair is known to the house from here on.
+    pub(super) fn new(
+        files: TlsFiles,
+        service: Arc<Service>,
+        metrics: Arc<Metrics>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let this = Self {
+            files,
+            service,
+            metrics,
+            clock,
+        };
+        this.in_use();
+        this
+    }
+
+    /// Watches from what was read at the start.
+    pub(super) fn watch(mut self) -> Watch<Self> {
+        let in_use = std::mem::take(&mut self.files.reading);
+        let metrics = Arc::clone(&self.metrics);
+        Watch::new(self, in_use, metrics)
+    }
+
+    /// Has its key certified for nobody, and its end told.
+    fn in_use(&self) {
+        let tls = &self.files.tls;
+        self.service.never_certify(&tls.spki());
+        if let Some(end) = tls.not_after() {
+            self.metrics.tls_not_after(end);
+        }
+    }
+}
+
+impl FromFiles for TlsReload {
+    type New = Tls;
+    const WHAT: &'static str = "tls";
+
+    fn make(&mut self, reading: &mut Reading) -> Result<Tls, Error> {
+        read(&self.files.files, reading)
+    }
+
+    fn take(&mut self, new: Tls) -> Result<(), Error> {
+        self.files.tls.replace(new);
+        self.in_use();
+        self.files.say_if_open();
+        say(&self.files.notice(self.clock.now().seconds()));
+        Ok(())
+    }
+}
+
+/// Warns of a certificate that ends soon or has ended, now and every day until told to stop.
+pub(super) async fn say_when_it_ends(
+    notice: impl Fn(UnixSeconds) -> Option<String>,
+    clock: Arc<dyn Clock>,
+    stop: CancellationToken,
+) {
+    loop {
+        say(&notice(clock.now().seconds()));
+        let day = tokio::time::sleep(SAY_AGAIN);
+        if stop.run_until_cancelled(day).await.is_none() {
+            return;
+        }
+    }
+}
+
+fn say(notice: &Option<String>) {
+    if let Some(notice) = notice {
+        tracing::warn!("{notice}");
     }
 }

@@ -2,10 +2,10 @@
 //! Fulcio's file, and the claim rules, read and held against each other.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::error::Error;
-use super::files::read_text;
-use super::rule_file::RuleFile;
+use super::watch::Reading;
 use crate::config::{IssuerSettings, Settings};
 use crate::identity::IssuerType;
 use crate::identity::fulcio::{self, FulcioConfig};
@@ -19,7 +19,7 @@ pub struct Believed {
     /// Issuers, those of `[[issuer]]` first.
     pub issuers: Vec<IssuerSettings>,
     /// Who may have a certificate; none = everybody they vouch for.
-    pub rules: Option<RuleFile>,
+    pub rules: Option<Arc<RuleSet>>,
     /// What an operator should know.
     pub warnings: Vec<String>,
 }
@@ -68,10 +68,15 @@ pub enum BeliefError {
 
 /// Reads what the settings name.
 pub fn believed(settings: &Settings) -> Result<Believed, Error> {
+    read(settings, &mut Reading::default())
+}
+
+/// The same, noting what was read.
+pub(super) fn read(settings: &Settings, reading: &mut Reading) -> Result<Believed, Error> {
     let mut issuers = settings.issuers.clone();
     let mut warnings = Vec::new();
     if let Some(path) = &settings.identity.fulcio_config {
-        let config = FulcioConfig::parse(&read_text(path)?).map_err(|source| {
+        let config = FulcioConfig::parse(&reading.read_text(path)?).map_err(|source| {
             let path = path.clone();
             BeliefError::Fulcio { path, source }
         })?;
@@ -90,8 +95,8 @@ pub fn believed(settings: &Settings) -> Result<Believed, Error> {
     let rules = match &settings.identity.rules {
         None => None,
         Some(path) => {
-            let (path, issuers) = (path.clone(), issuers.clone());
-            Some(RuleFile::open(path, issuers, &mut warnings)?)
+            let text = reading.read_text(path)?;
+            Some(Arc::new(rules_of(path, &text, &issuers, &mut warnings)?))
         }
     };
     Ok(Believed {
@@ -102,7 +107,7 @@ pub fn believed(settings: &Settings) -> Result<Believed, Error> {
 }
 
 /// These rules, if they can be used beside these issuers.
-pub(super) fn rules_of(
+fn rules_of(
     path: &Path,
     text: &str,
     issuers: &[IssuerSettings],
@@ -145,17 +150,6 @@ pub(super) fn rules_of(
         ));
     }
     Ok(rules)
-}
-
-/// An error and its causes in one line.
-pub(super) fn chain_of(error: &Error) -> String {
-    let mut words = error.to_string();
-    let mut next = std::error::Error::source(error);
-    while let Some(error) = next {
-        words = format!("{words}: {error}");
-        next = error.source();
-    }
-    words
 }
 
 /// What is worth a look in these rules, beside these issuers.

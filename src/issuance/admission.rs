@@ -1,6 +1,6 @@
 //! Step 3's other half: whether the claim rules let this identity have a certificate.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Error, Inner};
@@ -14,20 +14,13 @@ pub(super) struct Admission {
     pub(super) rule: Option<Arc<str>>,
     /// The longest life it leaves the certificate.
     pub(super) max_lifetime: Option<Duration>,
+    /// The hash of the rules, if there are any.
+    pub(super) rules: Option<[u8; 32]>,
     /// Whether only [`Mode::Shadow`] lets it pass.
     pub(super) would_refuse: bool,
 }
 
 impl Inner {
-    /// The rules as they are now. Read once for a request: what is taken over meanwhile is for the
-    /// next one.
-    pub(super) fn rules(&self) -> Option<Arc<RuleSet>> {
-        self.rules
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
     /// Decides by the token's verified claims. Without rules everybody an issuer vouches for goes
     /// on, as in Fulcio; with rules whom none allows does not.
     pub(super) fn admitted(
@@ -38,14 +31,17 @@ impl Inner {
         let Some(rules) = rules else {
             return Ok(Admission::default());
         };
+        let hash = Some(*rules.hash());
         match (rules.decide(token.issuer(), token.claims()), rules.mode()) {
             (Decision::Allowed { rule, max_lifetime }, _) => Ok(Admission {
                 rule: Some(rule.into()),
+                rules: hash,
                 max_lifetime,
                 would_refuse: false,
             }),
             (Decision::Refused(refusal), Mode::Shadow) => Ok(Admission {
                 rule: refusal.rule().map(Arc::from),
+                rules: hash,
                 max_lifetime: None,
                 would_refuse: true,
             }),

@@ -138,6 +138,14 @@ impl Error {
         None
     }
 
+    /// The claim rule that refused, or came closest.
+    pub(super) fn rule(&self) -> Option<&str> {
+        if let Self::Rule { refusal, .. } = self {
+            return refusal.rule();
+        }
+        None
+    }
+
     /// Safe, precise members for `ErrorInfo.metadata`: claim, extension, algorithm, limit. The
     /// issuer is [`Refused`]'s to add.
     ///

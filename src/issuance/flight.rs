@@ -10,8 +10,9 @@ use super::{Error, Issued};
 use crate::token::TokenId;
 use crate::trace;
 
-/// Token and SHA-256 of the key.
-type Key = (TokenId, [u8; 32]);
+/// Token, SHA-256 of the key, and the number of the terms that both were judged on: who comes after
+/// others were taken over is not served by these.
+type Key = (TokenId, [u8; 32], u64);
 type Outcome = Option<Result<Issued, Error>>;
 
 /// The issuances under way.

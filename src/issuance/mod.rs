@@ -17,6 +17,8 @@ mod refused;
 mod seen;
 pub mod store;
 mod sweep;
+mod tally;
+mod terms;
 mod trail;
 
 pub use clock::{JUMP_MAX, Monotonic};
@@ -24,25 +26,27 @@ pub use error::{Error, Failures};
 pub use refused::{Refused, Whom};
 pub use seen::{KEYS_MAX, WINDOW};
 pub use sweep::{ORPHAN_AFTER_S, Swept};
+pub use terms::Terms;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use self::clock::ClockWatch;
 use self::flight::Flights;
 use self::seen::Seen;
 use self::store::IssuanceStore;
+use self::tally::Tally;
+use self::terms::Current;
 use crate::audit::{self, AuditLog};
-use crate::ca::{Authority, InstanceId, LeafProfile, Serial, Signer};
+use crate::ca::{InstanceId, LeafProfile, Serial};
 use crate::ct::CertificateLog;
 use crate::entropy::Entropy;
 use crate::hash::sha256;
 use crate::identity::Mapping;
 use crate::possession::{AlgorithmList, KeyPolicy, WeakKeys};
 use crate::rates::Rates;
-use crate::rules::RuleSet;
 use crate::time::{UnixMillis, UnixSeconds};
-use crate::token::{IssuerPattern, IssuerPolicy, IssuerTable, KeySource};
+use crate::token::IssuerPolicy;
 
 /// What a caller asks for. Nothing in it is believed yet.
 pub struct Request {
@@ -88,6 +92,8 @@ pub struct Issued {
     pub key_of_another: bool,
     /// The claim rule that decided, if there are rules.
     pub rule: Option<Arc<str>>,
+    /// The hash of the rules it is of, if there are any.
+    pub rules: Option<[u8; 32]>,
     /// Whether the rules refuse this identity and only their shadow mode lets it pass.
     pub would_refuse: bool,
     /// Last second of validity.
@@ -124,16 +130,8 @@ pub enum CtMode {
 /// Everything a service is made of.
 #[derive(Clone)]
 pub struct Parts {
-    /// Whose tokens are believed.
-    pub issuers: Vec<TrustedIssuer>,
-    /// Who of them may have a certificate; none = everybody they vouch for.
-    pub rules: Option<Arc<RuleSet>>,
-    /// Their keys.
-    pub keys: Arc<dyn KeySource>,
-    /// The issuing CA.
-    pub authority: Arc<Authority>,
-    /// Its key.
-    pub signer: Arc<dyn Signer>,
+    /// What it begins with, until [`Service::take`] has it take others.
+    pub terms: Terms,
     /// What the leaves look like.
     pub profile: Arc<LeafProfile>,
     /// The logs.
@@ -297,36 +295,36 @@ struct Inner {
     parts: Parts,
     on_submitted: OnSubmitted,
     on_stage: OnStage,
-    issuers: IssuerTable<Arc<TrustedIssuer>>,
     /// Those of the parts, until others are taken over.
-    rules: RwLock<Option<Arc<RuleSet>>>,
-    chain: Arc<[Vec<u8>]>,
+    terms: Current,
     key_policy: KeyPolicy,
     flights: Flights,
     seen: Seen,
+    tally: Tally,
     clock: ClockWatch,
 }
 
-/// What may be certified: never a key of the chain, of the signer or of a log.
+/// What may be certified: never a key of a log, nor, see [`never_certified`], one of the CA's.
 fn key_policy(parts: &Parts) -> KeyPolicy {
-    let chain = parts.authority.chain().iter();
-    let ours = chain.map(|ca| ca.spki()).chain([parts.signer.spki()]);
     // A log's id is the hash of its key (RFC 6962 §3.2).
     let logs = match &parts.ct {
         CtMode::Required { logs, .. } => logs.as_slice(),
         CtMode::Off => &[],
     };
     let logs = logs.iter().map(|log| log.id().0);
-    KeyPolicy::new(
-        parts.permitted.clone(),
-        parts.weak_keys.clone(),
-        ours.map(|spki| sha256(&[spki])).chain(logs),
-    )
+    let (permitted, weak) = (parts.permitted.clone(), parts.weak_keys.clone());
+    KeyPolicy::new(permitted, weak, logs.chain(never_certified(&parts.terms)))
+}
+
+/// The keys of the chain and of the signer.
+fn never_certified(terms: &Terms) -> impl Iterator<Item = [u8; 32]> {
+    let chain = terms.authority.chain().iter().map(|ca| ca.spki());
+    let ours = chain.chain([terms.signer.spki()]);
+    ours.map(|spki| sha256(&[spki]))
 }
 
 impl Service {
-    /// Puts the parts together. Of two issuers with the same name the later one counts; the
-    /// configuration refuses that before.
+    /// Puts the parts together.
     pub fn new(parts: Parts) -> Self {
         Self::telling(parts, Arc::new(|_| ()), Arc::new(|_, _| ()))
     }
@@ -334,17 +332,13 @@ impl Service {
     /// The same, and `on_submitted` is called for each submission to a log, `on_stage` for each
     /// stage of an issuance that ended.
     pub fn telling(parts: Parts, on_submitted: OnSubmitted, on_stage: OnStage) -> Self {
-        let issuers = parts.issuers.iter();
-        let issuers = issuers.map(|i| (i.policy.issuer.clone(), Arc::new(i.clone())));
-        let chain = parts.authority.chain().iter().map(|ca| ca.der().to_vec());
         Self {
             inner: Arc::new(Inner {
-                issuers: issuers.collect(),
-                rules: RwLock::new(parts.rules.clone()),
-                chain: chain.collect(),
+                terms: Current::new(parts.terms.clone()),
                 key_policy: key_policy(&parts),
                 flights: Flights::default(),
                 seen: Seen::default(),
+                tally: Tally::default(),
                 clock: ClockWatch::new(parts.monotonic.clone()),
                 on_submitted,
                 on_stage,
@@ -356,7 +350,8 @@ impl Service {
     /// From request to certificate. `now` is the request's one clock reading. From the moment
     /// something is written down it runs to its end even if the caller stops waiting.
     ///
-    /// Writes one `issued` or `refused` line to the audit log.
+    /// Writes one `issued` or `refused` line to the audit log. A refusal that anybody can have as often
+    /// as he likes is counted instead, and [`sweep`](Self::sweep) writes how many there were.
     pub async fn issue(&self, request: Request, now: UnixMillis) -> Result<Issued, Refused> {
         let request_id = request.request_id.clone();
         let mut whom = Whom::default();
@@ -384,23 +379,21 @@ impl Service {
         self.inner.stopped(now)
     }
 
-    /// What this issuer is configured as: itself, or the pattern of its family. Metrics are counted
-    /// under it, because anybody can found another cluster.
-    pub fn configured_as<'a>(&'a self, issuer: &'a str) -> Option<&'a str> {
-        let found = self.inner.issuers.named_by(issuer)?;
-        Some(found.family.map_or(issuer, IssuerPattern::as_str))
+    /// What this issuer is configured as now: itself, or the pattern of its family. Metrics are
+    /// counted under it, because anybody can found another cluster.
+    pub fn configured_as(&self, issuer: &str) -> Option<String> {
+        let terms = self.inner.terms.get();
+        terms.configured_as(issuer).map(str::to_owned)
     }
 
-    /// Has these rules decide about every request that begins from here on, and writes a `rules` line
-    /// with their hash.
-    pub fn take_rules(&self, rules: Arc<RuleSet>, now: UnixMillis) -> Result<(), audit::Error> {
-        let line = self.inner.rules_taken(now, &rules);
-        *self
-            .inner
-            .rules
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = Some(rules);
-        line
+    /// Has these terms decide about every request that begins from here on; those under way go on
+    /// with theirs. If they differ from those before, a `terms` line says so first; where it cannot
+    /// be written, nothing changes.
+    pub fn take(&self, terms: Terms, now: UnixMillis) -> Result<(), audit::Error> {
+        // Before anybody can ask for them. Those of the CA before stay ours, too.
+        never_certified(&terms).for_each(|key| self.inner.key_policy.add_ours(key));
+        let told = |before: &_, new: &_| self.inner.terms_change(now, before, new);
+        self.inner.terms.replace(terms, told)
     }
 
     /// Never certifies the key of this SubjectPublicKeyInfo from here on: it has an office of ours
@@ -423,8 +416,8 @@ impl Service {
 
     /// Gives up intents that never got a final, a line each ("presumed to exist", so they can be
     /// revoked by serial), and forgets token uses and retry entries that have expired. Call it at
-    /// start and every few minutes; calling it twice changes nothing. While the clock is not
-    /// trusted it does nothing.
+    /// start and every minute; calling it twice changes nothing. While the clock is not trusted it
+    /// does no more than to write how many refusals had no line of their own.
     pub async fn sweep(&self, now: UnixMillis) -> Result<Swept, Error> {
         self.inner.sweep(now).await
     }

@@ -8,16 +8,17 @@ use tokio::time::{Instant, sleep, timeout};
 use super::admission::Admission;
 use super::flight::Landed;
 use super::store::{Begun, Final, Intent, Record, StoreError, Submission, TokenUse};
+use super::terms::InForce;
 use super::{
     CtMode, Error, Inner, Issued, KillPoint, Proof, Request, Stage, Submitted, TrustedIssuer, Whom,
 };
-use crate::ca::{self, Leaf, Plan, Serial, SignError, Signed, Signer, Tbs};
+use crate::ca::{self, IssuingCaId, Leaf, Plan, Serial, SignError, Signed, Signer, Tbs};
 use crate::ct::{CertificateLog, Failure, PreEntry, SubmitError, VerifiedSct};
 use crate::identity::{self, Principal};
 use crate::possession::{self, PossessedKey, SubjectKey};
 use crate::rates::{Receipts, is_on_us};
 use crate::time::UnixMillis;
-use crate::token::{self, IssuerPolicy, IssuerUrl, RawToken, VerifiedToken};
+use crate::token::{self, IssuerPolicy, RawToken, VerifiedToken};
 
 /// How often a serial is drawn before the store's "known already" is taken for a fault. Two equal
 /// serials of 144 random bits do not happen; a broken random source does.
@@ -34,6 +35,7 @@ const WRITE_PAUSE: Duration = Duration::from_millis(50);
 
 /// What a caller has shown to be his, on the way to its certificate.
 struct Wanted {
+    terms: Arc<InForce>,
     token: VerifiedToken,
     issuer: Arc<TrustedIssuer>,
     principal: Arc<Principal>,
@@ -52,13 +54,15 @@ impl Inner {
         whom: &mut Whom,
     ) -> Result<Issued, Error> {
         self.clock.check(now)?;
+        // Issuers, their keys, rules and CA: what is taken over meanwhile is for the next request.
+        let terms = self.terms.get();
 
         // 1. Parse the token strictly and pick its issuer, byte for byte, or the family it is of.
         let raw = RawToken::parse(&request.token)?;
-        let (claimed, issuer) = self.issuer(raw.claimed_issuer())?;
+        let (claimed, issuer) = terms.issuer(raw.claimed_issuer())?;
 
         // 2. Signature, audience, times. The only step that may have to fetch something.
-        let keys = &*self.parts.keys;
+        let keys = &*terms.keys;
         let verified = token::verify(raw, &issuer.policy, keys, now.seconds());
         let verified = self.timed(Stage::Token, verified).await;
         let token = verified.map_err(|error| Error::token(claimed, error))?;
@@ -71,8 +75,9 @@ impl Inner {
         let principal = Arc::new(identity::principal(&token, &issuer.mapping)?);
         let san: Arc<str> = super::trail::san(&principal).into();
         whom.san = Some(Arc::clone(&san));
-        let rules = self.rules();
-        let admission = self.admitted(rules.as_deref(), &token)?;
+        let rules = terms.rules.as_deref();
+        whom.rules = rules.map(|rules| *rules.hash());
+        let admission = self.admitted(rules, &token)?;
         // Only now: with a name that is not proven anybody could use up what somebody else may ask.
         let taken = self.counted(&token).await?;
 
@@ -81,10 +86,12 @@ impl Inner {
         let key = Arc::new(self.possessed(request.proof, &principal)?);
 
         // From here on the work goes on without the caller, and whoever asks for the same token
-        // and key meanwhile waits for it instead of having his own.
+        // and key on the same terms meanwhile waits for it instead of having his own.
         let this = Arc::clone(self);
-        let flight = (token.id(), key.spki_hash());
+        let flight = (token.id(), key.spki_hash(), terms.number);
+        let ca = terms.authority.id();
         let wanted = Wanted {
+            terms,
             token,
             issuer,
             principal,
@@ -95,8 +102,9 @@ impl Inner {
         };
         let landed = self.flights.join(flight, move || async move {
             let (parts, id) = (&this.parts, &wanted.request_id);
+            let signer = &*wanted.terms.signer;
             if let Some(issued) = this.stored(&wanted).await? {
-                return this.answer(id, now, issued).await;
+                return this.answer(id, now, ca, issued).await;
             }
             let tbs = match &parts.ct {
                 CtMode::Required { logs, deadline } => {
@@ -106,7 +114,7 @@ impl Inner {
                     this.signing("precert_signing", id, now, tbs.plan(), tbs.tbs())
                         .await?;
                     (parts.probe)(KillPoint::PrecertAnnounced);
-                    let precert = this.timed(Stage::Sign, signed(tbs, &*parts.signer)).await?;
+                    let precert = this.timed(Stage::Sign, signed(tbs, signer)).await?;
                     (parts.probe)(KillPoint::PrecertSigned);
                     let signature = precert.signature();
                     this.signed("precert_signed", id, now, precert.plan(), signature)
@@ -131,7 +139,7 @@ impl Inner {
             (parts.probe)(KillPoint::LeafLinted);
             this.signing("leaf_signing", id, now, tbs.plan(), tbs.tbs())
                 .await?;
-            let leaf = this.timed(Stage::Sign, signed(tbs, &*parts.signer)).await?;
+            let leaf = this.timed(Stage::Sign, signed(tbs, signer)).await?;
             (parts.probe)(KillPoint::LeafSigned);
             this.signed("leaf_signed", id, now, leaf.plan(), leaf.signature())
                 .await?;
@@ -141,17 +149,14 @@ impl Inner {
             // Durable: everything. A crash from here on costs nothing: the same token and key get
             // this certificate.
             (parts.probe)(KillPoint::FinalStored);
-            this.answer(
-                id,
-                now,
-                this.finished(&leaf, iss, sub, san, &wanted.admission),
-            )
-            .await
+            let issued = this.finished(&leaf, iss, sub, san, &wanted);
+            this.answer(id, now, ca, issued).await
         });
         let answer = match landed.await {
             Ok(Landed::Own(issued)) => Ok(issued),
             Ok(Landed::Shared(issued)) => {
-                self.answer(&request.request_id, now, issued.again()).await
+                self.answer(&request.request_id, now, ca, issued.again())
+                    .await
             }
             Err(error) => Err(error),
         };
@@ -211,7 +216,8 @@ impl Inner {
     fn plan(&self, wanted: &Wanted) -> Result<Plan, Error> {
         let parts = &self.parts;
         let serial = Serial::draw(parts.instance, &*parts.entropy);
-        let (authority, profile) = (Arc::clone(&parts.authority), Arc::clone(&parts.profile));
+        let authority = Arc::clone(&wanted.terms.authority);
+        let profile = Arc::clone(&parts.profile);
         let (who, key) = (Arc::clone(&wanted.principal), Arc::clone(&wanted.key));
         let now = wanted.now.seconds();
         let plan = Plan::new(authority, profile, serial, who, key, now)?;
@@ -227,11 +233,12 @@ impl Inner {
         issuer: Arc<str>,
         subject: Arc<str>,
         san: Arc<str>,
-        admission: &Admission,
+        wanted: &Wanted,
     ) -> Issued {
+        let admission = &wanted.admission;
         Issued {
             leaf_der: Arc::clone(leaf.der()),
-            chain: Arc::clone(&self.chain),
+            chain: Arc::clone(wanted.terms.authority.chain_der()),
             serial: leaf.plan().serial(),
             issuer,
             subject,
@@ -239,6 +246,7 @@ impl Inner {
             spki_hash: leaf.plan().key().spki_hash(),
             key_of_another: false,
             rule: admission.rule.clone(),
+            rules: admission.rules,
             would_refuse: admission.would_refuse,
             not_after: leaf.plan().not_after(),
             sct_embedded: matches!(self.parts.ct, CtMode::Required { .. }),
@@ -251,20 +259,14 @@ impl Inner {
         &self,
         request_id: &str,
         now: UnixMillis,
+        ca: IssuingCaId,
         mut issued: Issued,
     ) -> Result<Issued, Error> {
         let (key, issuer, san) = (&issued.spki_hash, &issued.issuer, &issued.san);
         issued.key_of_another = self.seen.under_another(key, issuer, san, now);
-        self.issued(request_id, now, &issued).await?;
+        self.issued(request_id, now, ca, &issued).await?;
         (self.parts.probe)(KillPoint::Answering);
         Ok(issued)
-    }
-
-    /// The issuer that this `iss` names, and what is configured for it.
-    fn issuer(&self, claimed: &str) -> Result<(IssuerUrl, Arc<TrustedIssuer>), Error> {
-        let found = self.issuers.named_by(claimed);
-        let found = found.ok_or_else(|| token::Error::unknown_issuer(claimed))?;
-        Ok((found.issuer, Arc::clone(found.value)))
     }
 
     fn possessed(&self, proof: Proof, principal: &Principal) -> Result<PossessedKey, Error> {
@@ -309,8 +311,13 @@ impl Inner {
         else {
             return Ok(None);
         };
-        if intent.issuing_ca != self.parts.authority.id() {
+        let authority = &wanted.terms.authority;
+        if intent.issuing_ca != authority.id() {
             // Of the CA before a rotation, whose chain is not ours to send: issue anew.
+            return Ok(None);
+        }
+        if !says_the_same(&intent, wanted) {
+            // Of other terms, which made another name, other facts or a longer life of this token.
             return Ok(None);
         }
         let sct_embedded = submission.is_some();
@@ -320,7 +327,7 @@ impl Inner {
         }
         Ok(Some(Issued {
             leaf_der: leaf.leaf_der,
-            chain: Arc::clone(&self.chain),
+            chain: Arc::clone(authority.chain_der()),
             serial: leaf.serial,
             issuer: intent.issuer.into(),
             subject: intent.subject.into(),
@@ -328,6 +335,7 @@ impl Inner {
             spki_hash: hash,
             key_of_another: false,
             rule: wanted.admission.rule.clone(),
+            rules: wanted.admission.rules,
             would_refuse: wanted.admission.would_refuse,
             not_after: intent.not_after,
             sct_embedded,
@@ -464,6 +472,21 @@ fn submission(plan: &Plan, entry: &PreEntry, sct: &VerifiedSct) -> Submission {
     }
 }
 
+/// Whether this record's certificate says what one that is issued now would.
+fn says_the_same(intent: &Intent, wanted: &Wanted) -> bool {
+    let principal = &wanted.principal;
+    let extensions = principal.extensions().iter();
+    let extensions = extensions.map(|e| (e.arc, e.value.as_str()));
+    let before = intent.extensions.iter();
+    let before = before.map(|(arc, value)| (*arc, value.as_str()));
+    let longest = wanted.admission.max_lifetime;
+    let longest = longest.map(|longest| i64::try_from(longest.as_secs()).unwrap_or(i64::MAX));
+    let end = longest.map(|longest| wanted.now.seconds().plus(longest));
+    intent.san == super::trail::san(principal)
+        && before.eq(extensions)
+        && end.is_none_or(|end| intent.not_after <= end)
+}
+
 /// What is written down before anything is signed: by any of it the certificate can be found and
 /// revoked later.
 fn intent(wanted: &Wanted, plan: &Plan, unsigned: Arc<[u8]>) -> Intent {
@@ -483,6 +506,7 @@ fn intent(wanted: &Wanted, plan: &Plan, unsigned: Arc<[u8]>) -> Intent {
         subject: token.subject().to_owned(),
         san: super::trail::san(principal),
         rule: wanted.admission.rule.as_deref().map(str::to_owned),
+        rules: wanted.admission.rules,
         extensions: extensions.map(|e| (e.arc, e.value.clone())).collect(),
         at: wanted.now.seconds(),
         not_after: plan.not_after(),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
+use super::terms::InForce;
 use super::{CtMode, Inner};
 use crate::time::UnixMillis;
 
@@ -18,24 +19,17 @@ impl Inner {
         &self,
         now: UnixMillis,
     ) -> Vec<(&'static str, Result<(), String>)> {
-        let (key, log, store) = tokio::join!(self.key(), self.log(), self.store());
+        let terms = self.terms.get();
+        let (key, log, store) = tokio::join!(key(&terms), self.log(), self.store());
         let mut parts = vec![("key", key)];
         parts.extend(log.map(|log| ("log", log)));
         parts.extend([
             ("store", store),
-            ("issuers", self.issuers()),
-            ("chain", self.chain(now)),
+            ("issuers", issuers(&terms)),
+            ("chain", chain(&terms, now)),
             ("clock", self.clock.check(now).map_err(|e| e.to_string())),
         ]);
         parts
-    }
-
-    async fn key(&self) -> Result<(), String> {
-        match timeout(PATIENCE, self.parts.signer.sign(PROBE)).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err(format!("no signature within {PATIENCE:?}")),
-        }
     }
 
     /// One log that answers is enough for the next certificate. None if none is asked: nothing can
@@ -63,27 +57,35 @@ impl Inner {
             Err(_) => Err(format!("no commit within {PATIENCE:?}")),
         }
     }
+}
 
-    /// A provider that is down takes no other issuer with it, so it does not take the instance
-    /// either; with all of them down nobody can be served.
-    fn issuers(&self) -> Result<(), String> {
-        match self.parts.keys.available() {
-            true => Ok(()),
-            false => Err("no issuer's keys can be had".to_owned()),
+async fn key(terms: &InForce) -> Result<(), String> {
+    match timeout(PATIENCE, terms.signer.sign(PROBE)).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("no signature within {PATIENCE:?}")),
+    }
+}
+
+/// A provider that is down takes no other issuer with it, so it does not take the instance
+/// either; with all of them down nobody can be served.
+fn issuers(terms: &InForce) -> Result<(), String> {
+    match terms.keys.available() {
+        true => Ok(()),
+        false => Err("no issuer's keys can be had".to_owned()),
+    }
+}
+
+fn chain(terms: &InForce, now: UnixMillis) -> Result<(), String> {
+    let now = now.seconds();
+    for certificate in terms.authority.chain() {
+        if !certificate.is_valid_at(now) {
+            return Err(format!(
+                "a certificate of the CA chain is valid from {} to {}",
+                certificate.not_before(),
+                certificate.not_after()
+            ));
         }
     }
-
-    fn chain(&self, now: UnixMillis) -> Result<(), String> {
-        let now = now.seconds();
-        for certificate in self.parts.authority.chain() {
-            if !certificate.is_valid_at(now) {
-                return Err(format!(
-                    "a certificate of the CA chain is valid from {} to {}",
-                    certificate.not_before(),
-                    certificate.not_after()
-                ));
-            }
-        }
-        Ok(())
-    }
+    Ok(())
 }

@@ -40,6 +40,9 @@ pub struct Intent {
     /// The claim rule that let it pass, or in shadow mode would have refused it; none where there
     /// are no rules.
     pub rule: Option<String>,
+    /// The hash of the rules it is of; none where there are no rules, and in records of before it
+    /// was kept.
+    pub rules: Option<[u8; 32]>,
     /// Every Fulcio extension value; shared by the copies that a repeated write needs.
     pub extensions: Arc<[(u8, String)]>,
     /// The request's clock reading.

@@ -24,6 +24,7 @@ pub struct Swept {
 
 impl Inner {
     pub(super) async fn sweep(&self, now: UnixMillis) -> Result<Swept, Error> {
+        self.refusals(now)?;
         // A clock set ahead would forget uses of tokens that are still good once it is set back, and
         // give up issuances under way.
         self.clock.check(now)?;

@@ -1,11 +1,11 @@
 //! What the pipeline writes to the audit log: a line before and after each signature, and one
-//! for each decision. Never a token, a key or a proof.
+//! for each decision about somebody. Never a token, a key or a proof.
 
+use super::terms::InForce;
 use super::{Inner, Issued, Refused};
 use crate::audit::{self, Event, Value};
-use crate::ca::Plan;
+use crate::ca::{IssuingCaId, Plan};
 use crate::identity::{Principal, San};
-use crate::rules::RuleSet;
 use crate::time::UnixMillis;
 
 /// The flag on a line about a key that another identity had certified a moment ago.
@@ -61,9 +61,9 @@ impl Inner {
         &self,
         request_id: &str,
         now: UnixMillis,
+        ca: IssuingCaId,
         issued: &Issued,
     ) -> Result<(), audit::Error> {
-        let ca = self.parts.authority.id();
         let repeated = if issued.repeated { "true" } else { "false" };
         let not_after = issued.not_after.to_string();
         let usual = [
@@ -81,36 +81,66 @@ impl Inner {
             .rule
             .as_deref()
             .map(|rule| ("rule", Value::Text(rule)));
+        let rules = issued
+            .rules
+            .as_ref()
+            .map(|rules| ("rules", Value::Octets(rules)));
         let refused = issued
             .would_refuse
             .then_some(("would_refuse", Value::Text("true")));
         let flag = issued
             .key_of_another
             .then_some(("flag", Value::Text(KEY_OF_ANOTHER)));
-        let further = [rule, refused, flag].into_iter().flatten();
+        let further = [rule, rules, refused, flag].into_iter().flatten();
         let fields: Vec<_> = usual.into_iter().chain(further).collect();
         let fields = &fields[..];
         self.write_with_others("issued", request_id, now, fields)
             .await
     }
 
-    /// A request ends without one.
+    /// A request ends without one: a line, or one more to be told of later.
     pub(super) fn refused(
         &self,
         request_id: &str,
         now: UnixMillis,
         refused: &Refused,
     ) -> Result<(), audit::Error> {
+        if !refused.is_about_somebody() {
+            self.tally.add(refused.reason(), now);
+            return Ok(());
+        }
         let whom = &refused.whom;
         let known = [
             ("issuer", refused.issuer()),
             ("subject", whom.subject.as_deref()),
             ("san", whom.san.as_deref()),
+            ("rule", refused.rule()),
         ];
         let mut fields = vec![("reason", Value::Text(refused.reason().as_str()))];
         let known = known.into_iter();
         fields.extend(known.filter_map(|(name, value)| Some((name, Value::Text(value?)))));
+        if let Some(rules) = &whom.rules {
+            fields.push(("rules", Value::Octets(rules)));
+        }
         self.write("refused", request_id, now, &fields)
+    }
+
+    /// How many refusals had no line since the last of these; nothing where there were none.
+    pub(super) fn refusals(&self, now: UnixMillis) -> Result<(), audit::Error> {
+        let Some(counts) = self.tally.take() else {
+            return Ok(());
+        };
+        let since = counts.since.to_string();
+        let numbers = counts.by_reason.iter();
+        let numbers: Vec<_> = numbers.map(|(word, n)| (*word, n.to_string())).collect();
+        let numbers = numbers.iter().map(|(word, n)| (*word, Value::Text(n)));
+        let since = [("since", Value::Text(&since))].into_iter();
+        let fields: Vec<_> = since.chain(numbers).collect();
+        let written = self.write("refusals", "", now, &fields);
+        if written.is_err() {
+            self.tally.put_back(counts);
+        }
+        written
     }
 
     /// An instance comes up.
@@ -120,7 +150,8 @@ impl Inner {
         configuration: Option<&[u8; 32]>,
     ) -> Result<(), audit::Error> {
         let parts = &self.parts;
-        let (ca, profile) = (parts.authority.id(), parts.profile.hash());
+        let terms = self.terms.get();
+        let (ca, profile) = (terms.authority.id(), parts.profile.hash());
         let instance = [parts.instance.octet()];
         let fields = [
             ("version", Value::Text(env!("CARGO_PKG_VERSION"))),
@@ -136,19 +167,49 @@ impl Inner {
         // An instance that no configuration describes has none to name.
         let known = fields.len() - usize::from(configuration.is_none());
         let mut fields = fields[..known].to_vec();
-        if let Some(rules) = &self.parts.rules {
+        if let Some(issuers) = &terms.issuers_digest {
+            fields.push(("issuers", Value::Octets(issuers)));
+        }
+        if let Some(rules) = &terms.rules {
             fields.push(("rules", Value::Octets(rules.hash())));
         }
         self.write("start", "", now, &fields)
     }
 
-    /// Other rules decide from here on.
-    pub(super) fn rules_taken(&self, now: UnixMillis, rules: &RuleSet) -> Result<(), audit::Error> {
-        self.write("rules", "", now, &[("rules", Value::Octets(rules.hash()))])
+    /// Others are believed, others of them may, or another CA signs, from here on: what changed, as
+    /// it is and as it was.
+    pub(super) fn terms_change(
+        &self,
+        now: UnixMillis,
+        before: &InForce,
+        new: &InForce,
+    ) -> Result<(), audit::Error> {
+        let named = |terms: &InForce| {
+            let rules = terms.rules.as_ref().map(|rules| *rules.hash());
+            [Some(terms.authority.id().0), terms.issuers_digest, rules]
+        };
+        let (new, before) = (named(new), named(before));
+        let names = [
+            ("ca", "ca_before"),
+            ("issuers", "issuers_before"),
+            ("rules", "rules_before"),
+        ];
+        let mut fields = Vec::new();
+        for ((name, name_before), (new, before)) in names.iter().zip(new.iter().zip(&before)) {
+            if new != before {
+                let sides = [(*name, new), (*name_before, before)].into_iter();
+                fields.extend(sides.filter_map(|(n, v)| Some((n, Value::Octets(v.as_ref()?)))));
+            }
+        }
+        match fields.is_empty() {
+            true => Ok(()),
+            false => self.write("terms", "", now, &fields),
+        }
     }
 
     /// It goes.
     pub(super) fn stopped(&self, now: UnixMillis) -> Result<(), audit::Error> {
+        self.refusals(now)?;
         let instance = [self.parts.instance.octet()];
         self.write("stop", "", now, &[("instance", Value::Octets(&instance))])
     }

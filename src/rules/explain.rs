@@ -126,26 +126,18 @@ impl RuleSet {
         }
     }
 
-    /// Why no allowing rule holds, when none does.
-    ///
-    /// Anybody an issuer vouches for can have this worked out, so of all the rules only the closest
-    /// is put into words.
-    pub(super) fn closest(&self, issuer: &IssuerUrl, claims: &Claims<'_>) -> Refusal {
-        let about = self.allow.iter().filter(|rule| rule.is_about(issuer));
-        let counted = about.map(|rule| (rule.holding(claims), rule));
-        // Of several that come equally close the first: `max_by_key` takes the last.
-        let closest = counted.reduce(|best, next| match next.0 > best.0 {
-            true => next,
-            false => best,
+    /// Why no allowing rule holds, when none does. Only the closest is put into words, and of that
+    /// only the first line that differs.
+    pub(super) fn none_holds(&self, issuer: &IssuerUrl, claims: &Claims<'_>) -> Refusal {
+        let closest = self.closest.find(issuer, claims).map(|at| &self.allow[at]);
+        let differs = closest.and_then(|rule| {
+            let mut lines = rule.lines(claims);
+            let first = lines.find(|line| !line.holds)?;
+            Some((rule.name.clone(), first.line))
         });
-        let trace = closest.map(|(_, rule)| rule.trace(Effect::Allow, claims));
-        let differs = trace.as_ref().and_then(RuleTrace::first_difference);
-        match (&trace, differs) {
-            (Some(rule), Some(differs)) => Refusal::NoneHolds {
-                rule: rule.name.clone(),
-                differs: differs.clone(),
-            },
-            (None, _) | (Some(_), None) => Refusal::NoRule {
+        match differs {
+            Some((rule, differs)) => Refusal::NoneHolds { rule, differs },
+            None => Refusal::NoRule {
                 issuer: issuer.clone(),
             },
         }
@@ -153,16 +145,9 @@ impl RuleSet {
 }
 
 impl Rule {
-    /// How many of its lines hold.
-    fn holding(&self, claims: &Claims<'_>) -> usize {
-        let lines = self.claims.iter();
-        let claimed = lines.filter(|(place, matcher)| matcher.holds(*place, claims));
-        let conditioned = self.when.is_some() && self.condition(claims) == Evaluation::True;
-        claimed.count() + usize::from(conditioned)
-    }
-
-    fn trace(&self, effect: Effect, claims: &Claims<'_>) -> RuleTrace {
-        let lines = self.claims.iter().map(|(place, matcher)| Trace {
+    /// Its claims, then its condition.
+    fn lines<'a>(&'a self, claims: &'a Claims<'_>) -> impl Iterator<Item = Trace> + 'a {
+        let of_claims = self.claims.iter().map(|(place, matcher)| Trace {
             holds: matcher.holds(*place, claims),
             line: Differs::Claim {
                 name: claims.name(*place).as_str().to_owned(),
@@ -170,7 +155,7 @@ impl Rule {
                 got: shown(claims, *place),
             },
         });
-        let when = self.when.as_ref().map(|when| {
+        let when = self.when.iter().map(|when| {
             let evaluation = self.condition(claims);
             Trace {
                 holds: evaluation == Evaluation::True,
@@ -183,11 +168,15 @@ impl Rule {
                 },
             }
         });
+        of_claims.chain(when)
+    }
+
+    fn trace(&self, effect: Effect, claims: &Claims<'_>) -> RuleTrace {
         RuleTrace {
             name: self.name.clone(),
             line: self.line,
             effect,
-            lines: lines.chain(when).collect(),
+            lines: self.lines(claims).collect(),
         }
     }
 }

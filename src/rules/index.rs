@@ -1,28 +1,52 @@
 //! Which rules can hold for a token at all, without asking each of a thousand.
 //!
 //! A rule for one issuer that wants an exact value of a claim cannot hold for a token with another
-//! value. So rules are found by issuer and by the first such claim; what has neither is always
+//! value. So rules are found by issuer and by the first such claim; what has none is always
 //! asked. The order of the file is kept, because the first rule that holds names the decision.
 
 use std::collections::{BTreeSet, HashMap};
 
 use super::claim::Claims;
 use super::{Issuers, Rule, Want};
-use crate::token::IssuerUrl;
+use crate::token::{IssuerPattern, IssuerUrl};
+
+/// What belongs to the rules about an issuer, by whom they name.
+#[derive(Debug, Default)]
+pub(super) struct ByIssuer<T> {
+    one: HashMap<String, T>,
+    families: HashMap<String, (IssuerPattern, T)>,
+    all: T,
+}
+
+impl<T: Default> ByIssuer<T> {
+    pub(super) fn entry(&mut self, issuers: &Issuers) -> &mut T {
+        match issuers {
+            Issuers::One(issuer) => self.one.entry(issuer.as_str().to_owned()).or_default(),
+            Issuers::Family(family) => {
+                let entry = self.families.entry(family.as_str().to_owned());
+                &mut entry.or_insert_with(|| (family.clone(), T::default())).1
+            }
+            Issuers::All => &mut self.all,
+        }
+    }
+
+    /// What is about this issuer, in no order.
+    pub(super) fn about<'s>(&'s self, issuer: &IssuerUrl) -> impl Iterator<Item = &'s T> {
+        let one = self.one.get(issuer.as_str()).into_iter();
+        let families = self.families.values();
+        let families = families.filter(move |(family, _)| family.matches(issuer));
+        one.chain(families.map(|(_, of)| of)).chain([&self.all])
+    }
+}
 
 /// Rules by what they cannot do without.
 #[derive(Debug, Default)]
-pub(super) struct Index {
-    issuers: HashMap<String, OfIssuer>,
-    /// For a family of issuers, or for all.
-    general: Vec<usize>,
-}
+pub(super) struct Index(ByIssuer<Keyed>);
 
-/// Rules of one issuer.
 #[derive(Debug, Default)]
-struct OfIssuer {
+struct Keyed {
     /// By place of a claim, and value of it.
-    keyed: HashMap<usize, HashMap<String, Vec<usize>>>,
+    by_value: HashMap<usize, HashMap<String, Vec<usize>>>,
     others: Vec<usize>,
 }
 
@@ -30,19 +54,15 @@ impl Index {
     pub(super) fn of(rules: &[Rule]) -> Self {
         let mut index = Self::default();
         for (at, rule) in rules.iter().enumerate() {
-            let Issuers::One(issuer) = &rule.issuer else {
-                index.general.push(at);
-                continue;
-            };
-            let bucket = index.issuers.entry(issuer.as_str().to_owned()).or_default();
+            let of_issuer = index.0.entry(&rule.issuer);
             match key(rule) {
                 Some((place, values)) => {
-                    let by_value = bucket.keyed.entry(place).or_default();
+                    let by_value = of_issuer.by_value.entry(place).or_default();
                     for value in values {
                         by_value.entry(value.to_owned()).or_default().push(at);
                     }
                 }
-                None => bucket.others.push(at),
+                None => of_issuer.others.push(at),
             }
         }
         index
@@ -56,15 +76,13 @@ impl Index {
         claims: &Claims<'_>,
     ) -> impl Iterator<Item = &'r Rule> {
         let mut found: BTreeSet<usize> = BTreeSet::new();
-        if let Some(bucket) = self.issuers.get(issuer.as_str()) {
-            found.extend(&bucket.others);
-            for (place, by_value) in &bucket.keyed {
+        for of_issuer in self.0.about(issuer) {
+            found.extend(&of_issuer.others);
+            for (place, by_value) in &of_issuer.by_value {
                 let texts = claims.texts(*place).iter();
                 found.extend(texts.filter_map(|text| by_value.get(&**text)).flatten());
             }
         }
-        let general = self.general.iter();
-        found.extend(general.filter(|at| rules[**at].is_about(issuer)));
         found.into_iter().map(|at| &rules[at])
     }
 }

@@ -6,10 +6,11 @@
 //! whole values byte for byte, and never read a value as a pattern (GHSA-59w7-v8rr-pr4p).
 //!
 //! Pure: the same rules and the same claims give the same [`Decision`], now and in the explanation.
-//! Which claims identify something for good
-//! a provider's [`IdClaims`](crate::identity::IdClaims) say.
+//! Which claims identify something for good, a provider's [`IdClaims`](crate::identity::IdClaims)
+//! say.
 
 mod claim;
+mod closest;
 mod explain;
 mod expression;
 mod glob;
@@ -31,6 +32,7 @@ pub use lint::{Finding, Known, Severity};
 pub use read::{Error, MAX_FILE_BYTES, MAX_RULES, MAX_VALUES};
 
 use claim::Claims;
+use closest::Closest;
 use expression::Expression;
 use index::Index;
 
@@ -52,6 +54,7 @@ pub struct RuleSet {
     allow: Vec<Rule>,
     deny_index: Index,
     allow_index: Index,
+    closest: Closest,
     /// Every claim that some rule looks at; rules name them by their place here, so that each is
     /// looked up once for a token.
     names: Vec<ClaimName>,
@@ -143,7 +146,7 @@ pub enum Refusal {
     /// No allowing rule holds.
     #[error("no rule allows this identity; closest is {rule:?}: {differs}")]
     NoneHolds {
-        /// The allowing rule of the same issuer of which most holds; of several, the first.
+        /// The allowing rule of the same issuer of which most claims hold; of several, the first.
         rule: String,
         /// The first line of it that does not hold.
         differs: Differs,
@@ -185,6 +188,7 @@ impl RuleSet {
             explain_to_caller,
             deny_index: Index::of(&deny),
             allow_index: Index::of(&allow),
+            closest: Closest::of(&allow),
             deny,
             allow,
             names,
@@ -250,7 +254,7 @@ impl RuleSet {
                 rule: rule.name.clone(),
                 max_lifetime: rule.max_lifetime,
             },
-            None => Decision::Refused(self.closest(issuer, &claims)),
+            None => Decision::Refused(self.none_holds(issuer, &claims)),
         }
     }
 }

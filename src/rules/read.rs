@@ -145,6 +145,17 @@ pub enum Error {
         /// Why.
         source: PatternError,
     },
+    /// A key of a rule below its `[….claims]`, where TOML takes it for a claim: a rule that asks for
+    /// such a claim never holds, and one that was to refuse lets everybody pass.
+    #[error(
+        "line {line}: {key:?} is among the claims here: write it above them, or \"/{key}\" for a claim of that name"
+    )]
+    RuleKey {
+        /// Where.
+        line: usize,
+        /// The key.
+        key: String,
+    },
     /// A name that no claim can have.
     #[error("line {line}: claims cannot be read")]
     ClaimName {
@@ -350,6 +361,10 @@ impl Reader<'_> {
         lines.sort_by_key(|(key, _)| key.span().start);
         for (key, value) in lines {
             let line = self.line(key.span());
+            if Effect::Allow.keys().contains(&key.get_ref().as_ref()) {
+                let key = key.get_ref().clone().into_owned();
+                return Err(Error::RuleKey { line, key });
+            }
             let name = ClaimName::parse(key.get_ref());
             let name = name.map_err(|source| Error::ClaimName { line, source })?;
             let mut wanted = Vec::new();

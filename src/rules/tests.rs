@@ -473,6 +473,10 @@ fn a_file_is_read_strictly() {
             "line 4: claims cannot be read",
         ),
         (
+            "[[deny]]\nname = \"x\"\nissuer = \"https://a.example\"\n[deny.claims]\nactor = \"x\"\nwhen = \"true\"\n",
+            "line 6: \"when\" is among the claims here: write it above them, or \"/when\" for a claim of that name",
+        ),
+        (
             &format!("{allow}when = \"claims.\""),
             "line 4: when cannot be used",
         ),

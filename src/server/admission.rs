@@ -10,15 +10,15 @@ use std::task::Poll;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use super::crowd::{Crowd, Origin};
+use super::crowd::Crowd;
 use super::metrics::{Bodies, Cut};
 use super::queues::{Queues, Waits};
 use super::{Problem, RequestLimits};
 use crate::fault::Reason;
 
-/// The part of all the places for bodies that may wait for one at once from one network. Those over
-/// it are sent away: their wait is given back to their rate limit, so without a bound one client could
-/// have its whole burst wait all the time, in front of everybody else.
+/// The part of a queue that one network may fill. Those over it are sent away: who is, has its request
+/// given back to its rate limit, so without a bound one client could have its whole burst wait all the
+/// time, in front of everybody else.
 const PART_TO_WAIT: usize = 4;
 
 /// The way in.
@@ -27,10 +27,12 @@ pub(super) struct Admission {
     bodies: Bodies,
     /// Whose bodies are still coming: who has kept us waiting for longest leaves when others come.
     readers: Arc<Crowd>,
-    /// How many wait to become one of them, by network.
-    queues: Queues,
+    /// Who waits to become one of them.
+    bodies_queue: Queues,
     workers: Arc<Semaphore>,
     waiting: AtomicUsize,
+    /// Who waits to be worked on.
+    queue: Queues,
 }
 
 /// The right to be worked on, until dropped.
@@ -42,9 +44,10 @@ impl Admission {
             limits,
             bodies,
             readers: Crowd::new(limits.reading, 0, None),
-            queues: Queues::default(),
+            bodies_queue: queues(limits.reading),
             workers: Arc::new(Semaphore::new(limits.in_flight)),
             waiting: AtomicUsize::new(0),
+            queue: queues(limits.queue),
         }
     }
 
@@ -75,9 +78,7 @@ impl Admission {
             self.bodies.cut(why);
             busy()
         };
-        let network = client.map(|client| Origin::of(client).network());
-        let most = (self.limits.reading / PART_TO_WAIT).max(1);
-        let queued = self.queues.join(network, most);
+        let queued = self.bodies_queue.join(client);
         let queued = queued.ok_or_else(|| cut(Cut::NoPlace))?;
         let seat = timeout(self.limits.queue_wait, self.readers.seat());
         let seat = seat.await.map_err(|_| cut(Cut::NoPlace))?;
@@ -94,10 +95,11 @@ impl Admission {
     }
 
     /// The right to be worked on, at once or after a short wait.
-    pub(super) async fn admit(&self) -> Result<Admitted, Problem> {
+    pub(super) async fn admit(&self, client: Option<IpAddr>) -> Result<Admitted, Problem> {
         if let Ok(permit) = self.workers.clone().try_acquire_owned() {
             return Ok(Admitted(permit));
         }
+        let _queued = self.queue.join(client).ok_or_else(busy)?;
         let _waits = Waits::among(&self.waiting, self.limits.queue).ok_or_else(busy)?;
         let permit = timeout(self.limits.queue_wait, self.workers.clone().acquire_owned());
         match permit.await {
@@ -107,6 +109,91 @@ impl Admission {
     }
 }
 
+/// Of those who wait for so many places.
+fn queues(places: usize) -> Queues {
+    Queues::new((places / PART_TO_WAIT).max(1))
+}
+
 pub(super) fn busy() -> Problem {
     Problem::new(Reason::Overloaded)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::server::Metrics;
+    use crate::time::UnixSeconds;
+
+    const NETWORK: &str = "2001:db8::";
+    const SAME: &str = "2001:db8:0:1::1";
+    const OTHER: &str = "2001:db8:1::1";
+
+    fn address(text: &str) -> Option<IpAddr> {
+        Some(text.parse().unwrap())
+    }
+
+    fn admission(limits: RequestLimits) -> Arc<Admission> {
+        let metrics = Metrics::new([], UnixSeconds(0));
+        Arc::new(Admission::new(limits, metrics.bodies()))
+    }
+
+    /// How what is still under way in a moment ended, if it did.
+    async fn now<T>(work: &mut (impl Future<Output = Result<T, Problem>> + Unpin)) -> Option<bool> {
+        let ended = timeout(Duration::from_millis(1), work).await;
+        ended.ok().map(|ended| ended.is_ok())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_network_whose_bodies_take_every_place_waits_for_others_with_a_part_of_them_only() {
+        let admission = admission(RequestLimits {
+            reading: 8,
+            queue_wait: Duration::from_secs(5),
+            ..Default::default()
+        });
+        let slow = |text| {
+            let (admission, client) = (admission.clone(), address(text));
+            Box::pin(async move { admission.read(client, pending::<()>()).await })
+        };
+        let mut all = Vec::new();
+        // Eight have a place and two wait for one; the next would.
+        for number in 0..10 {
+            let mut body = slow([NETWORK, SAME][number % 2]);
+            assert_eq!(now(&mut body).await, None, "{number}");
+            all.push(body);
+        }
+        assert_eq!(now(&mut slow(SAME)).await, Some(false));
+        assert_eq!(now(&mut slow(OTHER)).await, None);
+        // A place in the queue is free again when who waited has gone.
+        all.pop();
+        assert_eq!(now(&mut slow(NETWORK)).await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_network_fills_no_more_than_its_part_of_the_queue() {
+        let admission = admission(RequestLimits {
+            in_flight: 1,
+            queue: 8,
+            queue_wait: Duration::from_secs(5),
+            ..Default::default()
+        });
+        let wants = |text| {
+            let (admission, client) = (admission.clone(), address(text));
+            Box::pin(async move { admission.admit(client).await })
+        };
+        let works = wants(NETWORK).await.ok();
+        assert!(works.is_some());
+        let mut waiting = [wants(NETWORK), wants(SAME)];
+        for one in &mut waiting {
+            assert_eq!(now(one).await, None);
+        }
+        assert_eq!(now(&mut wants(SAME)).await, Some(false));
+        let mut other = wants(OTHER);
+        assert_eq!(now(&mut other).await, None);
+        // Nobody waits longer for it.
+        drop((works, waiting));
+        assert_eq!(now(&mut other).await, Some(true));
+    }
 }

@@ -165,9 +165,10 @@ impl Crowd {
         }
     }
 
-    /// A seat, if there is one now that a `network` may have. None may be anybody's, who has no claim
-    /// to what is kept.
-    pub(super) fn seat_now(self: &Arc<Self>, network: Option<Origin>) -> Option<Seat> {
+    /// A seat, if there is one now that whoever comes from this address may have. None may be anybody,
+    /// who has no claim to what is kept.
+    pub(super) fn seat_now(self: &Arc<Self>, address: Option<IpAddr>) -> Option<Seat> {
+        let network = address.map(|address| Origin::of(address).network());
         let has_none = |network| !self.members().has_seat(network);
         let permit = match self.seats.clone().try_acquire_owned() {
             Ok(permit) => Some(permit),
@@ -474,7 +475,7 @@ mod tests {
     /// A seat of this address's, if it gets one now.
     fn seated(crowd: &Arc<Crowd>, address: &str) -> Option<Seat> {
         let address = address.parse().unwrap();
-        let seat = crowd.seat_now(Some(Origin::of(address).network()));
+        let seat = crowd.seat_now(Some(address));
         seat.filter(|seat| seat.belongs_to(address))
     }
 

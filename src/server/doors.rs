@@ -1,6 +1,6 @@
 //! The public routes (Fulcio's, the trust files, `/healthz`) and what stands behind each.
 //!
-//! Everything that does not change while the instance runs is rendered once, at start.
+//! What everybody sees alike is rendered when it changes (`shown`).
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -24,7 +24,8 @@ use super::hops::Client;
 use super::layers::{self, RequestId};
 use super::rates::Addresses;
 use super::request::{self, Asked, Reader};
-use super::response::{self, OidcIssuer, WrittenChain};
+use super::response;
+use super::shown::Shown;
 use super::sparing::Sparing;
 use super::{Issuance, Metrics, Problem};
 use crate::entropy::Entropy;
@@ -73,17 +74,6 @@ impl Default for RequestLimits {
     }
 }
 
-/// The trust files, ready to be served (JSON).
-#[derive(Clone, Debug, Default)]
-pub struct TrustFiles {
-    /// `trusted_root.json`
-    pub trusted_root: String,
-    /// `signing_config.json`
-    pub signing_config: String,
-    /// `client_trust_config.json`
-    pub client_trust_config: String,
-}
-
 /// What the public doors are made of.
 pub struct PublicParts {
     /// The service behind them.
@@ -94,12 +84,8 @@ pub struct PublicParts {
     pub entropy: Arc<dyn Entropy>,
     /// Where requests and decisions are counted.
     pub metrics: Arc<Metrics>,
-    /// DER chains, each intermediates then root, the active one first.
-    pub chains: Vec<Vec<Vec<u8>>>,
-    /// What `GET /api/v2/configuration` shows.
-    pub issuers: Vec<OidcIssuer>,
-    /// What `GET /trust/…` serves.
-    pub trust: TrustFiles,
+    /// What is there to see.
+    pub shown: Arc<Shown>,
     /// What one request may cost.
     pub limits: RequestLimits,
     /// How often an address may ask.
@@ -117,26 +103,14 @@ pub struct Public {
     addresses: Addresses,
     /// Of the log, for those who ask too often.
     lines: Sparing,
-    active: WrittenChain,
-    trust_bundle: Bytes,
-    root_cert: Bytes,
-    configuration: Bytes,
-    trusted_root: Bytes,
-    signing_config: Bytes,
-    client_trust_config: Bytes,
+    shown: Arc<Shown>,
 }
 
 impl Public {
-    /// Renders what does not change.
+    /// Opens nothing yet.
     pub fn new(parts: PublicParts) -> Self {
         Self {
-            active: WrittenChain::new(parts.chains.first().map_or(&[], Vec::as_slice)),
-            trust_bundle: response::trust_bundle(&parts.chains),
-            root_cert: response::root_cert(&parts.chains),
-            configuration: response::configuration(parts.issuers),
-            trusted_root: parts.trust.trusted_root.into(),
-            signing_config: parts.trust.signing_config.into(),
-            client_trust_config: parts.trust.client_trust_config.into(),
+            shown: parts.shown,
             issuance: parts.issuance,
             clock: parts.clock,
             entropy: parts.entropy,
@@ -172,7 +146,7 @@ pub fn public_router(public: Public) -> Router {
 
 async fn signing_cert_v2(State(public): State<Arc<Public>>, request: Request) -> Response<Body> {
     match public.clone().sign(request::v2, request).await {
-        Ok(issued) => response::v2(&issued, &public.active),
+        Ok(issued) => response::v2(&issued, &public.shown.pages().active),
         Err(problem) => problem.into_response(),
     }
 }
@@ -185,27 +159,27 @@ async fn signing_cert_v1(State(public): State<Arc<Public>>, request: Request) ->
 }
 
 async fn trust_bundle(State(public): State<Arc<Public>>) -> Response<Body> {
-    response::json(public.trust_bundle.clone())
+    response::json(public.shown.pages().trust_bundle.clone())
 }
 
 async fn configuration(State(public): State<Arc<Public>>) -> Response<Body> {
-    response::json(public.configuration.clone())
+    response::json(public.shown.pages().configuration.clone())
 }
 
 async fn root_cert(State(public): State<Arc<Public>>) -> Response<Body> {
-    response::pem_chain(public.root_cert.clone())
+    response::pem_chain(public.shown.pages().root_cert.clone())
 }
 
 async fn trusted_root(State(public): State<Arc<Public>>) -> Response<Body> {
-    response::json(public.trusted_root.clone())
+    response::json(public.shown.pages().trusted_root.clone())
 }
 
 async fn signing_config(State(public): State<Arc<Public>>) -> Response<Body> {
-    response::json(public.signing_config.clone())
+    response::json(public.shown.pages().signing_config.clone())
 }
 
 async fn client_trust_config(State(public): State<Arc<Public>>) -> Response<Body> {
-    response::json(public.client_trust_config.clone())
+    response::json(public.shown.pages().client_trust_config.clone())
 }
 
 async fn healthz() -> Response<Body> {
@@ -313,7 +287,7 @@ impl Public {
             Ok(Err(e)) if e.is::<LengthLimitError>() => Err(too_large(body)),
             Ok(Err(_)) => Err(broken("the body did not arrive whole")),
             Ok(Ok(body)) => {
-                let admitted = self.admission.admit().await?;
+                let admitted = self.admission.admit(client).await?;
                 Ok((read(headers, &body.to_bytes())?, admitted))
             }
         }
@@ -323,6 +297,7 @@ impl Public {
         match decision {
             Ok(issued) => {
                 let issuer = self.issuance.configured_as(&issued.issuer);
+                let issuer = issuer.as_deref();
                 self.metrics.issued(issuer, issued.repeated);
                 if issued.would_refuse {
                     self.metrics.would_refuse(issuer);
@@ -332,7 +307,7 @@ impl Public {
             Err(problem) => {
                 let issuer = problem.issuer();
                 let issuer = issuer.and_then(|issuer| self.issuance.configured_as(issuer));
-                self.metrics.refused(issuer, problem.reason());
+                self.metrics.refused(issuer.as_deref(), problem.reason());
                 if problem.reason() == Reason::RateLimited {
                     self.metrics.rate_limited(problem.member("limit"));
                 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::crowd::{Crowd, Origin, Seat};
+use super::crowd::{Crowd, Seat};
 use super::queues::{Queued, Queues};
 
 /// The part of the seats that is kept for networks that have none.
@@ -51,20 +51,19 @@ impl Hall {
         Self {
             crowd: Crowd::new(seats, seats / PART_KEPT, share),
             room: Arc::new(Semaphore::new(standing(seats))),
-            queues: Queues::default(),
+            queues: Queues::new(usize::MAX),
         }
     }
 
     /// Receives whoever comes from `address`; one without may be anybody. Waits where there is no
     /// room, unless others of its network stand in it.
     pub(super) async fn receive(&self, address: Option<IpAddr>) -> Received {
-        let network = address.map(|address| Origin::of(address).network());
-        if let Some(seat) = self.crowd.seat_now(network) {
+        if let Some(seat) = self.crowd.seat_now(address) {
             return Received::Seated(seat);
         }
         let permit = match self.room.clone().try_acquire_owned() {
             Ok(permit) => permit,
-            Err(_) if network.is_some_and(|network| self.queues.has(network)) => {
+            Err(_) if address.is_some_and(|address| self.queues.has(address)) => {
                 return Received::Full;
             }
             Err(_) => {
@@ -72,7 +71,7 @@ impl Hall {
                 room.await.expect("nobody closes it")
             }
         };
-        let queued = self.queues.join(network, usize::MAX);
+        let queued = self.queues.join(address);
         Received::Stands(Standing {
             crowd: self.crowd.clone(),
             _permit: permit,

@@ -4,8 +4,8 @@
 //! The recorder is this value's own, not the process's, so that several instances fit into one.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::http::StatusCode;
@@ -34,10 +34,12 @@ const IN_FLIGHT: &str = "shortleaf_requests_in_flight";
 const BODIES_WAITING: &str = "shortleaf_bodies_waiting";
 const BODIES_CUT: &str = "shortleaf_bodies_cut_total";
 const BUILD_INFO: &str = "shortleaf_build_info";
-const RULES_CHANGED: &str = "shortleaf_rules_changed_total";
+const RELOADS: &str = "shortleaf_reloads_total";
+const RELOAD_REFUSED: &str = "shortleaf_reload_refused";
 const WOULD_REFUSE: &str = "shortleaf_rules_shadow_refused_total";
 const CA_NOT_AFTER: &str = "shortleaf_ca_not_after_seconds";
 const TLS_NOT_AFTER: &str = "shortleaf_tls_certificate_not_after_seconds";
+const LOG_LINES_LOST: &str = "shortleaf_log_lines_lost_total";
 const JWKS_SKIPPED: &str = "shortleaf_jwks_keys_skipped";
 const JWKS_AGE: &str = "shortleaf_jwks_age_seconds";
 
@@ -63,7 +65,8 @@ pub struct Metrics {
     stages: [Histogram; 4],
     now: Arc<AtomicUsize>,
     observations: AtomicU64,
-    issuers: HashSet<String>,
+    /// Everybody who has been configured so far.
+    issuers: RwLock<HashSet<String>>,
 }
 
 impl Metrics {
@@ -83,21 +86,34 @@ impl Metrics {
         let (in_flight, stages) = metrics::with_local_recorder(&recorder, || {
             describe();
             gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1);
-            // 2^53 seconds are exact, and no certificate lives that long.
-            gauge!(CA_NOT_AFTER).set(ca_not_after.0 as f64);
             let stage = |stage: Stage| histogram!(STAGE_SECONDS, "stage" => stage.as_str());
             (gauge!(IN_FLIGHT), Stage::ALL.map(stage))
         });
         in_flight.set(0);
-        Self {
+        let metrics = Self {
             handle: recorder.handle(),
             recorder,
             in_flight,
             stages,
             now: Arc::default(),
             observations: AtomicU64::new(0),
-            issuers: issuers.into_iter().collect(),
-        }
+            issuers: RwLock::default(),
+        };
+        metrics.configured(issuers);
+        metrics.ca_not_after(ca_not_after);
+        metrics
+    }
+
+    /// These may appear as a label, too.
+    pub fn configured(&self, issuers: impl IntoIterator<Item = String>) {
+        let mut known = self.issuers.write().unwrap_or_else(PoisonError::into_inner);
+        known.extend(issuers);
+    }
+
+    /// When the issuing CA's certificate ends.
+    pub fn ca_not_after(&self, end: UnixSeconds) {
+        // 2^53 seconds are exact, and no certificate lives that long.
+        self.record(|| gauge!(CA_NOT_AFTER).set(end.0 as f64));
     }
 
     /// A certificate left: a new one, or one that its caller had asked for before;
@@ -114,10 +130,17 @@ impl Metrics {
         self.record(|| counter!(WOULD_REFUSE, "issuer" => issuer).increment(1));
     }
 
-    /// A rule file changed: whether its rules decide now, or could not be used.
-    pub fn rules_taken(&self, taken: bool) {
+    /// Files changed that are looked at again and again: whether what they say is in use now.
+    /// `what` is one of a few words.
+    pub fn reloaded(&self, what: &'static str, taken: bool) {
         let result = if taken { "taken" } else { "refused" };
-        self.record(|| counter!(RULES_CHANGED, "result" => result).increment(1));
+        self.record(|| counter!(RELOADS, "what" => what, "result" => result).increment(1));
+        self.reload_refused(what, !taken);
+    }
+
+    /// Whether these files say something else now than what is in use, and cannot be used.
+    pub fn reload_refused(&self, what: &'static str, refused: bool) {
+        self.record(|| gauge!(RELOAD_REFUSED, "what" => what).set(u8::from(refused)));
     }
 
     /// A request for one was refused; `issuer` if the token got so far as to be held against one.
@@ -193,11 +216,20 @@ impl Metrics {
         })
     }
 
-    /// How old each configured issuer's keys are. Keys that are not there are infinitely old, so
-    /// that an alarm on old ones rings for them too.
-    /// And how many of each cannot be used, 0 as well: what is repaired has to show.
-    pub(super) fn keys(&self, states: Vec<KeyState>) {
-        self.record(|| {
+    /// Everything that is counted, in Prometheus' text format.
+    pub fn render(&self) -> String {
+        self.handle.render()
+    }
+
+    /// The same with how old each configured issuer's keys are. Keys that are not there are
+    /// infinitely old, so that an alarm on old ones rings for them too. And how many of each cannot
+    /// be used, 0 as well: what is repaired has to show.
+    ///
+    /// Those are of this moment: an issuer that is no longer configured has none.
+    pub(super) fn render_with(&self, states: Vec<KeyState>) -> String {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        metrics::with_local_recorder(&recorder, || {
+            describe_keys();
             for KeyState {
                 issuer,
                 age,
@@ -212,15 +244,17 @@ impl Metrics {
                 }
             }
         });
+        self.render() + &recorder.handle().render()
     }
 
-    /// Everything, in Prometheus' text format.
-    pub fn render(&self) -> String {
-        self.handle.render()
+    /// How many lines of the log were lost in all.
+    pub(super) fn log_lines_lost(&self, lines: u64) {
+        self.record(|| counter!(LOG_LINES_LOST).absolute(lines));
     }
 
     fn label(&self, issuer: Option<&str>) -> String {
-        let configured = issuer.filter(|issuer| self.issuers.contains(*issuer));
+        let known = self.issuers.read().unwrap_or_else(PoisonError::into_inner);
+        let configured = issuer.filter(|issuer| known.contains(*issuer));
         configured.unwrap_or("unknown").to_owned()
     }
 
@@ -307,8 +341,12 @@ fn describe() {
         "Certificates that the rules in shadow mode would have refused, by issuer"
     );
     describe_counter!(
-        RULES_CHANGED,
-        "Changes of the rule file, by whether its rules could be used"
+        RELOADS,
+        "Changes of files that are looked at while it runs, by what they are about and whether they could be used"
+    );
+    describe_gauge!(
+        RELOAD_REFUSED,
+        "1 while such files cannot be used and what was there before stays in use"
     );
     describe_counter!(
         REPEATED,
@@ -349,6 +387,13 @@ fn describe() {
         TLS_NOT_AFTER,
         "When the public listener's certificate expires, in seconds since 1970"
     );
+    describe_counter!(
+        LOG_LINES_LOST,
+        "Lines of the log that nobody took in time; of the process, not of the instance"
+    );
+}
+
+fn describe_keys() {
     describe_gauge!(
         JWKS_SKIPPED,
         "Keys of an issuer's set that cannot be used, by issuer and reason"

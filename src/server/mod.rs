@@ -19,11 +19,12 @@ mod queues;
 mod rates;
 mod request;
 mod response;
+mod shown;
 mod sparing;
 mod tls;
 mod wire;
 
-pub use doors::{Public, PublicParts, RequestLimits, TrustFiles, public_router};
+pub use doors::{Public, PublicParts, RequestLimits, public_router};
 pub use edge::Edge;
 pub use hops::Hops;
 pub use listener::{ConnectionLimits, Front, serve};
@@ -31,6 +32,7 @@ pub use metrics::Metrics;
 pub use ops::{KeyState, KeyStates, Ops, ops_router};
 pub use problem::Problem;
 pub use response::{IssuerName, OidcIssuer};
+pub use shown::{Shown, Sight, TrustFiles};
 pub use tls::{Tls, TlsError};
 
 use async_trait::async_trait;
@@ -54,8 +56,8 @@ pub trait Issuance: Send + Sync {
     async fn readiness(&self, now: UnixMillis) -> Vec<Fitness>;
     /// What an issuer is configured as, which is what metrics count it under: itself, or the
     /// pattern of its family.
-    fn configured_as<'a>(&'a self, issuer: &'a str) -> Option<&'a str> {
-        Some(issuer)
+    fn configured_as(&self, issuer: &str) -> Option<String> {
+        Some(issuer.to_owned())
     }
 }
 
@@ -69,7 +71,7 @@ impl Issuance for Service {
         Service::readiness(self, now).await
     }
 
-    fn configured_as<'a>(&'a self, issuer: &'a str) -> Option<&'a str> {
+    fn configured_as(&self, issuer: &str) -> Option<String> {
         Service::configured_as(self, issuer)
     }
 }

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::doors::{unknown_method, unknown_route};
 use super::{Fitness, Issuance, Metrics, Tls};
+use crate::telemetry;
 use crate::time::Clock;
 
 /// One configured issuer's keys, as operators see them.
@@ -121,8 +122,9 @@ fn is_verbose(parameter: &str) -> bool {
 
 async fn metrics(State(probed): State<Arc<Probed>>) -> ([(HeaderName, &'static str); 1], String) {
     let content_type = [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
-    probed.ops.metrics.keys((probed.ops.key_states)());
-    (content_type, probed.ops.metrics.render())
+    let keys = (probed.ops.key_states)();
+    probed.ops.metrics.log_lines_lost(telemetry::lines_lost());
+    (content_type, probed.ops.metrics.render_with(keys))
 }
 
 impl Probed {

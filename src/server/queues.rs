@@ -3,23 +3,36 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::crowd::Origin;
 
 /// Who waits, by network.
-#[derive(Clone, Default)]
-pub(super) struct Queues(Arc<Mutex<HashMap<Origin, usize>>>);
+#[derive(Clone)]
+pub(super) struct Queues {
+    most: usize,
+    waiting: Arc<Mutex<HashMap<Origin, usize>>>,
+}
 
 impl Queues {
-    /// One more of `network`, unless `most` of it wait already. Of none, who may be anybody, there is
-    /// no count.
-    pub(super) fn join(&self, network: Option<Origin>, most: usize) -> Option<Queued> {
+    /// Where no more than so many of one network may wait.
+    pub(super) fn new(most: usize) -> Self {
+        Self {
+            most,
+            waiting: Arc::default(),
+        }
+    }
+
+    /// One more of this client's network, unless there are enough of it. Of none, who may be anybody,
+    /// there is no count.
+    pub(super) fn join(&self, client: Option<IpAddr>) -> Option<Queued> {
+        let network = client.map(|client| Origin::of(client).network());
         if let Some(network) = network {
             let mut all = self.all();
             let waiting = all.entry(network).or_default();
-            if *waiting >= most {
+            if *waiting >= self.most {
                 return None;
             }
             *waiting += 1;
@@ -30,13 +43,13 @@ impl Queues {
         })
     }
 
-    /// Whether anybody of it waits.
-    pub(super) fn has(&self, network: Origin) -> bool {
-        self.all().contains_key(&network)
+    /// Whether anybody of this client's network waits.
+    pub(super) fn has(&self, client: IpAddr) -> bool {
+        self.all().contains_key(&Origin::of(client).network())
     }
 
     fn all(&self) -> MutexGuard<'_, HashMap<Origin, usize>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

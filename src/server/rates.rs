@@ -33,8 +33,8 @@ impl Addresses {
     }
 
     /// How the request ended without a certificate. If that is on us, it did not count; but where an
-    /// issuer's keys are away nobody knows whether the token is one. Anybody could have as many lines
-    /// written into the audit log as there is room for, otherwise.
+    /// issuer's keys are away nobody knows whether the token is one, and a stranger who names that
+    /// issuer could ask without end.
     pub(super) async fn settled(&self, taken: Receipts, problem: Problem) -> Problem {
         let is_unproven = problem.reason() == Reason::IdentityProviderUnavailable;
         if is_on_us(problem.reason()) && !is_unproven {

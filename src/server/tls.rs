@@ -79,12 +79,11 @@ impl Tls {
         Ok(Self { pair })
     }
 
-    /// Takes others for connections to come; those that are open go on. What cannot be used
-    /// changes nothing.
-    pub fn replace(&self, chain: &[u8], key: &[u8]) -> Result<(), TlsError> {
-        let pair = Pair::from_pem(chain, key)?;
+    /// Takes the other's for connections to come; those that are open go on.
+    pub fn replace(&self, other: Self) {
+        let pair = other.pair.into_inner();
+        let pair = pair.unwrap_or_else(PoisonError::into_inner);
         *self.pair.write().unwrap_or_else(PoisonError::into_inner) = pair;
-        Ok(())
     }
 
     /// The public half of the key, SubjectPublicKeyInfo DER.
@@ -263,15 +262,13 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_replace_a_pair_leaves_it_in_use() {
+    fn another_pair_is_for_connections_to_come() {
         let (chain, key) = pair();
-        let tls = Tls::from_pem(chain.as_bytes(), key.as_bytes()).unwrap();
-        let in_use = || Arc::as_ptr(&tls.acceptor().usual);
-        let first = in_use();
-        let refused = tls.replace(chain.as_bytes(), b"");
-        assert!(matches!(refused, Err(TlsError::NoKey)), "{refused:?}");
-        assert_eq!(in_use(), first);
-        tls.replace(chain.as_bytes(), key.as_bytes()).unwrap();
-        assert_ne!(in_use(), first);
+        let tls = || Tls::from_pem(chain.as_bytes(), key.as_bytes()).unwrap();
+        let (used, other) = (tls(), tls());
+        let in_use = || Arc::as_ptr(&used.acceptor().usual);
+        let (first, wanted) = (in_use(), Arc::as_ptr(&other.acceptor().usual));
+        used.replace(other);
+        assert_eq!((in_use() == first, in_use()), (false, wanted));
     }
 }

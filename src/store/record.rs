@@ -15,6 +15,11 @@ use crate::token::TokenId;
 /// The layout below. A later one gets another octet and its own reader; this one stays.
 const VERSION: u8 = 2;
 
+// Which of the two an intent has.
+const RULE: u8 = 1;
+/// Not in records of before it was kept.
+const RULES: u8 = 2;
+
 const SUBMISSION: u8 = 1;
 const FINAL: u8 = 2;
 const ABANDONED: u8 = 3;
@@ -61,15 +66,12 @@ impl Row {
         out.fixed(&intent.issuing_ca.0);
         out.fixed(&intent.profile.0);
         out.bytes(intent.request_id.as_bytes());
-        for optional in [&intent.kid, &intent.rule] {
-            match optional {
-                None => out.fixed(&[0]),
-                Some(text) => {
-                    out.fixed(&[1]);
-                    out.bytes(text.as_bytes());
-                }
-            }
-        }
+        out.fixed(&[u8::from(intent.kid.is_some())]);
+        intent.kid.iter().for_each(|kid| out.bytes(kid.as_bytes()));
+        let (rule, rules) = (intent.rule.as_deref(), intent.rules.as_ref());
+        out.fixed(&[(u8::from(rule.is_some()) * RULE) | (u8::from(rules.is_some()) * RULES)]);
+        rule.iter().for_each(|rule| out.bytes(rule.as_bytes()));
+        rules.iter().for_each(|rules| out.fixed(&rules[..]));
         out.bytes(intent.subject.as_bytes());
         // `email:` or `uri:`, and what stands in the certificate.
         let kind = intent.san.find(':').map_or(0, |colon| colon + 1);
@@ -247,12 +249,23 @@ impl<'a> View<'a> {
         let unsigned = from.bytes()?;
         let (token_hash, issuing_ca, profile) = (from.fixed()?, from.fixed()?, from.fixed()?);
         let request_id = from.text()?;
-        let mut optional = || match from.fixed()? {
-            [0] => Some(None),
-            [1] => Some(Some(from.text()?)),
-            [_] => None,
+        let kid = match from.fixed()? {
+            [0] => None,
+            [1] => Some(from.text()?),
+            [_] => return None,
         };
-        let (kid, rule) = (optional()?, optional()?);
+        let [given] = from.fixed()?;
+        if given > RULE | RULES {
+            return None;
+        }
+        let rule = match given & RULE {
+            0 => None,
+            _ => Some(from.text()?),
+        };
+        let rules = match given & RULES {
+            0 => None,
+            _ => Some(from.fixed()?),
+        };
         let subject = from.text()?;
         let mut san = from.text()?;
         san.push_str(&Said::take(unsigned, from)?);
@@ -270,6 +283,7 @@ impl<'a> View<'a> {
             subject,
             san,
             rule,
+            rules,
             extensions: (0..from.count()?)
                 .map(|_| {
                     from.fixed()
@@ -432,6 +446,7 @@ mod tests {
             subject: "repo:a/b".into(),
             san: "uri:https://a.example/ü".into(),
             rule: Some("acme release jobs".into()),
+            rules: Some([6; 32]),
             extensions: [
                 (8, "https://issuer.example".into()),
                 (9, "not in it".into()),
@@ -482,6 +497,7 @@ mod tests {
         let bare = Intent {
             kid: None,
             rule: None,
+            rules: None,
             extensions: [].into(),
             san: "without a kind".into(),
             unsigned: [].into(),
@@ -494,6 +510,27 @@ mod tests {
         assert_eq!(view.not_after(), bare.not_after.0);
         assert_eq!(view.token_id(), [2; 32]);
         assert_eq!(view.spki_hash(), [3; 32]);
+    }
+
+    #[test]
+    fn a_record_of_before_the_rules_were_named_reads_back() {
+        let old = Intent {
+            rules: None,
+            ..intent()
+        };
+        let mut bytes = Row::new(&intent()).octets().to_vec();
+        let rules = bytes.windows(32).position(|window| window == [6; 32]);
+        bytes.drain(rules.unwrap()..rules.unwrap() + 32);
+        let name = b"acme release jobs";
+        let rule = bytes.windows(name.len()).position(|window| window == name);
+        // What said that there is a rule, and nothing else, before its length.
+        let given = rule.unwrap() - 5;
+        assert_eq!(std::mem::replace(&mut bytes[given], 1), RULE | RULES);
+        let row = Row::from_bytes(bytes).unwrap();
+        assert_eq!(row.view().intent().unwrap().0, old);
+        let neither = Intent { rule: None, ..old };
+        let row = Row::new(&neither);
+        assert_eq!(row.view().intent().unwrap().0, neither);
     }
 
     #[test]

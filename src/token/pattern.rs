@@ -14,6 +14,10 @@ pub const MAX_PATTERN_BYTES: usize = 512;
 /// Most `*` in a pattern.
 pub const MAX_WILDCARDS: usize = 8;
 /// Labels at the end of a host that a pattern has to spell out: else the family is anybody's.
+///
+/// It can be anybody's all the same, where names are given away under two labels (`co.uk`,
+/// `github.io`). Which those are is a list of thousands that changes weekly; instead of carrying it,
+/// [`IssuerPattern::any_name_under`] lets whoever configures a family be asked.
 const LITERAL_LABELS: usize = 2;
 
 /// A pattern of issuers, ready to be compared.
@@ -116,6 +120,16 @@ impl IssuerPattern {
     /// The pattern as it was written.
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// The domain of which every name is believed, where the pattern spells out no more of its host
+    /// than it has to: `example.com` of `https://*.example.com`.
+    pub fn any_name_under(&self) -> Option<&str> {
+        let (host, _) = parts(&self.text)?;
+        let name = host.split(':').next()?;
+        let (before, _) = name.rmatch_indices('.').nth(LITERAL_LABELS - 1)?;
+        let open = name[..before].rsplit('.').next()?.contains('*');
+        open.then(|| &name[before + 1..])
     }
 
     /// How many `*` it has: of two patterns that match, the one with fewer says more.
@@ -376,6 +390,30 @@ mod tests {
             let (left, right) = (left.unwrap(), right.unwrap());
             assert_eq!(left.overlaps(&right), overlap, "{a} {b}");
             assert_eq!(right.overlaps(&left), overlap, "{b} {a}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_that_spells_out_two_labels_says_of_which_domain() {
+        let under = |text: &str| {
+            let pattern = IssuerPattern::new(text).unwrap();
+            pattern.any_name_under().map(str::to_owned)
+        };
+        assert_eq!(under("https://*.co.uk/"), Some("co.uk".to_owned()));
+        for text in [
+            "https://x-*.example.com/a",
+            "https://a.*.example.com:8443/*",
+            "https://*.*.example.com",
+        ] {
+            assert_eq!(under(text), Some("example.com".to_owned()), "{text}");
+        }
+        for text in [
+            "https://example.com/*",
+            "https://ci.example.com/*",
+            "https://*.ci.example.com",
+            "https://*.ci.example.com:8443/*",
+        ] {
+            assert_eq!(under(text), None, "{text}");
         }
     }
 

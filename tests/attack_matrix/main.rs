@@ -31,6 +31,8 @@ mod lies;
 #[path = "../world/log.rs"]
 mod log;
 mod material;
+#[path = "../world/parts.rs"]
+mod parts;
 mod report;
 #[path = "../ct/scripted.rs"]
 mod scripted;

@@ -170,10 +170,10 @@ insecure_loopback_http = true
             file,
             ..Inputs::default()
         };
-        let settings = config::load(&inputs).unwrap().settings;
-        let server = &settings.server;
+        let loaded = config::load(&inputs).unwrap();
+        let server = &loaded.settings.server;
         let listeners = Listeners::bind(server.listen, server.ops_listen).await;
-        let mut blueprint = parts::blueprint(settings).unwrap();
+        let mut blueprint = parts::blueprint(loaded).unwrap();
         let begun = Arc::new(AtomicUsize::new(0));
         blueprint.issuance.probe = {
             let begun = begun.clone();

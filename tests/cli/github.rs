@@ -66,6 +66,11 @@ impl TokenService {
         format!("http://{}/token?api-version=2.0", self.address)
     }
 
+    /// The same as the URL of a server, which is asked beneath it.
+    pub(crate) fn base(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     pub(crate) fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap().clone()
     }

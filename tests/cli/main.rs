@@ -6,11 +6,14 @@
 
 mod ca;
 mod cert;
+mod collector;
 mod config;
 mod demo;
 mod dev;
+mod docs;
 mod github;
 mod identity;
+mod inspect;
 #[path = "../world/issuer.rs"]
 mod issuer;
 mod leaks;

@@ -2,18 +2,16 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
 use std::{env, fs, io::Write, thread};
 
 use serde_json::Value;
 
+pub(crate) use crate::parts::PATIENCE;
 use crate::parts::Running;
 use crate::secrets;
 
 /// The program under test.
 pub(crate) const SHORTLEAF: &str = env!("CARGO_BIN_EXE_shortleaf");
-/// A bound against hanging, not a claim about speed.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// Opens every private key the suite makes.
 pub(crate) const PASSPHRASE: &str = "correct-horse-battery";
 

@@ -7,10 +7,13 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
+use serde_json::{Value, json};
+
 use crate::ca::init;
 use crate::demo::masked;
+use crate::issuer::merge;
 use crate::parts::{self, Running};
-use crate::program::{Beside, PATIENCE, Place, SHORTLEAF, no_secret};
+use crate::program::{Beside, PASSPHRASE, PATIENCE, Place, SHORTLEAF, no_secret};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -51,6 +54,77 @@ fn blocks(readme: &str) -> Vec<Vec<Step>> {
     blocks
 }
 
+/// The TOML blocks, in order.
+fn tomls(readme: &str) -> Vec<String> {
+    let blocks = readme.split("```toml\n").skip(1);
+    let text = blocks.map(|block| block.split("```").next().unwrap_or_default());
+    text.map(str::to_owned).collect()
+}
+
+#[test]
+fn ten_lines_let_in_one_organisation_and_nobody_else() {
+    let readme = fs::read_to_string(Path::new(ROOT).join("README.md")).unwrap();
+    let [rules, _] = &tomls(&readme)[..] else {
+        panic!("the README has other blocks")
+    };
+    assert!(rules.lines().count() <= 10, "{rules}");
+    let place = Place::new();
+    place.write("rules.toml", rules);
+    let sample = Path::new(ROOT).join("testdata/identities/github.json");
+    let sample = fs::read_to_string(sample).unwrap();
+    let explain = |instead: Value| {
+        let mut claims: Value = serde_json::from_str(&sample).unwrap();
+        claims["repository_owner_id"] = "123456".into();
+        merge(&mut claims, instead);
+        let words = ["rules", "explain", "--rules", "rules.toml", "--claims", "-"];
+        place.call(&words).stdin(&claims.to_string()).run()
+    };
+    explain(json!({})).exits(0);
+    for other in [
+        json!({ "repository_owner_id": "123457" }),
+        json!({ "repository_owner_id": null, "repository_owner": "acme" }),
+        json!({ "event_name": "pull_request_target" }),
+        json!({ "runner_environment": "self-hosted" }),
+        json!({ "iss": "https://token.actions.githubusercontent.com/acme" }),
+    ] {
+        explain(other).exits(25);
+    }
+}
+
+#[test]
+fn five_lines_move_a_fulcio_here() {
+    let Some(identities) = parts::require_or_skip("share/fulcio-identity.yaml") else {
+        return;
+    };
+    let readme = fs::read_to_string(Path::new(ROOT).join("README.md")).unwrap();
+    let [_, moved] = &tomls(&readme)[..] else {
+        panic!("the README has other blocks")
+    };
+    assert!(moved.lines().count() <= 5, "{moved}");
+    let place = Place::new();
+    init(&place, &[]);
+    let mut moved = moved.clone();
+    for (theirs, here) in [
+        (
+            "/etc/fulcio-config/config.yaml",
+            identities.to_str().unwrap(),
+        ),
+        ("/etc/fulcio/ca.pem", "ca/chain.pem"),
+        ("/etc/fulcio/ca.key", "ca/issuing.key.pem"),
+    ] {
+        assert!(moved.contains(theirs), "{theirs}");
+        moved = moved.replace(theirs, here);
+    }
+    let log = "[[ct.log]]\nkind = \"rfc6962\"\nname = \"ctfe\"\nurl = \"https://127.0.0.1:1\"\nkey = \"ca/log.pub.pem\"\n";
+    place.write("shortleaf.toml", &(moved + log));
+    let check = place.call(&["config", "check"]);
+    let ended = check.env("SHORTLEAF_CA_PASSPHRASE", PASSPHRASE).run();
+    assert!(
+        ended.exits(0).stdout.starts_with("ok 25 issuer(s), "),
+        "each issuer of the file"
+    );
+}
+
 /// What runs in the place of a command that builds or tests this very package.
 fn translated(command: &str) -> Option<&str> {
     match command {
@@ -82,6 +156,7 @@ fn every_command_of_the_readme_works_as_printed() {
         let text = text.replace("preset = \"github\"", "type = \"github-workflow\"");
         place.write(&format!("config/{name}"), &text);
     }
+    place.write("rules.toml", &tomls(&readme)[0]);
     // What the operator of the log that config/shortleaf.toml names would have given out.
     let another = Place::new();
     init(&another, &[]);
@@ -123,6 +198,7 @@ fn every_command_of_the_readme_works_as_printed() {
         "inspect",
         "ca init",
         "config check",
+        "rules check",
         "serve",
         "trust export",
         "audit verify",

@@ -367,7 +367,8 @@ async fn a_log_that_hangs_costs_the_budget_and_no_more() {
         let (outcome, requests) = submit(vec![bad; 3], peer.key(), budget).await;
         let elapsed = started.elapsed();
         assert_eq!(outcome.unwrap_err().word(), "timeout");
-        assert_eq!(requests.len(), 1);
+        // None where the machine stood still meanwhile.
+        assert!(requests.len() <= 1);
         assert!(elapsed >= budget && elapsed < BUDGET, "{elapsed:?}");
     }
 }
@@ -397,14 +398,14 @@ async fn retry_after_is_waited_for_in_seconds_and_as_a_date() {
 #[tokio::test]
 async fn a_wait_beyond_the_budget_is_reported_instead_of_waited() {
     let peer = Peer::new();
-    let reply = Reply::Throttle("Retry-After: 30\r\n".into());
+    let reply = Reply::Throttle("Retry-After: 300\r\n".into());
     let started = Instant::now();
     let (outcome, requests) = submit(vec![reply, peer.good().await], peer.key(), BUDGET).await;
     assert!(started.elapsed() < BUDGET / 2);
     assert_eq!(requests.len(), 1);
     let error = outcome.unwrap_err();
     assert_eq!(error.word(), "throttled");
-    let wait = Some(Duration::from_secs(30));
+    let wait = Some(Duration::from_secs(300));
     assert!(matches!(error, SubmitError::Retryable { retry_after, .. } if retry_after == wait));
 }
 

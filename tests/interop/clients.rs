@@ -3,14 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use x509_parser::prelude::*;
 
 use crate::answer::{certificate, dissect};
 use crate::parts::{self, Running};
 
-const PATIENCE: Duration = Duration::from_secs(60);
 /// Of the SCT list (RFC 6962 §3.3).
 const SCT_LIST: &str = "1.3.6.1.4.1.11129.2.4.2";
 
@@ -31,7 +29,7 @@ impl Dev {
                 .args(["dev", "--listen", "127.0.0.1:0", "--out"])
                 .arg(out.path()),
         );
-        let url = running.wait_for_line("READY ", Duration::from_secs(20));
+        let url = running.wait_for_line("READY ", parts::PATIENCE);
         Self {
             _running: running,
             url,
@@ -47,7 +45,7 @@ impl Dev {
             Command::new("sh")
                 .args(["-euc", &script, "sh"])
                 .arg(self.out.path().join("env.sh")),
-            PATIENCE,
+            parts::PATIENCE,
         );
         finished.stdout
     }
@@ -63,7 +61,7 @@ impl Dev {
                 "--issuer-url",
                 &issuer,
             ]),
-            PATIENCE,
+            parts::PATIENCE,
         );
         let file = self
             .out
@@ -77,7 +75,7 @@ impl Dev {
     fn leaf(&self, name: &str, command: &mut Command, token: &Path) -> Vec<u8> {
         let trusted_root = self.out.path().join("trusted_root.json");
         let command = command.arg(&self.url).arg(token).arg(trusted_root);
-        let finished = parts::run(name, command, PATIENCE);
+        let finished = parts::run(name, command, parts::PATIENCE);
         certificate(&finished.stdout)
     }
 }

@@ -3,11 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use crate::parts::{self, Running};
 
-const PATIENCE: Duration = Duration::from_secs(60);
 const PASSWORD: &str = "peer";
 
 /// The parts it takes, besides the tools of the system.
@@ -65,12 +63,12 @@ impl Ctfe {
                 .arg(format!("--http_endpoint=127.0.0.1:{}", parts::free_port())),
         );
         // Until the server listens, asking it fails.
-        let tree = server.wait_for("a tree", PATIENCE, |_| {
+        let tree = server.wait_for("a tree", parts::PATIENCE, |_| {
             let made = Running::start(
                 "createtree",
                 command("createtree").arg(format!("--admin_server={backend}")),
             )
-            .finish(PATIENCE);
+            .finish(parts::PATIENCE);
             made.status.success().then(|| made.stdout.trim().to_owned())
         });
 
@@ -100,7 +98,7 @@ impl Ctfe {
                 )),
         );
         let url = format!("http://127.0.0.1:{port}/peer");
-        frontend.wait_for_url(&format!("{url}/ct/v1/get-sth"), PATIENCE);
+        frontend.wait_for_url(&format!("{url}/ct/v1/get-sth"), parts::PATIENCE);
         Some(Self {
             _frontend: frontend,
             _signer: signer,
@@ -139,7 +137,7 @@ fn start_database(folder: &Path) -> (Running, String) {
             .args(["--no-defaults", "--user=root", "--skip-test-db"])
             .arg("--auth-root-authentication-method=normal")
             .arg(format!("--datadir={}", data.display())),
-        PATIENCE,
+        parts::PATIENCE,
     );
     let mut running = Running::start(
         "mariadbd",
@@ -166,9 +164,9 @@ fn start_database(folder: &Path) -> (Running, String) {
                 .args(["--no-defaults", "--user=root", "--batch", "-e", statement])
                 .arg(format!("--socket={}", socket.display())),
         )
-        .finish(PATIENCE)
+        .finish(parts::PATIENCE)
     };
-    running.wait_for("an answer", PATIENCE, |_| {
+    running.wait_for("an answer", parts::PATIENCE, |_| {
         client("SELECT 1").status.success().then_some(())
     });
     let made = client(&set_up);
@@ -183,7 +181,11 @@ fn start_database(folder: &Path) -> (Running, String) {
 fn make_key(folder: &Path) -> PathBuf {
     let path = |name: &str| folder.join(name).display().to_string();
     let openssl = |arguments: &[&str]| {
-        parts::run("openssl", Command::new("openssl").args(arguments), PATIENCE);
+        parts::run(
+            "openssl",
+            Command::new("openssl").args(arguments),
+            parts::PATIENCE,
+        );
     };
     let (plain, encrypted, public) = (
         path("log.key.pem"),

@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use crate::parts::{self, Running};
 
@@ -28,7 +27,7 @@ impl Ca {
                     .args(arguments)
                     .arg("-config")
                     .arg(&config),
-                Duration::from_secs(30),
+                parts::PATIENCE,
             );
         };
         let parameters = format!("ec_paramgen_curve:{curve}");
@@ -57,7 +56,7 @@ impl Ca {
                 "pkcs8", "-topk8", "-v2", "aes-256-cbc", "-passout", &format!("pass:{PASSPHRASE}"),
                 "-in", &path("issuing.key.pem"), "-out", &path("issuing.enc.key.pem"),
             ]),
-            Duration::from_secs(30),
+            parts::PATIENCE,
         );
         Self {
             folder: folder.to_owned(),
@@ -188,7 +187,7 @@ impl Fulcio {
                 .arg("--ct-log-public-key-path").arg(log_key),
         );
         let url = format!("http://127.0.0.1:{port}");
-        running.wait_for_url(&format!("{url}/healthz"), Duration::from_secs(30));
+        running.wait_for_url(&format!("{url}/healthz"), parts::PATIENCE);
         Self { running, url }
     }
 

@@ -1,7 +1,5 @@
 //! ctfe as the log of one issuance: what it took is what the certificate says it took.
 
-use std::time::Duration;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
@@ -37,7 +35,7 @@ fn the_sct_of_a_certificate_is_ctfes_own_for_the_entry_it_shows() {
 
     // The log shows the entry once its signer has sequenced it.
     let entries = format!("{}/ct/v1/get-entries?start=0&end=0", log.url());
-    let shown: Value = parts::wait_until(Duration::from_secs(30), || {
+    let shown: Value = parts::wait_until(parts::PATIENCE, || {
         let (status, body) = parts::http("GET", &entries, None)?;
         (status == 200).then(|| serde_json::from_str(&body).expect("JSON"))
     })

@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use crate::fulcio::Ca;
 use crate::parts::{self, Running};
@@ -86,7 +85,7 @@ impl Serve {
                 .arg("--config")
                 .arg(&config),
         );
-        running.wait_for_line("READY ", Duration::from_secs(20));
+        running.wait_for_line("READY ", parts::PATIENCE);
         Self {
             _running: running,
             url,

@@ -4,7 +4,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair, KeyUsagePurpose};
 
@@ -14,8 +13,6 @@ use crate::fulcio::Ca;
 use crate::issuer::{Identity, Served, wall_clock};
 use crate::parts::{self, Finished, Running};
 use crate::serve::Serve;
-
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What may name roots or a proxy, and is the machine's business, not the test's.
 const SURROUNDINGS: [&str; 10] = [
@@ -83,7 +80,7 @@ impl Private {
         if let Some(variable) = variable {
             command.env(variable, self.file("tls-root.pem"));
         }
-        Running::start(name, command).finish(PATIENCE)
+        Running::start(name, command).finish(parts::PATIENCE)
     }
 
     /// Asserts that the client gets a certificate with its root in `variable`, and without it stops at `told`.

@@ -15,7 +15,6 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use shortleaf::identity::IssuerType;
@@ -305,7 +304,7 @@ fn a_development_instance_takes_the_same_file() {
             .args(["dev", "--fulcio-config"])
             .arg(&config),
     );
-    let url = dev.wait_for_line("READY ", Duration::from_secs(20));
+    let url = dev.wait_for_line("READY ", parts::PATIENCE);
     let subject = Subject::generate(Kind::P256);
     let mut seen = String::new();
     for (index, case) in CASES.iter().enumerate() {

@@ -147,7 +147,7 @@ async fn after_a_failure_the_same_token_and_key_get_a_new_serial_without_a_secon
     assert!(!issued.repeated);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_next_log_is_asked_when_the_first_fails() {
     for mood in [Mood::Down, Mood::Refusing, Mood::Silent] {
         let mut world = World::new();
@@ -162,7 +162,7 @@ async fn the_next_log_is_asked_when_the_first_fails() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn no_log_means_no_certificate() {
     for (mood, reason) in [
         (Mood::Down, Reason::CtLogUnavailable),

@@ -27,8 +27,8 @@ fn family(pattern: &str, audience: &str) -> TrustedIssuer {
 /// A world that believes these, and the cluster whose keys it has.
 fn world(issuers: Vec<TrustedIssuer>) -> (World, Issuer) {
     let (mut world, cluster) = (World::new(), Issuer::new(CLUSTER));
-    world.parts.issuers = issuers;
-    world.parts.keys = std::sync::Arc::new(Keys::of(&cluster));
+    world.parts.terms.issuers = issuers;
+    world.parts.terms.keys = std::sync::Arc::new(Keys::of(&cluster));
     (world, cluster)
 }
 
@@ -48,7 +48,7 @@ async fn a_cluster_of_a_family_gets_a_certificate_in_its_own_name() {
     };
     assert_eq!(record.intent.issuer, CLUSTER);
     let service = world.service();
-    assert_eq!(service.configured_as(CLUSTER), Some(FAMILY));
+    assert_eq!(service.configured_as(CLUSTER).as_deref(), Some(FAMILY));
     assert_eq!(service.configured_as("https://other.example"), None);
 }
 

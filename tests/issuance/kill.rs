@@ -21,7 +21,8 @@ use shortleaf::hash::sha256;
 use shortleaf::hex;
 use shortleaf::issuance::store::{IssuanceStore, Record, Selector};
 use shortleaf::issuance::{
-    CtMode, Error, KillPoint, ORPHAN_AFTER_S, Parts, Proof, Request, Service, kill_at, no_probe,
+    CtMode, Error, KillPoint, ORPHAN_AFTER_S, Parts, Proof, Request, Service, Terms, kill_at,
+    no_probe,
 };
 use shortleaf::keys::{EphemeralSigner, PrivateKey, init};
 use shortleaf::possession::{AlgorithmList, WeakKeys};
@@ -221,15 +222,18 @@ impl Process {
         let authority = Authority::new(chain.to_vec(), key.spki(), NOW).unwrap();
         let profile = LeafProfile::new("test-1", 600, 0, None).unwrap();
         let service = Service::new(Parts {
-            issuers: vec![trusted(1)],
-            rules: None,
-            keys: Arc::new(Keys::of(&Issuer::new(ISSUER))),
-            authority: Arc::new(authority.with_profile(&profile)),
-            signer: Arc::new(EphemeralSigner::new(&key).unwrap()),
+            terms: Terms {
+                issuers: vec![trusted(1)],
+                issuers_digest: None,
+                rules: None,
+                keys: Arc::new(Keys::of(&Issuer::new(ISSUER))),
+                authority: Arc::new(authority.with_profile(&profile)),
+                signer: Arc::new(EphemeralSigner::new(&key).unwrap()),
+            },
             profile: Arc::new(profile),
             ct: CtMode::Required {
                 logs: vec![Arc::new(log.unwrap())],
-                deadline: Duration::from_secs(4),
+                deadline: Duration::from_secs(60),
             },
             store: store.clone(),
             audit,

@@ -24,5 +24,6 @@ mod store_journal;
 mod store_schema2;
 #[path = "../world/subject.rs"]
 mod subject;
+mod terms;
 mod trail;
 mod world;

@@ -42,7 +42,8 @@ pub(crate) fn intent(n: u64, token_n: u64, key_n: u64) -> Intent {
         issuer: "https://issuer.example".into(),
         subject: format!("subject-{token_n}"),
         san: format!("uri:https://san.example/{key_n}"),
-        rule: None,
+        rule: Some("a rule".into()),
+        rules: Some(hash(3)),
         extensions: [
             (8, "https://issuer.example".into()),
             (9, format!("uri-{n}")),

@@ -12,7 +12,7 @@ use shortleaf::store::redb::{OpenError, RedbStore};
 use shortleaf::time::UnixSeconds;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::samples::{Chance, NOW, hash, intent, leaf, serial, submission, token, uses};
+use crate::samples::{self, Chance, NOW, hash, leaf, serial, submission, token, uses};
 
 type Key = (i64, &'static [u8; 19]);
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
@@ -88,6 +88,15 @@ fn encoded_final(leaf: &Final) -> Vec<u8> {
         &bytes(&leaf.leaf_der),
     ]
     .concat()
+}
+
+/// What was known then.
+fn intent(n: u64, token_n: u64, key_n: u64) -> Intent {
+    Intent {
+        rule: None,
+        rules: None,
+        ..samples::intent(n, token_n, key_n)
+    }
 }
 
 fn intent_without_kid(n: u64) -> Intent {

@@ -1,8 +1,15 @@
 //! What the audit log says of decisions: whom each is about, as far as that was proven by then.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use serde_json::{Value, json};
+use shortleaf::fault::Reason;
 use shortleaf::hex;
 use shortleaf::issuance::{Proof, Request};
+use shortleaf::rates::memory::MemoryCounter;
+use shortleaf::rates::{Limit, Limits, Rates};
+use shortleaf::time::UnixMillis;
 
 use crate::issuer::{email_claims, merge};
 use crate::samples::NOW;
@@ -46,7 +53,7 @@ async fn the_line_of_an_issued_certificate_says_who_has_it() {
     let issued = world.service().issue(asked, now()).await.unwrap();
     let expected = json!({
         "serial": issued.serial.to_string(),
-        "ca": hex::encode(&world.parts.authority.id().0),
+        "ca": hex::encode(&world.parts.terms.authority.id().0),
         "issuer": ISSUER,
         "subject": "248289761001",
         "san": JANE,
@@ -83,30 +90,7 @@ async fn a_refusal_names_only_what_was_proven_by_then() {
         world.issuer.token(claims, NOW.0)
     };
     for (asked, expected) in [
-        // 1. Nothing at all, and an issuer that is nobody.
-        (
-            Request {
-                token: "x".to_owned(),
-                ..good()
-            },
-            json!({ "reason": "TOKEN_MALFORMED" }),
-        ),
-        (
-            Request {
-                token: claimed(json!({ "iss": "https://other.example" })),
-                ..good()
-            },
-            json!({ "reason": "TOKEN_ISSUER_UNKNOWN" }),
-        ),
-        // 2. An issuer of ours, whose token this may not be.
-        (
-            Request {
-                token: claimed(json!({ "aud": "other" })),
-                ..good()
-            },
-            json!({ "reason": "TOKEN_AUDIENCE_MISMATCH", "issuer": ISSUER }),
-        ),
-        // 3. His token, and no identity in it.
+        // His token, and no identity in it.
         (
             Request {
                 token: claimed(json!({ "email_verified": false })),
@@ -114,7 +98,7 @@ async fn a_refusal_names_only_what_was_proven_by_then() {
             },
             json!({ "reason": "EMAIL_UNVERIFIED", "issuer": ISSUER, "subject": "248289761001" }),
         ),
-        // 4. An identity, and no proof.
+        // An identity, and no proof.
         (
             Request {
                 proof: Proof::Csr(Vec::new()),
@@ -126,6 +110,92 @@ async fn a_refusal_names_only_what_was_proven_by_then() {
         let refused = world.service().issue(asked, now()).await.unwrap_err();
         assert_eq!(last(&world), ("refused", expected), "{refused}");
     }
+}
+
+/// Requests of nobody we know: no token at all, one of an issuer that is nobody, and one of ours
+/// that is not for us.
+fn strangers(world: &World) -> [Request; 3] {
+    let claimed = |over: Value| {
+        let mut claims = email_claims();
+        merge(&mut claims, over);
+        world.issuer.token(claims, NOW.0)
+    };
+    [
+        "x".to_owned(),
+        claimed(json!({ "iss": "https://other.example" })),
+        claimed(json!({ "aud": "other" })),
+    ]
+    .map(|token| request(&token, &key(), "r-1"))
+}
+
+fn later(seconds: u64) -> UnixMillis {
+    UnixMillis(now().0 + seconds * 1000)
+}
+
+#[tokio::test]
+async fn refusals_of_strangers_are_told_together_by_their_reasons() {
+    let world = World::new();
+    let service = world.service();
+    for (second, asked) in (1..).zip(strangers(&world).into_iter().chain(strangers(&world))) {
+        service.issue(asked, later(second)).await.unwrap_err();
+    }
+    assert_eq!(world.audit.kinds(), [] as [&str; 0]);
+    service.sweep(later(60)).await.unwrap();
+    let expected = json!({
+        "since": later(1).to_string(),
+        "TOKEN_AUDIENCE_MISMATCH": "2",
+        "TOKEN_ISSUER_UNKNOWN": "2",
+        "TOKEN_MALFORMED": "2",
+    });
+    assert_eq!(last(&world), ("refusals", expected));
+    // Once.
+    service.sweep(later(120)).await.unwrap();
+    assert_eq!(world.audit.kinds(), ["refusals"]);
+}
+
+#[tokio::test]
+async fn who_asks_too_often_is_counted_and_not_told_each_time() {
+    let mut world = World::new();
+    let limit = Limit::new(1, Duration::from_secs(3600), 1).unwrap();
+    world.parts.rates = Rates {
+        limits: Limits {
+            per_identity: Some(limit),
+            ..Limits::OFF
+        },
+        counter: Arc::new(MemoryCounter::new(|| Duration::ZERO)),
+    };
+    let service = world.service();
+    for _ in 0..4 {
+        let _ = service
+            .issue(request(&world.token(), &key(), "r"), now())
+            .await;
+    }
+    assert_eq!(world.audit.kinds().last(), Some(&"issued"));
+    service.stopped(later(1)).unwrap();
+    let lines = world.audit.lines();
+    let [.., counted, stop] = &lines[..] else {
+        panic!("{} lines", lines.len())
+    };
+    assert_eq!((counted.kind, stop.kind), ("refusals", "stop"));
+    let expected = json!({ "since": now().to_string(), "RATE_LIMITED": "3" });
+    assert_eq!(said(counted), expected);
+}
+
+#[tokio::test]
+async fn counted_refusals_whose_line_cannot_be_written_are_in_the_next_one() {
+    let world = World::new();
+    let service = world.service();
+    let [asked, ..] = strangers(&world);
+    service.issue(asked, now()).await.unwrap_err();
+    *world.audit.room_for.lock().unwrap() = Some(0);
+    let failed = service.sweep(later(60)).await.unwrap_err();
+    assert_eq!(failed.reason(), Reason::StoreUnavailable);
+    let [asked, ..] = strangers(&world);
+    service.issue(asked, later(61)).await.unwrap_err();
+    *world.audit.room_for.lock().unwrap() = None;
+    service.sweep(later(120)).await.unwrap();
+    let expected = json!({ "since": now().to_string(), "TOKEN_MALFORMED": "2" });
+    assert_eq!(last(&world), ("refusals", expected));
 }
 
 #[tokio::test]

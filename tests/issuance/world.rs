@@ -16,7 +16,7 @@ use shortleaf::issuance::store::{
     Begun, Final, Intent, IssuanceStore, Record, Selector, StoreError, Submission, TokenUse,
 };
 use shortleaf::issuance::{
-    CtMode, Error, Issued, Parts, Proof, Request, Service, TrustedIssuer, no_probe,
+    CtMode, Error, Issued, Parts, Proof, Request, Service, Terms, TrustedIssuer, no_probe,
 };
 use shortleaf::keys::DevelopmentCa;
 use shortleaf::possession::{AlgorithmList, WeakKeys};
@@ -57,15 +57,18 @@ impl World {
         let store = Arc::new(FaultyStore::default());
         let audit = Arc::new(Trail::default());
         let parts = Parts {
-            issuers: vec![trusted(1)],
-            rules: None,
-            keys: Arc::new(Keys::of(&issuer)),
-            authority: Arc::new(ca.authority.with_profile(&profile)),
-            signer: signer.clone(),
+            terms: Terms {
+                issuers: vec![trusted(1)],
+                issuers_digest: None,
+                rules: None,
+                keys: Arc::new(Keys::of(&issuer)),
+                authority: Arc::new(ca.authority.with_profile(&profile)),
+                signer: signer.clone(),
+            },
             profile: Arc::new(profile),
             ct: CtMode::Required {
                 logs: vec![log.clone()],
-                deadline: Duration::from_secs(4),
+                deadline: Duration::from_secs(60),
             },
             store: store.clone(),
             audit: audit.clone(),

@@ -1,7 +1,6 @@
 //! Logs and issuers that are really not there, over real sockets; and no log at all.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::json;
 use shortleaf::issuance::CtMode;
@@ -10,13 +9,13 @@ use shortleaf::token::discovery::{HttpKeys, IssuerKeysConfig};
 
 use crate::ask::{Ask, Door, Proof};
 use crate::house::House;
-use crate::retries::house_with_log;
+use crate::retries::{PATIENT, house_with_log};
 use crate::world::issuer::{Identity, Issuer, Served};
 use crate::world::parts::free_port;
 
 #[tokio::test]
 async fn a_log_that_is_down_holds_certificates_back_until_it_is_up() {
-    let (house, log) = house_with_log(Duration::from_millis(300)).await;
+    let (house, log) = house_with_log(PATIENT).await;
     let ask = house.good();
     log.set_down(true);
     for door in Door::BOTH {
@@ -47,10 +46,10 @@ async fn an_issuer_that_is_down_stops_nobody_elses_tokens() {
         ..IssuerKeysConfig::discovery(url)
     });
     let house = House::with(|parts| {
-        for (trusted, url) in parts.issuers.iter_mut().zip(urls) {
+        for (trusted, url) in parts.terms.issuers.iter_mut().zip(urls) {
             trusted.policy.issuer = url.into();
         }
-        parts.keys = Arc::new(HttpKeys::new(keys.into()).unwrap());
+        parts.terms.keys = Arc::new(HttpKeys::new(keys.into()).unwrap());
     })
     .await;
     let now = house.world.now().seconds().0;

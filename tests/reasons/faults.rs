@@ -82,10 +82,10 @@ impl Faults {
 
     /// Puts a part that can fail around each of `parts`.
     pub(crate) fn surround(self: &Arc<Self>, parts: &mut Parts) {
-        parts.signer = self.around(parts.signer.clone());
+        parts.terms.signer = self.around(parts.terms.signer.clone());
         parts.store = self.around(parts.store.clone());
         parts.audit = self.around(parts.audit.clone());
-        parts.keys = self.around(parts.keys.clone());
+        parts.terms.keys = self.around(parts.terms.keys.clone());
         if let CtMode::Required { logs, .. } = &mut parts.ct {
             for log in logs {
                 *log = self.around(log.clone());

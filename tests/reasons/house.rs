@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use shortleaf::issuance::Parts;
 use shortleaf::rates::Rates;
 use shortleaf::server::{
-    Front, Metrics, Public, PublicParts, RequestLimits, TrustFiles, public_router, serve,
+    Front, Metrics, Public, PublicParts, RequestLimits, Shown, Sight, public_router, serve,
 };
 use shortleaf::telemetry::{Format, subscriber};
 use shortleaf::time::UnixSeconds;
@@ -70,9 +70,7 @@ impl House {
             clock: world.clock(),
             entropy: Arc::new(Seeded::default()),
             metrics: Arc::clone(&metrics),
-            chains: Vec::new(),
-            issuers: Vec::new(),
-            trust: TrustFiles::default(),
+            shown: Arc::new(Shown::new(Sight::default())),
             limits: RequestLimits::default(),
             rates,
         }));

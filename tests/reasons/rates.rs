@@ -137,8 +137,12 @@ async fn over_the_limit_of_an_address_nothing_is_looked_at() {
     assert_eq!(first.reason(), "TOKEN_MALFORMED");
     let second = house.ask(Door::V2, &garbage).await;
     assert_eq!(told(&second), too_often("address", "10"));
-    // Only the first came as far as the trail.
-    assert_eq!(house.world.trail(), ["refused"]);
+    let counted = |reason: &str| {
+        let series = format!("reason=\"{reason}\"}} 1");
+        assert!(house.metrics.render().contains(&series), "{series}");
+    };
+    counted("TOKEN_MALFORMED");
+    counted("RATE_LIMITED");
 }
 
 #[tokio::test]

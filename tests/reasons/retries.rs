@@ -48,7 +48,8 @@ pub(crate) async fn house_with_log(deadline: Duration) -> (House, Log) {
     (house.await, log)
 }
 
-const PATIENT: Duration = Duration::from_secs(4);
+/// A bound against hanging.
+pub(crate) const PATIENT: Duration = Duration::from_secs(60);
 
 /// Looks again until it is so.
 async fn until(what: &str, so: impl Fn() -> bool) {
@@ -57,10 +58,7 @@ async fn until(what: &str, so: impl Fn() -> bool) {
             sleep(Duration::from_millis(5)).await;
         }
     };
-    assert!(
-        timeout(Duration::from_secs(10), wait).await.is_ok(),
-        "{what}"
-    );
+    assert!(timeout(PATIENT, wait).await.is_ok(), "{what}");
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 use shortleaf::ca::Serial;
+use shortleaf::hex;
 use shortleaf::issuance::Parts;
 use shortleaf::rules::RuleSet;
 use x509_parser::prelude::*;
@@ -17,10 +18,19 @@ use crate::world::issuer::Identity;
 const GITHUB: &str = "https://issuer.example/github";
 const ALLOWING: &str = "jobs of octo-app";
 
+fn behind(first: &str) -> String {
+    format!("{first}\n{RULES}")
+}
+
+/// What lines and records name them by.
+fn hash(first: &str) -> String {
+    hex::encode(&RuleSet::hash_of(&behind(first)))
+}
+
 /// [`RULES`] behind this first line.
 fn rules(first: &str) -> impl FnOnce(&mut Parts) {
-    let rules = RuleSet::parse(&format!("{first}\n{RULES}")).unwrap();
-    move |parts| parts.rules = Some(Arc::new(rules))
+    let rules = RuleSet::parse(&behind(first)).unwrap();
+    move |parts| parts.terms.rules = Some(Arc::new(rules))
 }
 
 /// Refused by the list that no rule allows, unless nobody is.
@@ -72,6 +82,10 @@ async fn a_caller_who_may_not_know_learns_neither_the_rule_nor_the_claim() {
             // The operator does.
             let event = house.told().pop().unwrap();
             assert_eq!(event["cause"], json!(told));
+            let line = house.world.trail_of("refused").pop().unwrap();
+            let rule = told.split('"').nth(1);
+            assert_eq!(line["rule"].as_str(), rule);
+            assert_eq!(line["rules"], hash("explain_to_caller = false"));
         }
         let twin = house.ask(door, &house.good()).await;
         assert_eq!(twin.status, door.good_status(), "{twin:?}");
@@ -124,8 +138,10 @@ async fn the_rule_that_allows_shortens_the_certificate_and_stands_in_record_trai
         assert_eq!(seconds, 300);
         let record = house.world.record(serial).await.unwrap();
         assert_eq!(record.intent.rule.as_deref(), Some(ALLOWING));
+        assert_eq!(record.intent.rules, Some(RuleSet::hash_of(&behind(""))));
         let lines = house.world.trail_of("issued");
         assert_eq!(lines[0]["rule"], ALLOWING);
+        assert_eq!(lines[0]["rules"], hash(""));
         assert_eq!(house.told()[0]["rule"], ALLOWING);
 
         // A rule that says nothing of lives leaves the usual one.
@@ -143,7 +159,9 @@ async fn the_rule_that_allows_shortens_the_certificate_and_stands_in_record_trai
     let (serial, seconds) = facts(&house.ask(Door::V2, &house.good()).await);
     let record = house.world.record(serial).await.unwrap();
     assert_eq!((seconds, record.intent.rule), (600, None));
-    assert_eq!(house.world.trail_of("issued")[0].get("rule"), None);
+    assert_eq!(record.intent.rules, None);
+    let line = house.world.trail_of("issued").remove(0);
+    assert_eq!((line.get("rule"), line.get("rules")), (None, None));
     assert_eq!(house.told()[0].get("rule"), None);
     house.check().await;
 }
@@ -152,7 +170,7 @@ async fn the_rule_that_allows_shortens_the_certificate_and_stands_in_record_trai
 async fn rules_without_a_rule_about_an_issuer_allow_nobody_of_it() {
     let others = RULES.replace(GITHUB, "https://issuer.example/other");
     let others = RuleSet::parse(&others).unwrap();
-    let house = House::with(|parts| parts.rules = Some(Arc::new(others))).await;
+    let house = House::with(|parts| parts.terms.rules = Some(Arc::new(others))).await;
     let answer = house.ask(Door::V2, &house.good()).await;
     let body = answer.json();
     assert_eq!(

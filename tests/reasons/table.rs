@@ -354,7 +354,7 @@ claims = { email = { glob = "*@example.com" } }
 /// Rules, P-384 off the list, and no identity may ask four times, so that there is something to
 /// refuse.
 fn narrow_list(parts: &mut shortleaf::issuance::Parts) {
-    parts.rules = Some(Arc::new(RuleSet::parse(RULES).unwrap()));
+    parts.terms.rules = Some(Arc::new(RuleSet::parse(RULES).unwrap()));
     let names = [
         "ecdsa-sha2-256-nistp256",
         "ed25519",

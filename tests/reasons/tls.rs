@@ -113,8 +113,8 @@ async fn asked(issuer: &Issuer, ca_pem: Option<&str>) -> (Vec<Answer>, Vec<Strin
     });
     let issuers = configured(&folder, issuer.url(), ca_file.as_deref());
     let house = House::with(|house| {
-        house.issuers = parts::trusted(&issuers);
-        house.keys = Arc::new(parts::keys(&issuers).unwrap());
+        house.terms.issuers = parts::trusted(&issuers);
+        house.terms.keys = Arc::new(parts::keys(&issuers).unwrap());
     })
     .await;
     let mut answers = Vec::new();

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::rustls::version;
 
-use crate::house::{House, answer};
+use crate::house::{House, UNHURRIED, UNHURRIED_REQUEST, answer};
 use crate::log::Page;
 use crate::scan::hello;
 use crate::tls::{self, Pair};
@@ -21,7 +21,7 @@ const UNOPENED: &str = "shortleaf_handshakes_failed_total";
 const CLOSED: &str = "shortleaf_connections_closed_total";
 
 async fn house(limits: ConnectionLimits) -> House {
-    House::with(RequestLimits::default(), limits).await
+    House::with(UNHURRIED_REQUEST, limits).await
 }
 
 /// Sends this over a connection of its own and reads until it is closed.
@@ -46,15 +46,12 @@ fn sum(house: &House, family: &str) -> f64 {
 #[tokio::test]
 async fn a_handshake_that_fails_is_counted_by_its_reason() {
     let pair = Pair::new();
-    let limits = ConnectionLimits {
-        handshake: SHORT,
-        ..Default::default()
-    };
-    let house = tls::house(&pair.tls(), limits).await;
-    let counted = async |reason: &str| {
+    let house = tls::house(&pair.tls(), UNHURRIED).await;
+    let counted_in = async |house: &House, reason: &str| {
         let series = format!("{UNOPENED}{{reason=\"{reason}\"}}");
         house.until(&series, 1.0).await;
     };
+    let counted = async |reason| counted_in(&house, reason).await;
     let versions = [&version::TLS13];
     tls::ask(&house, &tls::client(&pair, &versions, &[]))
         .await
@@ -75,9 +72,16 @@ async fn a_handshake_that_fails_is_counted_by_its_reason() {
     counted("alert").await;
     drop(TcpStream::connect(house.at).await.unwrap());
     counted("hung_up").await;
-    let _silent = TcpStream::connect(house.at).await.unwrap();
-    counted("timeout").await;
-    assert_eq!(sum(&house, UNOPENED), 7.0);
+    assert_eq!(sum(&house, UNOPENED), 6.0);
+
+    let limits = ConnectionLimits {
+        handshake: SHORT,
+        ..UNHURRIED
+    };
+    let hurried = tls::house(&pair.tls(), limits).await;
+    let _silent = TcpStream::connect(hurried.at).await.unwrap();
+    counted_in(&hurried, "timeout").await;
+    assert_eq!(sum(&hurried, UNOPENED), 1.0);
 }
 
 #[tokio::test]
@@ -86,7 +90,7 @@ async fn a_hop_without_its_header_is_counted() {
         hops: Hops::new([([127, 0, 0, 0].into(), 8)], true),
         ..Default::default()
     };
-    let house = House::behind(RequestLimits::default(), front).await;
+    let house = House::behind(UNHURRIED_REQUEST, front).await;
     send(&house, GET.as_bytes()).await;
     let series = format!("{UNOPENED}{{reason=\"proxy_header\"}}");
     house.until(&series, 1.0).await;
@@ -111,91 +115,104 @@ fn resets(count: u32) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_connection_closed_by_us_is_counted_by_its_reason() {
-    let house = house(ConnectionLimits {
-        header: SHORT,
-        idle: SHORT * 2,
-        ..Default::default()
-    })
-    .await;
-    let counted = async |reason: &str, number| {
+    let counted = async |house: &House, reason: &str, number| {
         let series = format!("{CLOSED}{{reason=\"{reason}\"}}");
         house.until(&series, number).await;
+        assert_eq!(sum(house, CLOSED), number, "{reason}");
     };
+    let mut limits = UNHURRIED;
+    limits.header = SHORT;
+    let hurried = house(limits).await;
+    send(&hurried, b"GET /healthz HTTP/1.1\r\nhos").await;
+    counted(&hurried, "header_timeout", 1.0).await;
+
+    let mut limits = UNHURRIED;
+    limits.idle = SHORT;
+    let hurried = house(limits).await;
+    send(&hurried, b"").await;
+    counted(&hurried, "idle", 1.0).await;
+    // Between two requests.
+    let alive = GET.replace("close", "keep-alive");
+    send(&hurried, alive.as_bytes()).await;
+    counted(&hurried, "idle", 2.0).await;
+    // There HTTP/1.1 waits for a head already.
+    let mut limits = UNHURRIED;
+    limits.header = SHORT;
+    let hurried = house(limits).await;
+    send(&hurried, alive.as_bytes()).await;
+    counted(&hurried, "idle", 1.0).await;
+
+    let house = house(UNHURRIED).await;
     send(&house, GET.as_bytes()).await;
     assert_eq!(sum(&house, CLOSED), 0.0);
-
-    send(&house, b"GET /healthz HTTP/1.1\r\nhos").await;
-    counted("header_timeout", 1.0).await;
-    send(&house, b"").await;
-    counted("idle", 1.0).await;
-    // Between two requests.
-    send(&house, GET.replace("close", "keep-alive").as_bytes()).await;
-    counted("idle", 2.0).await;
     send(&house, "no HTTP\r\n\r\n".as_bytes()).await;
-    counted("malformed", 1.0).await;
+    counted(&house, "malformed", 1.0).await;
     let long = GET.replace(
         "\r\n\r\n",
         &format!("\r\nx: {}\r\n\r\n", "y".repeat(1 << 16)),
     );
     send(&house, long.as_bytes()).await;
-    counted("headers_too_large", 1.0).await;
+    let one = |reason| format!("{CLOSED}{{reason=\"{reason}\"}}");
+    house.until(&one("headers_too_large"), 1.0).await;
     send(&house, &resets(200)).await;
-    counted("http2_abuse", 1.0).await;
-    assert_eq!(sum(&house, CLOSED), 6.0);
+    house.until(&one("http2_abuse"), 1.0).await;
+    assert_eq!(sum(&house, CLOSED), 3.0);
 }
 
 #[tokio::test]
 async fn who_makes_room_and_who_does_not_finish_is_counted() {
-    let house = house(ConnectionLimits {
+    let one = |reason| format!("{CLOSED}{{reason=\"{reason}\"}}");
+    let full = house(ConnectionLimits {
         connections: 1,
-        max_age: SHORT * 8,
-        finish: SHORT,
-        ..Default::default()
+        ..UNHURRIED
     })
     .await;
-    let idle = TcpStream::connect(house.at).await.unwrap();
-    send(&house, GET.as_bytes()).await;
-    house
-        .until(&format!("{CLOSED}{{reason=\"made_room\"}}"), 1.0)
-        .await;
-    drop(idle);
-    house.script.hold();
-    send(&house, (POST.to_owned() + "{}").as_bytes()).await;
-    house
-        .until(&format!("{CLOSED}{{reason=\"age\"}}"), 1.0)
-        .await;
-    house
-        .until(&format!("{CLOSED}{{reason=\"unfinished\"}}"), 1.0)
-        .await;
+    let _idle = TcpStream::connect(full.at).await.unwrap();
+    send(&full, GET.as_bytes()).await;
+    full.until(&one("made_room"), 1.0).await;
+
+    let aged = house(ConnectionLimits {
+        max_age: SHORT,
+        finish: SHORT,
+        ..UNHURRIED
+    })
+    .await;
+    aged.script.hold();
+    send(&aged, (POST.to_owned() + "{}").as_bytes()).await;
+    aged.until(&one("age"), 1.0).await;
+    aged.until(&one("unfinished"), 1.0).await;
 }
 
 #[tokio::test]
 async fn open_connections_and_waiting_bodies_are_gauges() {
-    let house = House::with(
-        RequestLimits {
-            body: SHORT * 2,
-            ..Default::default()
-        },
-        ConnectionLimits::default(),
-    )
-    .await;
+    let house = house(UNHURRIED).await;
     let (open, waiting) = ("shortleaf_connections_open", "shortleaf_bodies_waiting");
     assert_eq!((house.number(open), house.number(waiting)), (0.0, 0.0));
     let mut slow = TcpStream::connect(house.at).await.unwrap();
     slow.write_all(POST.as_bytes()).await.unwrap();
     house.until(waiting, 1.0).await;
     assert_eq!(house.number(open), 1.0);
-    assert_eq!(answer(&mut slow).await.status, 400);
+    slow.write_all(b"{}").await.unwrap();
+    assert_eq!(answer(&mut slow).await.status, 200);
     house.until(waiting, 0.0).await;
     house.until(open, 0.0).await;
-    let late = house.number(r#"shortleaf_bodies_cut_total{reason="timeout"}"#);
-    assert_eq!(late, 1.0);
-    // A body that comes with its headers waits for nobody.
+}
+
+#[tokio::test]
+async fn a_body_that_comes_too_late_is_counted_and_one_in_time_is_not() {
+    let late = r#"shortleaf_bodies_cut_total{reason="timeout"}"#;
+    let limits = RequestLimits {
+        body: SHORT,
+        ..UNHURRIED_REQUEST
+    };
+    let house = House::with(limits, UNHURRIED).await;
+    // With its head.
     send(&house, (POST.to_owned() + "{}").as_bytes()).await;
-    assert_eq!(
-        house.number(r#"shortleaf_bodies_cut_total{reason="timeout"}"#),
-        1.0
-    );
+    assert_eq!(house.number(late), 0.0);
+    let mut slow = TcpStream::connect(house.at).await.unwrap();
+    slow.write_all(POST.as_bytes()).await.unwrap();
+    assert_eq!(answer(&mut slow).await.status, 400);
+    assert_eq!(house.number(late), 1.0);
 }
 
 #[tokio::test]

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use shortleaf::server::{ConnectionLimits, Front, Hops, RequestLimits};
+use shortleaf::server::{ConnectionLimits, Front, Hops};
 use shortleaf::telemetry::Format;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::house::{House, answer, exchange};
+use crate::house::{House, UNHURRIED, UNHURRIED_REQUEST, answer, exchange};
 use crate::log::Page;
 
 const POST: &str = "POST /api/v2/signingCert HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
@@ -17,15 +17,20 @@ const LINE: &str = "PROXY TCP4 198.51.100.7 127.0.0.1 4711 80\r\n";
 
 /// A house that trusts this network.
 async fn house(network: [u8; 4], speak_proxy: bool) -> House {
+    patient(network, speak_proxy, UNHURRIED.handshake).await
+}
+
+/// The same; for so long it waits for a hop's header.
+async fn patient(network: [u8; 4], speak_proxy: bool, handshake: Duration) -> House {
     let front = Front {
         hops: Hops::new([(network.into(), 8)], speak_proxy),
         limits: ConnectionLimits {
-            handshake: Duration::from_millis(300),
-            ..Default::default()
+            handshake,
+            ..UNHURRIED
         },
         ..Default::default()
     };
-    House::behind(RequestLimits::default(), front).await
+    House::behind(UNHURRIED_REQUEST, front).await
 }
 
 /// Who asked, as the last line of the log has it.
@@ -72,15 +77,21 @@ async fn a_proxy_header_is_believed_from_a_trusted_hop_only() {
 
 #[tokio::test]
 async fn a_trusted_hop_without_its_header_is_closed_and_others_are_served() {
-    let house = house([127, 0, 0, 0], true).await;
-    for opening in [POST, "PROXY TCP4 nonsense\r\n", "PROXY", ""] {
+    let trusting = house([127, 0, 0, 0], true).await;
+    let hurried = patient([127, 0, 0, 0], true, Duration::from_millis(300)).await;
+    for (house, opening) in [
+        (&trusting, POST),
+        (&trusting, "PROXY TCP4 nonsense\r\n"),
+        (&hurried, "PROXY"),
+        (&hurried, ""),
+    ] {
         let mut stream = TcpStream::connect(house.at).await.unwrap();
         stream.write_all(opening.as_bytes()).await.unwrap();
         let mut bytes = Vec::new();
         let _ = stream.read_to_end(&mut bytes).await;
         assert_eq!(bytes, b"", "{opening:?}");
     }
-    let mut stream = TcpStream::connect(house.at).await.unwrap();
+    let mut stream = TcpStream::connect(trusting.at).await.unwrap();
     stream.write_all(LINE.as_bytes()).await.unwrap();
     let request = "GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
     stream.write_all(request.as_bytes()).await.unwrap();

@@ -13,7 +13,8 @@ use shortleaf::issuance::{Issued, Proof, Request};
 use shortleaf::rates::Rates;
 use shortleaf::server::{
     ConnectionLimits, Edge, Fitness, Front, Issuance, IssuerName, KeyState, Metrics, OidcIssuer,
-    Ops, Problem, Public, PublicParts, RequestLimits, TrustFiles, ops_router, public_router, serve,
+    Ops, Problem, Public, PublicParts, RequestLimits, Shown, Sight, TrustFiles, ops_router,
+    public_router, serve,
 };
 use shortleaf::time::{Clock, UnixMillis, UnixSeconds};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -21,6 +22,32 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+/// Long enough for whatever happens at all: a bound against hanging, not a claim about speed.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+/// Limits in time that no test comes to: the one that it is about is what ends its connection.
+pub(crate) const UNHURRIED: ConnectionLimits = ConnectionLimits {
+    connections: 2048,
+    per_address: None,
+    handshake: HOUR,
+    header: HOUR,
+    idle: HOUR,
+    max_age: HOUR,
+    finish: HOUR,
+    drain: HOUR,
+};
+/// The same of a request.
+pub(crate) const UNHURRIED_REQUEST: RequestLimits = RequestLimits {
+    body_bytes: 64 * 1024,
+    body: HOUR,
+    reading: 256,
+    in_flight: 512,
+    queue: 256,
+    queue_wait: HOUR,
+    requests: 2048,
+    whole: HOUR,
+};
 
 pub(crate) const NOW: UnixMillis = UnixMillis(1_795_262_400_000);
 pub(crate) const ISSUER: &str = "https://issuer.example";
@@ -49,6 +76,7 @@ pub(crate) fn certificate() -> Issued {
         spki_hash: [7; 32],
         key_of_another: false,
         rule: None,
+        rules: None,
         would_refuse: false,
         not_after: UnixSeconds(1_795_263_000),
         sct_embedded: true,
@@ -128,9 +156,9 @@ impl Issuance for Script {
         self.fitness.lock().unwrap().clone()
     }
 
-    fn configured_as<'a>(&'a self, issuer: &'a str) -> Option<&'a str> {
+    fn configured_as(&self, issuer: &str) -> Option<String> {
         let is_cluster = issuer.ends_with(".clusters.example");
-        Some(if is_cluster { FAMILY } else { issuer })
+        Some(if is_cluster { FAMILY } else { issuer }.to_owned())
     }
 }
 
@@ -183,6 +211,15 @@ impl House {
     }
 
     pub(crate) async fn behind(limits: RequestLimits, front: Front) -> Self {
+        Self::built(limits, front, Duration::ZERO).await
+    }
+
+    /// Where an answer about readiness stands for so long.
+    pub(crate) async fn probed(readiness_age: Duration) -> Self {
+        Self::built(UNHURRIED_REQUEST, Front::default(), readiness_age).await
+    }
+
+    async fn built(limits: RequestLimits, front: Front, readiness_age: Duration) -> Self {
         let script = Arc::new(Script::default());
         let metrics = Arc::new(Metrics::new(
             [ISSUER.to_owned(), FAMILY.to_owned()],
@@ -193,20 +230,22 @@ impl House {
             clock: Arc::new(Fixed),
             entropy: Arc::new(Fixed),
             metrics: metrics.clone(),
-            chains: vec![vec![vec![2], vec![3]], vec![vec![4]]],
-            issuers: vec![
-                issuer(
-                    IssuerName::Wildcard("https://*.example".into()),
-                    "ci-provider",
-                ),
-                issuer(IssuerName::Url("https://b.example".into()), "ci-provider"),
-                issuer(IssuerName::Url("https://a.example".into()), "uri"),
-            ],
-            trust: TrustFiles {
-                trusted_root: r#"{"file":"trusted root"}"#.into(),
-                signing_config: r#"{"file":"signing config"}"#.into(),
-                client_trust_config: r#"{"file":"client trust config"}"#.into(),
-            },
+            shown: Arc::new(Shown::new(Sight {
+                chains: vec![vec![vec![2], vec![3]], vec![vec![4]]],
+                issuers: vec![
+                    issuer(
+                        IssuerName::Wildcard("https://*.example".into()),
+                        "ci-provider",
+                    ),
+                    issuer(IssuerName::Url("https://b.example".into()), "ci-provider"),
+                    issuer(IssuerName::Url("https://a.example".into()), "uri"),
+                ],
+                trust: TrustFiles {
+                    trusted_root: r#"{"file":"trusted root"}"#.into(),
+                    signing_config: r#"{"file":"signing config"}"#.into(),
+                    client_trust_config: r#"{"file":"client trust config"}"#.into(),
+                },
+            })),
             limits,
             rates: Rates::off(),
         }));
@@ -219,7 +258,7 @@ impl House {
                 let script = script.clone();
                 Arc::new(move || script.key_states.lock().unwrap().clone())
             },
-            readiness_age: Duration::from_secs(1),
+            readiness_age,
         });
         let stop = CancellationToken::new();
         // The operators' listener is plain, and knows of no hops.
@@ -267,31 +306,46 @@ impl House {
 
     /// The number behind this name and these labels among the metrics.
     pub(crate) fn number(&self, series: &str) -> f64 {
+        let number = self.shown(series);
+        number.unwrap_or_else(|| panic!("no {series} in\n{}", self.metrics.render()))
+    }
+
+    /// The same, or none where it does not begin before there is something to count.
+    fn shown(&self, series: &str) -> Option<f64> {
         let text = self.metrics.render();
-        let line = text
-            .lines()
-            .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-        line.unwrap_or_else(|| panic!("no {series} in\n{text}"))
-            .parse()
-            .unwrap()
+        let mut lines = text.lines();
+        let number = lines.find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        number.map(|number| number.parse().unwrap())
     }
 
     /// Waits until that number is this one.
     pub(crate) async fn until(&self, series: &str, number: f64) {
-        let start = tokio::time::Instant::now();
-        while self.number(series) != number {
-            let told = self.number(series);
-            assert!(
-                start.elapsed() < Duration::from_secs(10),
-                "{series} {told}, not {number}"
-            );
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        until(
+            || self.shown(series) == Some(number),
+            || format!("{series} {:?}, not {number}", self.shown(series)),
+        )
+        .await;
+    }
+
+    /// Waits until the service was asked so often.
+    pub(crate) async fn until_asked(&self, times: usize) {
+        let asked = || self.asked().len();
+        let missing = || format!("asked {} times, not {times}", asked());
+        until(|| asked() >= times, missing).await;
     }
 
     /// What the service was asked, all in all.
     pub(crate) fn asked(&self) -> Vec<Asked> {
         self.script.asked.lock().unwrap().clone()
+    }
+}
+
+/// Looks again until it is so.
+async fn until(so: impl Fn() -> bool, otherwise: impl Fn() -> String) {
+    let start = tokio::time::Instant::now();
+    while !so() {
+        assert!(start.elapsed() < PATIENCE, "{}", otherwise());
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 

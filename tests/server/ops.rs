@@ -6,7 +6,6 @@ use std::time::Duration;
 use shortleaf::fault::Reason;
 use shortleaf::issuance::Issued;
 use shortleaf::server::{ConnectionLimits, KeyState, Problem};
-use tokio::time::sleep;
 
 use crate::house::{Answer, FAMILY, House, ISSUER, certificate, exchange};
 use crate::tls::{self, Pair};
@@ -161,15 +160,13 @@ async fn a_tls_certificate_near_its_end_is_named_and_leaves_the_instance_ready()
 
 #[tokio::test]
 async fn readiness_is_asked_again_only_when_the_answer_is_old() {
-    let house = House::open().await;
-    let probes = || *house.script.probes.lock().unwrap();
-    for _ in 0..5 {
-        get(&house, "/readyz").await;
+    for (readiness_age, probes) in [(Duration::MAX, 1), (Duration::ZERO, 5)] {
+        let house = House::probed(readiness_age).await;
+        for _ in 0..5 {
+            get(&house, "/readyz").await;
+        }
+        assert_eq!(*house.script.probes.lock().unwrap(), probes);
     }
-    assert_eq!(probes(), 1);
-    sleep(Duration::from_millis(1_100)).await;
-    get(&house, "/readyz").await;
-    assert_eq!(probes(), 2);
 }
 
 #[tokio::test]
@@ -325,9 +322,7 @@ async fn a_request_in_flight_is_shown_until_it_is_answered() {
     let house = House::open().await;
     let gate = house.script.hold();
     let watch = async {
-        while house.asked().is_empty() {
-            sleep(Duration::from_millis(5)).await;
-        }
+        house.until_asked(1).await;
         has_line(&metrics(&house).await, "shortleaf_requests_in_flight 1");
         gate.add_permits(1);
     };

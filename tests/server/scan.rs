@@ -13,7 +13,7 @@ use shortleaf::server::{ConnectionLimits, Tls};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::house::House;
+use crate::house::{House, UNHURRIED};
 use crate::tls::{NAME, Pair, house};
 
 const SSL_3: u16 = 0x0300;
@@ -284,9 +284,10 @@ async fn openssl_gets_the_whole_chain_and_nothing_to_come_back_with() {
 #[tokio::test(flavor = "multi_thread")]
 async fn openssl_cannot_renegotiate() {
     let house = chained(ConnectionLimits {
-        idle: Duration::from_millis(500),
+        // The client says no word after it; it has this long to ask.
+        idle: Duration::from_secs(2),
         finish: Duration::from_millis(500),
-        ..Default::default()
+        ..UNHURRIED
     })
     .await;
     let Some((_, text)) = s_client(&house, &["-tls1_2", "-msg"], "R\n") else {

@@ -3,16 +3,18 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use shortleaf::server::{ConnectionLimits, Front, Hops, RequestLimits};
+use shortleaf::server::{ConnectionLimits, Front, Hops};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{sleep, timeout};
 
-use crate::house::House;
+use crate::house::{House, PATIENCE, UNHURRIED, UNHURRIED_REQUEST};
 
 const HEALTH: &str = "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
 const POST: &str = "POST /api/v2/signingCert HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
                     authorization: a.b.c\r\ncontent-length: 2\r\n\r\n{}";
+/// After this long a connection that is of no use may be told to leave.
+const PAST_GRACE: Duration = Duration::from_millis(1_100);
 const FULL: &str = r#"shortleaf_connections_closed_total{reason="address_full"}"#;
 const MADE_ROOM: &str = r#"shortleaf_connections_closed_total{reason="made_room"}"#;
 
@@ -21,12 +23,12 @@ async fn house(hops: Hops) -> House {
     let front = Front {
         limits: ConnectionLimits {
             per_address: Some(2),
-            ..Default::default()
+            ..UNHURRIED
         },
         hops,
         ..Default::default()
     };
-    House::behind(RequestLimits::default(), front).await
+    House::behind(UNHURRIED_REQUEST, front).await
 }
 
 async fn from(address: [u8; 4], house: &House) -> TcpStream {
@@ -41,7 +43,7 @@ async fn is_served(stream: &mut TcpStream, request: &str) -> bool {
     if stream.write_all(request.as_bytes()).await.is_err() {
         return false;
     }
-    let read = timeout(Duration::from_secs(5), stream.read(&mut bytes)).await;
+    let read = timeout(PATIENCE, stream.read(&mut bytes)).await;
     let read = read.expect("an answer or an end").unwrap_or(0);
     bytes[..read].starts_with(b"HTTP/1.1 200 ")
 }
@@ -56,9 +58,7 @@ async fn busy(house: &House, opening: &str) -> [TcpStream; 2] {
         stream.write_all(opening.as_bytes()).await.unwrap();
         stream.write_all(POST.as_bytes()).await.unwrap();
     }
-    while house.asked().len() < 2 {
-        sleep(Duration::from_millis(5)).await;
-    }
+    house.until_asked(2).await;
     both
 }
 
@@ -67,7 +67,7 @@ async fn an_address_whose_share_is_in_use_gets_no_more_and_others_are_served() {
     let house = house(Hops::default()).await;
     let gate = house.script.hold();
     let [mut first, second] = busy(&house, "").await;
-    sleep(Duration::from_millis(1_100)).await;
+    sleep(PAST_GRACE).await;
     assert!(!is_served(&mut from([127, 0, 0, 1], &house).await, HEALTH).await);
     assert_eq!(house.number(FULL), 1.0);
     assert!(is_served(&mut from([127, 0, 0, 2], &house).await, HEALTH).await);
@@ -93,9 +93,10 @@ async fn an_address_with_idle_connections_of_its_own_gives_up_the_longest_idle_o
     assert!(is_served(&mut longest, HEALTH).await);
     let mut later = from([127, 0, 0, 1], &house).await;
     assert!(is_served(&mut later, HEALTH).await);
-    sleep(Duration::from_millis(1_100)).await;
+    sleep(PAST_GRACE).await;
     assert!(is_served(&mut from([127, 0, 0, 1], &house).await, HEALTH).await);
-    assert_eq!((house.number(MADE_ROOM), house.number(FULL)), (1.0, 0.0));
+    house.until(MADE_ROOM, 1.0).await;
+    assert_eq!(house.number(FULL), 0.0);
     assert!(!is_served(&mut longest, HEALTH).await);
     // Neither its younger neighbour nor another address, idle for longer than all.
     assert!(is_served(&mut later, HEALTH).await && is_served(&mut other, HEALTH).await);

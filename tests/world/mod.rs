@@ -23,7 +23,7 @@ use shortleaf::entropy::Entropy;
 use shortleaf::identity::{Mapping, builtin};
 use shortleaf::issuance::store::{IssuanceStore, Record, Selector};
 use shortleaf::issuance::{
-    self, CtMode, Issued, Parts, Proof, Request, Service, TrustedIssuer, no_probe,
+    self, CtMode, Issued, Parts, Proof, Request, Service, Terms, TrustedIssuer, no_probe,
 };
 use shortleaf::keys::file;
 use shortleaf::merkle;
@@ -114,15 +114,18 @@ impl World {
         });
         let trail = Arc::new(Trail::default());
         let mut parts = Parts {
-            issuers: trusted.collect(),
-            rules: None,
-            keys: Arc::new(WorldKeys(keys.collect())),
-            authority: Arc::new(authority.with_profile(&profile)),
-            signer: Arc::clone(&signer) as Arc<dyn Signer>,
+            terms: Terms {
+                issuers: trusted.collect(),
+                issuers_digest: None,
+                rules: None,
+                keys: Arc::new(WorldKeys(keys.collect())),
+                authority: Arc::new(authority.with_profile(&profile)),
+                signer: Arc::clone(&signer) as Arc<dyn Signer>,
+            },
             profile: Arc::new(profile),
             ct: CtMode::Required {
                 logs: vec![Arc::clone(&log) as Arc<dyn CertificateLog>],
-                deadline: Duration::from_secs(4),
+                deadline: Duration::from_secs(60),
             },
             store: Arc::clone(&store) as Arc<dyn IssuanceStore>,
             audit: Arc::clone(&trail) as Arc<dyn AuditLog>,

@@ -23,6 +23,8 @@ use std::time::{Duration, Instant};
 
 use crate::secrets;
 
+/// A bound against hanging, not a claim about speed.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// How often a wait looks again.
 const POLL: Duration = Duration::from_millis(20);
 /// How much of a program's output a failing test shows, per stream.
@@ -122,9 +124,7 @@ pub(crate) fn http(method: &str, url: &str, body: Option<&str>) -> Option<(u16, 
         .parse()
         .expect("host and port");
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(2)).ok()?;
-    stream
-        .set_read_timeout(Some(Duration::from_secs(10)))
-        .ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).ok()?;
     let body = body.unwrap_or_default();
     // 1.0: no chunks, and the end of the stream is the end of the body.
     write!(

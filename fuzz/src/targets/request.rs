@@ -18,11 +18,11 @@ use shortleaf::audit::{self, AuditLog, Event};
 use shortleaf::ca::{InstanceId, LeafProfile};
 use shortleaf::ct::memory::MemoryLog;
 use shortleaf::identity::Mapping;
-use shortleaf::issuance::{CtMode, Parts, Service, TrustedIssuer, no_probe};
+use shortleaf::issuance::{CtMode, Parts, Service, Terms, TrustedIssuer, no_probe};
 use shortleaf::keys::DevelopmentCa;
 use shortleaf::possession::{AlgorithmList, WeakKeys};
 use shortleaf::rates::Rates;
-use shortleaf::server::{Metrics, Public, PublicParts, RequestLimits, TrustFiles, public_router};
+use shortleaf::server::{Metrics, Public, PublicParts, RequestLimits, Shown, Sight, public_router};
 use shortleaf::store::memory::MemoryStore;
 use shortleaf::system::SystemEntropy;
 use shortleaf::time::{Clock, UnixMillis};
@@ -180,11 +180,14 @@ fn doors(pair: &EcdsaKeyPair) -> Router {
     let chain = authority.chain().iter().map(|ca| ca.der().to_vec());
     let chains = vec![chain.collect()];
     let service = Service::new(Parts {
-        issuers: vec![TrustedIssuer { policy, mapping }],
-        rules: None,
-        keys: Arc::new(FixedKeys::new([(issuer, keys)])),
-        authority,
-        signer: Arc::new(ca.signer),
+        terms: Terms {
+            issuers: vec![TrustedIssuer { policy, mapping }],
+            issuers_digest: None,
+            rules: None,
+            keys: Arc::new(FixedKeys::new([(issuer, keys)])),
+            authority,
+            signer: Arc::new(ca.signer),
+        },
         profile: Arc::new(profile),
         ct: CtMode::Required {
             logs: vec![Arc::new(MemoryLog::generate("log").expect("a log"))],
@@ -206,13 +209,10 @@ fn doors(pair: &EcdsaKeyPair) -> Router {
         clock: Arc::new(Still),
         entropy: Arc::new(SystemEntropy),
         metrics: Arc::new(Metrics::new([ISSUER.to_owned()], not_after)),
-        chains,
-        issuers: Vec::new(),
-        trust: TrustFiles {
-            trusted_root: String::new(),
-            signing_config: String::new(),
-            client_trust_config: String::new(),
-        },
+        shown: Arc::new(Shown::new(Sight {
+            chains,
+            ..Sight::default()
+        })),
         limits: RequestLimits::default(),
         rates: Rates::off(),
     }))

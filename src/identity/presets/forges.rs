@@ -3,12 +3,9 @@
 use super::claims;
 use super::facts::{Audience, DAY, Facts, HOUR, Limits, MINUTE, Reading, SEVERAL};
 use super::site::{Place, Site};
-use crate::identity::{Definition, IdClaims};
+use crate::identity::{Definition, IdClaims, builtin};
 
 /// gitlab.com and every other instance: the issuer is the instance's address, and so are the URLs.
-///
-/// `ci_config_ref_uri` becomes the name of the signer. It begins with the instance's host, and one
-/// that does not would be a name on somebody else's GitLab.
 pub(super) const GITLAB: Facts = Facts {
     word: "gitlab",
     title: "GitLab",
@@ -17,51 +14,7 @@ pub(super) const GITLAB: Facts = Facts {
     shape: "the address of the instance, such as https://gitlab.com, without a slash at its end",
     families: &[],
     place: |site| Place::at(&site.before(&[])?),
-    reading: Reading::Table(Definition {
-        defaults: &[
-            ("ci_config_sha", ""),
-            ("project_visibility", ""),
-            ("environment", ""),
-        ],
-        // What Fulcio asks for beside these, pipeline_id and runner_id, stands nowhere.
-        required: &[
-            "ci_config_ref_uri",
-            "project_path",
-            "project_id",
-            "namespace_path",
-            "namespace_id",
-            "sha",
-            "ref",
-            "ref_type",
-            "pipeline_source",
-            "job_id",
-            "runner_environment",
-        ],
-        one_of: &[("ref_type", &["branch", "tag"])],
-        begins: &[("ci_config_ref_uri", "{host}/")],
-        extensions: &[
-            (9, "https://{{ .ci_config_ref_uri }}"),
-            (10, "ci_config_sha"),
-            (11, "runner_environment"),
-            (12, "{instance}/{{ .project_path }}"),
-            (13, "sha"),
-            (
-                14,
-                r#"refs/{{ if eq .ref_type "branch" }}heads{{ else }}tags{{ end }}/{{ .ref }}"#,
-            ),
-            (15, "project_id"),
-            (16, "{instance}/{{ .namespace_path }}"),
-            (17, "namespace_id"),
-            (18, "https://{{ .ci_config_ref_uri }}"),
-            (19, "ci_config_sha"),
-            (20, "pipeline_source"),
-            (21, "{instance}/{{ .project_path }}/-/jobs/{{ .job_id }}"),
-            (22, "project_visibility"),
-            (23, "environment"),
-        ],
-        san: "https://{{ .ci_config_ref_uri }}",
-        ..Definition::EMPTY
-    }),
+    reading: Reading::Table(builtin::GITLAB),
     audience: Audience::Free,
     limits: Limits {
         // The job's timeout is the token's life, and nobody asks for a second one.
@@ -72,10 +25,10 @@ pub(super) const GITLAB: Facts = Facts {
     },
     ids: IdClaims {
         any_of: &["project_id", "namespace_id"],
-        names: &[],
         ref_kind: Some("ref_type"),
         event: Some("pipeline_source"),
         runner: Some("runner_environment"),
+        ..IdClaims::NONE
     },
     unverified: &["ci_config_ref_uri of an instance with a port or a path: taken to have both"],
 };
@@ -131,10 +84,9 @@ pub(super) const FORGEJO: Facts = Facts {
     },
     ids: IdClaims {
         any_of: &["repository_id", "repository_owner_id"],
-        names: &[],
         ref_kind: Some("ref_type"),
         event: Some("event_name"),
-        runner: None,
+        ..IdClaims::NONE
     },
     unverified: &[
         "workflow_ref: taken to be OWNER/REPOSITORY/PATH@REF as on GitHub",
@@ -178,11 +130,8 @@ pub(super) const JENKINS: Facts = Facts {
         why: "a credential binding writes one token of an hour into the build's environment",
     },
     ids: IdClaims {
-        any_of: &[],
         names: &["sub"],
-        ref_kind: None,
-        event: None,
-        runner: None,
+        ..IdClaims::NONE
     },
     unverified: &[
         "JOB_URL of folders with unusual characters: taken to be escaped as the issuer is",

@@ -20,10 +20,10 @@ const LIMITS: Limits = Limits {
 
 const IDS: IdClaims = IdClaims {
     any_of: &["repository_id", "repository_owner_id"],
-    names: &[],
     ref_kind: Some("ref_type"),
     event: Some("event_name"),
     runner: Some("runner_environment"),
+    ..IdClaims::NONE
 };
 
 pub(super) const DOTCOM_OR_ENTERPRISE: Facts = Facts {

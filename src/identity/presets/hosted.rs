@@ -3,7 +3,7 @@
 use super::claims;
 use super::facts::{Audience, Facts, HOUR, Limits, MINUTE, Reading, SEVERAL};
 use super::site::{ACCOUNT, Place, Site, is_uuid};
-use crate::identity::{Definition, IdClaims};
+use crate::identity::{Definition, IdClaims, builtin};
 
 /// The pipeline is the signer, by its slugs: `organization_id` and `pipeline_id` are in a token
 /// only if the job asked for them.
@@ -14,39 +14,8 @@ pub(super) const BUILDKITE: Facts = Facts {
     issuer: Some("https://agent.buildkite.com"),
     shape: "https://agent.buildkite.com",
     families: &[],
-    place: |site| match site.is("agent.buildkite.com") && site.path.is_empty() {
-        true => Place::at("https://buildkite.com"),
-        false => None,
-    },
-    reading: Reading::Table(Definition {
-        defaults: &[("build_tag", "")],
-        required: &[
-            "organization_slug",
-            "pipeline_slug",
-            "build_number",
-            "build_branch",
-            "build_commit",
-            "build_source",
-            "job_id",
-            "runner_environment",
-        ],
-        extensions: &[
-            (11, "runner_environment"),
-            (13, "build_commit"),
-            // As Buildkite composes it into `sub`.
-            (
-                14,
-                "refs/{{ if .build_tag }}tags/{{ .build_tag }}{{ else }}heads/{{ .build_branch }}{{ end }}",
-            ),
-            (20, "build_source"),
-            (
-                21,
-                "{instance}/{{ .organization_slug }}/{{ .pipeline_slug }}/builds/{{ .build_number }}#{{ .job_id }}",
-            ),
-        ],
-        san: "{instance}/{{ .organization_slug }}/{{ .pipeline_slug }}",
-        ..Definition::EMPTY
-    }),
+    place: |site| site.only("agent.buildkite.com", "https://buildkite.com"),
+    reading: Reading::Table(builtin::BUILDKITE),
     audience: Audience::Free,
     limits: Limits {
         max_token_age_s: 10 * MINUTE,
@@ -56,11 +25,10 @@ pub(super) const BUILDKITE: Facts = Facts {
         why: "the agent gives a token whenever it is asked, and cosign asks for each signature",
     },
     ids: IdClaims {
-        any_of: &[],
         names: &["organization_slug", "pipeline_slug"],
-        ref_kind: None,
         event: Some("build_source"),
         runner: Some("runner_environment"),
+        ..IdClaims::NONE
     },
     unverified: &[],
 };
@@ -120,18 +88,15 @@ pub(super) const CIRCLECI: Facts = Facts {
             "oidc.circleci.com/project-id",
             "oidc.circleci.com/pipeline-definition-id",
         ],
-        names: &[],
-        ref_kind: None,
-        event: None,
         runner: Some("oidc.circleci.com/ssh-rerun"),
+        ..IdClaims::NONE
     },
     unverified: &["lifetime of its tokens: taken to be at most that of a job, five hours"],
 };
 
 const CIRCLECI_SIGNER: &str = r#"{instance}/projects/{{ index . "oidc.circleci.com/project-id" }}/pipeline-definitions/{{ index . "oidc.circleci.com/pipeline-definition-id" }}"#;
 
-/// The names are there to be read, the ids beside them are the identity. A token's own
-/// `platform_url` is not looked at: this issuer is one platform's.
+/// A token's own `platform_url` is not looked at: this issuer is one platform's.
 pub(super) const CODEFRESH: Facts = Facts {
     word: "codefresh",
     title: "Codefresh",
@@ -139,34 +104,8 @@ pub(super) const CODEFRESH: Facts = Facts {
     issuer: Some("https://oidc.codefresh.io"),
     shape: "https://oidc.codefresh.io",
     families: &[],
-    place: |site| match site.is("oidc.codefresh.io") && site.path.is_empty() {
-        true => Place::at("https://g.codefresh.io"),
-        false => None,
-    },
-    reading: Reading::Table(Definition {
-        defaults: &[
-            ("scm_repo_url", ""),
-            ("scm_ref", ""),
-            ("runner_environment", ""),
-        ],
-        required: &[
-            "account_id",
-            "account_name",
-            "pipeline_id",
-            "pipeline_name",
-            "workflow_id",
-        ],
-        extensions: &[
-            (9, "{instance}/build/{{ .workflow_id }}"),
-            (11, "runner_environment"),
-            (12, "scm_repo_url"),
-            (14, "scm_ref"),
-            (18, "{instance}/api/pipelines/{{ .pipeline_id }}"),
-            (21, "{instance}/build/{{ .workflow_id }}"),
-        ],
-        san: "{instance}/{{ .account_name }}/{{ .pipeline_name }}:{{ .account_id }}/{{ .pipeline_id }}",
-        ..Definition::EMPTY
-    }),
+    place: |site| site.only("oidc.codefresh.io", "https://g.codefresh.io"),
+    reading: Reading::Table(builtin::CODEFRESH),
     audience: Audience::Usual("https://g.codefresh.io"),
     limits: Limits {
         max_token_age_s: 10 * MINUTE,
@@ -176,10 +115,8 @@ pub(super) const CODEFRESH: Facts = Facts {
     },
     ids: IdClaims {
         any_of: &["pipeline_id", "account_id"],
-        names: &[],
-        ref_kind: None,
-        event: None,
         runner: Some("runner_environment"),
+        ..IdClaims::NONE
     },
     unverified: &["lifetime of its tokens: five minutes in the one that was seen"],
 };
@@ -229,10 +166,9 @@ pub(super) const BUDDY: Facts = Facts {
     },
     ids: IdClaims {
         any_of: &["pipeline_id"],
-        names: &[],
-        ref_kind: None,
         event: Some("triggered_on"),
         runner: Some("runner_environment"),
+        ..IdClaims::NONE
     },
     unverified: &[
         "values of triggered_on and runner_environment",
@@ -249,8 +185,6 @@ fn buddy(site: &Site<'_>) -> Option<Place> {
         "eu-oidc.buddyusercontent.com",
         "asia-oidc.buddyusercontent.com",
     ];
-    let known = site.path.is_empty() && regions.iter().any(|region| site.is(region));
-    known
-        .then(|| Place::at("https://app.buddy.works"))
-        .flatten()
+    let mut each = regions.into_iter();
+    each.find_map(|region| site.only(region, "https://app.buddy.works"))
 }

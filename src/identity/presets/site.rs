@@ -84,6 +84,11 @@ impl<'a> Site<'a> {
         self.origin.strip_prefix("https://") == Some(host)
     }
 
+    /// Everybody's `instance`, if this is the one issuer of it: the host and nothing behind it.
+    pub(super) fn only(&self, host: &str, instance: &str) -> Option<Place> {
+        (self.is(host) && self.path.is_empty()).then(|| Place::at(instance))?
+    }
+
     /// Origin and path, if the path ends in `end` and not in a slash.
     pub(super) fn before(&self, end: &[&str]) -> Option<String> {
         let start = self.path.strip_suffix(end)?;

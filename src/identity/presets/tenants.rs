@@ -57,10 +57,7 @@ pub(super) const BITBUCKET: Facts = Facts {
     },
     ids: IdClaims {
         any_of: &["repositoryUuid"],
-        names: &[],
-        ref_kind: None,
-        event: None,
-        runner: None,
+        ..IdClaims::NONE
     },
     unverified: &[
         "lifetime of its tokens: taken to be a step's usual longest time",
@@ -135,10 +132,7 @@ pub(super) const AZURE_DEVOPS: Facts = Facts {
     ids: IdClaims {
         // `rpo_id` of a repository outside Azure is its name.
         any_of: &["def_id", "prj_id"],
-        names: &[],
-        ref_kind: None,
-        event: None,
-        runner: None,
+        ..IdClaims::NONE
     },
     unverified: &["the page of a run, with ids in place of names"],
 };

@@ -6,12 +6,10 @@ use super::facts::{Audience, DAY, Facts, HOUR, Limits, MINUTE, Reading, SEVERAL}
 use super::site::{Place, Site, is_slug};
 use crate::identity::{Definition, IdClaims};
 
-const NO_IDS: IdClaims = IdClaims {
-    any_of: &[],
+/// A subject is all there is.
+const SUBJECT: IdClaims = IdClaims {
     names: &["sub"],
-    ref_kind: None,
-    event: None,
-    runner: None,
+    ..IdClaims::NONE
 };
 
 /// The address of any instance, whatever its path; a slash at its end is part of its name.
@@ -47,7 +45,7 @@ pub(super) const AWS: Facts = Facts {
         certificates_per_token: SEVERAL,
         why: "a token is asked for by a call of its own, then put where cosign reads it for each image",
     },
-    ids: NO_IDS,
+    ids: SUBJECT,
     unverified: &[],
 };
 
@@ -58,10 +56,7 @@ pub(super) const GOOGLE: Facts = Facts {
     issuer: Some("https://accounts.google.com"),
     shape: "https://accounts.google.com",
     families: &[],
-    place: |site| match site.is("accounts.google.com") && site.path.is_empty() {
-        true => Place::at(site.origin),
-        false => None,
-    },
+    place: |site| site.only("accounts.google.com", site.origin),
     reading: Reading::Email,
     audience: Audience::Free,
     limits: Limits {
@@ -72,7 +67,7 @@ pub(super) const GOOGLE: Facts = Facts {
     },
     ids: IdClaims {
         names: &["email"],
-        ..NO_IDS
+        ..IdClaims::NONE
     },
     unverified: &["that the metadata server keeps identity tokens, as it does access tokens"],
 };
@@ -110,7 +105,7 @@ pub(super) const KUBERNETES: Facts = Facts {
             "/kubernetes.io/namespace",
             "/kubernetes.io/serviceaccount/name",
         ],
-        ..NO_IDS
+        ..IdClaims::NONE
     },
     unverified: &[],
 };
@@ -131,7 +126,7 @@ pub(super) const SPIFFE: Facts = Facts {
         certificates_per_token: SEVERAL,
         why: "an agent keeps a JWT-SVID and hands it out until half its life is over",
     },
-    ids: NO_IDS,
+    ids: SUBJECT,
     unverified: &["that other agents than SPIRE's keep tokens at most an hour"],
 };
 
@@ -142,10 +137,7 @@ pub(super) const CHAINGUARD: Facts = Facts {
     issuer: Some("https://issuer.enforce.dev"),
     shape: "https://issuer.enforce.dev",
     families: &[],
-    place: |site| match site.is("issuer.enforce.dev") && site.path.is_empty() {
-        true => Place::at(site.origin),
-        false => None,
-    },
+    place: |site| site.only("issuer.enforce.dev", site.origin),
     reading: Reading::Chainguard,
     audience: Audience::Free,
     limits: Limits {
@@ -156,8 +148,7 @@ pub(super) const CHAINGUARD: Facts = Facts {
     },
     ids: IdClaims {
         any_of: &["sub"],
-        names: &[],
-        ..NO_IDS
+        ..IdClaims::NONE
     },
     unverified: &["lifetime of its tokens: taken to be at most an hour"],
 };
@@ -181,7 +172,7 @@ pub(super) const EMAIL: Facts = Facts {
     },
     ids: IdClaims {
         names: &["email"],
-        ..NO_IDS
+        ..IdClaims::NONE
     },
     unverified: &[],
 };

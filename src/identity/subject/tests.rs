@@ -86,7 +86,7 @@ fn a_subject_that_is_not_of_its_type_is_nobody() {
         (uri, "https://example.com/1", Problem::OtherDomain),
         (uri, "jane@example.com", Problem::AnAddress),
         (username, "jane!example.com", Problem::HasExclamation),
-        (username, "jane@example.com", Problem::AnAddress),
+        (username, "jane@example.com", Problem::HasAt),
         (
             spiffe,
             "spiffe://example.org/ns/prod",

@@ -89,7 +89,37 @@ fn slowly(rules: &RuleSet, claims: &Json) -> Option<String> {
     allowing.find(RuleTrace::holds).map(|rule| rule.name)
 }
 
+/// The closest rule and its first difference, by asking every rule.
+fn closest_slowly(rules: &RuleSet, claims: &Json) -> Option<(String, Differs)> {
+    let claims = json::parse(claims.to_string().as_bytes()).unwrap();
+    let explained = rules.explain(&issuer(GITLAB), claims.as_object().unwrap());
+    let holding = |rule: &RuleTrace| {
+        let lines = rule.lines.iter().filter(|line| line.holds);
+        lines.filter(|line| line.line.name() != "when").count()
+    };
+    let mut rules = explained.rules;
+    rules.retain(|rule| rule.effect == Effect::Allow);
+    // Of equals `max_by_key` takes the last.
+    let closest = rules.iter().rev().max_by_key(|rule| holding(rule))?;
+    Some((closest.name.clone(), closest.first_difference()?.clone()))
+}
+
 proptest! {
+    #[test]
+    fn the_closest_rule_is_the_one_that_asking_each_finds(
+        allow in proptest::collection::vec(rule(), 0..8),
+        claims in token(),
+    ) {
+        let rules = file(&allow, &[]);
+        match decide(&rules, GITLAB, &claims) {
+            Decision::Allowed { .. } => {}
+            Decision::Refused(Refusal::NoneHolds { rule, differs }) => {
+                prop_assert_eq!(Some((rule, differs)), closest_slowly(&rules, &claims));
+            }
+            Decision::Refused(_) => prop_assert_eq!(None, closest_slowly(&rules, &claims)),
+        }
+    }
+
     #[test]
     fn a_further_refusing_rule_never_allows_more(
         allow in proptest::collection::vec(rule(), 0..5),

@@ -133,6 +133,7 @@ mod tests {
             subject: String::new(),
             san: String::new(),
             rule: None,
+            rules: None,
             extensions: [].into(),
             at: UnixSeconds(at),
             not_after: UnixSeconds(at),

@@ -273,6 +273,7 @@ mod tests {
                     subject: String::new(),
                     san: "email:a@example.com".into(),
                     rule: None,
+                    rules: None,
                     extensions: [].into(),
                     at: UnixSeconds(-1),
                     not_after: UnixSeconds(i64::MAX),

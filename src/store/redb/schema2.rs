@@ -182,6 +182,7 @@ fn intent_of(bytes: &[u8]) -> Result<Intent, StoreError> {
             subject: from.text()?,
             san: from.text()?,
             rule: None,
+            rules: None,
             extensions: (0..from.count()?)
                 .map(|_| from.fixed().map(|[arc]| arc).zip(from.text()))
                 .collect::<Option<_>>()?,

@@ -19,6 +19,7 @@
 //! for those that would let it into a private network or give it a secret: [`refused_setting`].
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -53,7 +54,8 @@ pub(super) struct Family {
     config: IssuerKeysConfig,
     documents: Arc<dyn Documents>,
     pace: Pace,
-    proven_max: usize,
+    /// How many of its issuers may be proven; depends on how many families there are.
+    proven_max: AtomicUsize,
     /// Held for as long as it takes to find an issuer in it.
     members: Mutex<Members>,
     /// One permit for each discovery that may be under way.
@@ -93,13 +95,8 @@ pub(super) fn refused_setting(config: &IssuerKeysConfig) -> Option<&'static str>
 }
 
 impl Family {
-    /// One of `families`, reading `documents`.
-    pub(super) fn new(
-        config: IssuerKeysConfig,
-        documents: Arc<dyn Documents>,
-        pace: Pace,
-        families: usize,
-    ) -> Self {
+    /// Alone until told of others ([`Self::share_with`]), reading `documents`.
+    pub(super) fn new(config: IssuerKeysConfig, documents: Arc<dyn Documents>, pace: Pace) -> Self {
         Self {
             config,
             documents,
@@ -108,10 +105,16 @@ impl Family {
                 pause_without_keys: pace.pause,
                 ..pace
             },
-            proven_max: (MAX_PROVEN_IN_ALL / families.max(1)).clamp(1, MAX_PROVEN),
+            proven_max: AtomicUsize::new(MAX_PROVEN),
             members: Mutex::default(),
             discoveries: Arc::new(Semaphore::new(DISCOVERIES_AT_ONCE)),
         }
+    }
+
+    /// One of `families` from here on, of which each has an even share.
+    pub(super) fn share_with(&self, families: usize) {
+        let share = (MAX_PROVEN_IN_ALL / families.max(1)).clamp(1, MAX_PROVEN);
+        self.proven_max.store(share, Ordering::Relaxed);
     }
 
     /// The key of one of them, finding out about it first if it is new.
@@ -145,7 +148,7 @@ impl Family {
         member.at = now;
         if !member.is_proven {
             member.is_proven = true;
-            members.make_room(self.proven_max);
+            members.make_room(self.proven_max.load(Ordering::Relaxed));
         }
     }
 

@@ -61,7 +61,7 @@ pub use resolve::{Resolve, SystemResolver};
 pub const ATTEND_EVERY: Duration = Duration::from_secs(5);
 
 /// How one issuer's keys are come by, or those of each issuer of a family.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IssuerKeysConfig {
     /// Whose keys. Of what follows a family may have [`Self::jwks_hosts`] and [`Self::ca_file`],
     /// and each of its issuers has them.
@@ -108,7 +108,7 @@ impl IssuerKeysConfig {
 }
 
 /// Where keys come from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeysFrom {
     /// The issuer's provider metadata.
     Discovery,
@@ -242,7 +242,16 @@ impl ConfigError {
 
 /// Keys of many issuers, by discovery or from files.
 pub struct HttpKeys {
-    issuers: IssuerTable<Source>,
+    issuers: IssuerTable<Entry>,
+    names: Arc<dyn Resolve>,
+    pace: Pace,
+}
+
+/// One issuer, or family, as it is configured, and what is known of its keys.
+struct Entry {
+    config: IssuerKeysConfig,
+    /// Shared with those who came before and after, as long as the configuration says the same.
+    source: Arc<Source>,
 }
 
 enum Source {
@@ -270,25 +279,83 @@ impl HttpKeys {
         names: Arc<dyn Resolve>,
         pace: Pace,
     ) -> Result<Self, ConfigError> {
+        Self::build(issuers, names, pace, None)
+    }
+
+    /// For other issuers: what is known of those that stay as they are configured is kept, with
+    /// their pauses and breakers, so that nobody is asked anew; what is known of the others goes
+    /// with the last handle to these.
+    pub fn succeeded(&self, issuers: Vec<IssuerKeysConfig>) -> Result<Self, ConfigError> {
+        Self::build(issuers, Arc::clone(&self.names), self.pace, Some(self))
+    }
+
+    fn build(
+        issuers: Vec<IssuerKeysConfig>,
+        names: Arc<dyn Resolve>,
+        pace: Pace,
+        before: Option<&Self>,
+    ) -> Result<Self, ConfigError> {
         let is_family = |config: &&IssuerKeysConfig| matches!(config.issuer, IssuerName::Family(_));
         let families = issuers.iter().filter(is_family).count();
-        let mut clients = http::Clients::new(names);
-        let mut sources = IssuerTable::default();
+        let mut clients = http::Clients::new(Arc::clone(&names));
+        let mut entries = IssuerTable::default();
         for config in issuers {
             let name = config.issuer.clone();
-            let source = Source::new(config, &mut clients, pace, families)?;
-            if sources.insert(name.clone(), source).is_some() {
+            let source = match before.and_then(|before| before.source_of(&config)) {
+                Some(known) => known,
+                None => Arc::new(Source::new(config.clone(), &mut clients, pace)?),
+            };
+            let entry = Entry { config, source };
+            if entries.insert(name.clone(), entry).is_some() {
                 return Err(ConfigError::Twice { issuer: name });
             }
         }
-        Ok(Self { issuers: sources })
+        for (_, entry) in entries.iter() {
+            if let Source::Family(family) = &*entry.source {
+                family.share_with(families);
+            }
+        }
+        Ok(Self {
+            issuers: entries,
+            names,
+            pace,
+        })
+    }
+
+    /// Of these sources, whose configuration nobody asks for.
+    #[cfg(test)]
+    fn of(sources: impl IntoIterator<Item = (IssuerName, Source)>) -> Arc<Self> {
+        let entry = |(name, source): (IssuerName, Source)| {
+            let config = IssuerKeysConfig::discovery(name.clone());
+            let source = Arc::new(source);
+            (name, Entry { config, source })
+        };
+        Arc::new(Self {
+            issuers: sources.into_iter().map(entry).collect(),
+            names: Arc::new(SystemResolver),
+            pace: Pace::DEFAULT,
+        })
+    }
+
+    /// What is known of an issuer that is configured in this very way.
+    fn source_of(&self, config: &IssuerKeysConfig) -> Option<Arc<Source>> {
+        let same = match &config.issuer {
+            IssuerName::One(issuer) => self.issuers.get(issuer),
+            IssuerName::Family(family) => {
+                let mut entries = self.issuers.iter();
+                let found = entries.find(|(name, _)| *name == family.as_str());
+                found.map(|(_, entry)| entry)
+            }
+        };
+        let same = same.filter(|entry| entry.config == *config)?;
+        Some(Arc::clone(&same.source))
     }
 
     /// Starts fetching every key set that is in use and not there or old, in the background. Needs
     /// a tokio runtime; nothing depends on its being called.
     pub fn prefetch(&self) {
-        for (_, source) in self.issuers.iter() {
-            match source {
+        for (_, entry) in self.issuers.iter() {
+            match &*entry.source {
                 Source::File(..) => {}
                 Source::Kept(kept) => kept.refresh_if_due(),
                 Source::Family(family) => family.prefetch(),
@@ -318,8 +385,8 @@ impl HttpKeys {
 
     /// Looks at every file once and takes over what changed. Blocks.
     fn reread(&self) {
-        for (_, source) in self.issuers.iter() {
-            match source {
+        for (_, entry) in self.issuers.iter() {
+            match &*entry.source {
                 Source::File(issuer, keys) => keys.reread(issuer),
                 Source::Kept(kept) => kept.reread(),
                 Source::Family(family) => family.reread(),
@@ -348,9 +415,15 @@ impl HttpKeys {
         })
     }
 
+    fn source(&self, issuer: &IssuerUrl) -> Option<&Source> {
+        self.issuers.get(issuer).map(|entry| &*entry.source)
+    }
+
     fn each<T>(&self, what: impl Fn(&Source) -> T) -> Vec<(String, T)> {
         let all = self.issuers.iter();
-        let mut all: Vec<_> = all.map(|(name, s)| (name.to_owned(), what(s))).collect();
+        let mut all: Vec<_> = all
+            .map(|(name, entry)| (name.to_owned(), what(&entry.source)))
+            .collect();
         all.sort_by(|(a, _), (b, _)| a.cmp(b));
         all
     }
@@ -361,7 +434,6 @@ impl Source {
         config: IssuerKeysConfig,
         clients: &mut http::Clients,
         pace: Pace,
-        families: usize,
     ) -> Result<Self, ConfigError> {
         let issuer = match config.issuer.clone() {
             IssuerName::One(issuer) => issuer,
@@ -372,7 +444,7 @@ impl Source {
                 }
                 places::Places::check_hosts(&config)?;
                 let documents = clients.for_family(&config)?;
-                let family = Family::new(config, documents, pace, families);
+                let family = Family::new(config, documents, pace);
                 return Ok(Self::Family(Box::new(family)));
             }
         };
@@ -397,7 +469,7 @@ impl KeySource for HttpKeys {
         kid: Option<&str>,
         algorithm: Algorithm,
     ) -> Result<Arc<VerificationKey>, KeyError> {
-        match self.issuers.get(issuer) {
+        match self.source(issuer) {
             Some(Source::Kept(kept)) => kept.key(issuer, kid, algorithm).await,
             Some(Source::Family(family)) => family.key(issuer, kid, algorithm).await,
             Some(Source::File(_, keys)) => fixed(issuer, Some(&keys.now()), kid, algorithm),
@@ -407,7 +479,7 @@ impl KeySource for HttpKeys {
 
     /// Needs a tokio runtime, as [`Self::prefetch`] does.
     fn available(&self) -> bool {
-        self.issuers.iter().any(|(_, source)| match source {
+        self.issuers.iter().any(|(_, entry)| match &*entry.source {
             Source::File(..) => true,
             Source::Kept(kept) => kept.available(),
             Source::Family(family) => family.available(),
@@ -416,7 +488,7 @@ impl KeySource for HttpKeys {
 
     /// Needs a tokio runtime, as [`Self::prefetch`] does.
     fn did_not_verify(&self, issuer: &IssuerUrl) {
-        match self.issuers.get(issuer) {
+        match self.source(issuer) {
             Some(Source::Kept(kept)) => kept.refresh_in_background(),
             Some(Source::Family(family)) => family.did_not_verify(issuer),
             Some(Source::File(..)) | None => {}
@@ -424,7 +496,7 @@ impl KeySource for HttpKeys {
     }
 
     fn did_verify(&self, issuer: &IssuerUrl) {
-        if let Some(Source::Family(family)) = self.issuers.get(issuer) {
+        if let Some(Source::Family(family)) = self.source(issuer) {
             family.did_verify(issuer);
         }
     }

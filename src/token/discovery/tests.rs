@@ -7,6 +7,7 @@ pub(super) mod dns;
 mod families;
 mod files;
 mod hostile;
+mod others;
 mod provider;
 mod reach;
 mod told;

@@ -17,7 +17,7 @@ use crate::report::Report;
 use crate::site::Site;
 
 const HANDSHAKE: Duration = Duration::from_secs(10);
-const SLACK: Duration = Duration::from_secs(5);
+const SLACK: Duration = Duration::from_secs(15);
 
 /// A ClientHello whose newest version is this one, with a suite of its time (RFC 4346 §7.4.1.2).
 fn hello(version: [u8; 2]) -> Vec<u8> {

@@ -1,7 +1,7 @@
 //! Issuers that answer what they are told to, and places that only count who comes.
 
 use std::io::Write as _;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,6 +13,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::{ServerConfig, crypto};
 
 use crate::issuer::Issuer;
+use crate::parts::free_port;
 
 pub(super) const METADATA: &str = "/.well-known/openid-configuration";
 pub(super) const KEYS: &str = "/keys";
@@ -66,9 +67,8 @@ impl Provider {
     }
 
     /// One that nobody listens for yet.
-    pub(super) async fn absent(name: &str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        Self::at(name, listener.local_addr().unwrap())
+    pub(super) fn absent(name: &str) -> Self {
+        Self::at(name, SocketAddr::from((Ipv4Addr::LOCALHOST, free_port())))
     }
 
     fn at(name: &str, address: SocketAddr) -> Self {

@@ -272,8 +272,8 @@ pub(super) async fn providers(forbidden: &Witness) -> Vec<Provider> {
             all.push(provider);
         }
     }
-    all.push(Provider::absent("back").await);
-    all.push(Provider::absent("away").await);
+    all.push(Provider::absent("back"));
+    all.push(Provider::absent("away"));
     all
 }
 
@@ -333,7 +333,7 @@ pub(super) async fn away(kit: &Kit, back: Option<JoinHandle<()>>) -> Report {
     let answer = loop {
         let ask = kit.ask(minted(&kit.provider("back").issuer, json!({})));
         let answer = kit.site.ask(Door::V2, &ask).await;
-        if answer.is_issued() || since.elapsed() > Duration::from_secs(40) {
+        if answer.is_issued() || since.elapsed() > Duration::from_secs(90) {
             break answer;
         }
         let right = answer.word() == Reason::IdentityProviderUnavailable.as_str();

@@ -83,8 +83,7 @@ impl Stage {
         let documents = Arc::clone(self) as Arc<dyn Documents>;
         let fetcher = Fetcher::reading(issuer.clone(), &config, documents).unwrap();
         let kept = Source::Kept(Arc::new(Kept::new(fetcher, pace)));
-        let issuers = [(issuer.into(), kept)].into_iter().collect();
-        Arc::new(HttpKeys { issuers })
+        HttpKeys::of([(issuer.into(), kept)])
     }
 }
 

@@ -84,17 +84,16 @@ impl Cloud {
     fn keys_of(self: &Arc<Self>, families: usize) -> Arc<HttpKeys> {
         let documents = || Arc::clone(self) as Arc<dyn Documents>;
         let config = IssuerKeysConfig::discovery(name());
-        let family = Family::new(config, documents(), Pace::DEFAULT, families);
+        let family = Family::new(config, documents(), Pace::DEFAULT);
+        family.share_with(families);
         let exact = cluster("exact");
         let config = IssuerKeysConfig::discovery(exact.clone());
         let fetcher = Fetcher::reading(exact.clone(), &config, documents()).unwrap();
         let kept = Arc::new(Kept::new(fetcher, Pace::DEFAULT));
-        let issuers = [
+        HttpKeys::of([
             (name(), Source::Family(Box::new(family))),
             (exact.into(), Source::Kept(kept)),
-        ];
-        let issuers = issuers.into_iter().collect();
-        Arc::new(HttpKeys { issuers })
+        ])
     }
 
     /// A token of a cluster, signed by the key they all have.
@@ -328,7 +327,7 @@ async fn a_flood_of_made_up_issuers_costs_known_ones_nothing() {
         for_made_up <= (minutes + 1) * DISCOVERIES_PER_MINUTE,
         "{for_made_up}"
     );
-    let Some(Source::Family(family)) = keys.issuers.get(&cluster("a")) else {
+    let Some(Source::Family(family)) = keys.source(&cluster("a")) else {
         panic!("a family");
     };
     assert!(family.known() <= DISCOVERIES_PER_MINUTE + 2);
@@ -391,7 +390,7 @@ async fn one_that_was_not_used_for_a_week_is_forgotten() {
     let cloud = Cloud::new(&["a"]);
     let keys = cloud.keys();
     assert!(send(&keys, &cloud.token("a")).await.is_ok());
-    let Some(Source::Family(family)) = keys.issuers.get(&cluster("a")) else {
+    let Some(Source::Family(family)) = keys.source(&cluster("a")) else {
         panic!("a family");
     };
     advance(HOUR * 24 * 7 - Duration::from_secs(1)).await;
