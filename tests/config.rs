@@ -692,7 +692,8 @@ fn a_family_that_could_be_anybodys_is_warned_of() {
     let warnings = |url: &str| {
         let issuer =
             format!("[[issuer]]\nurl = {url:?}\ntype = \"kubernetes\"\naudiences = [\"a\"]\n");
-        judge(&format!("{issuer}{LOG}")).unwrap().warnings
+        let rules = "[identity]\nrules = \"rules.toml\"\n";
+        judge(&format!("{rules}{issuer}{LOG}")).unwrap().warnings
     };
     assert_eq!(
         warnings("https://*.co.uk/id/*"),
