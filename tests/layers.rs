@@ -74,7 +74,7 @@ const HOUSE: &[Room] = &[
     room("rates::memory", Adapters, &["rates"]),
     room("keys", Adapters, &["ca", "der", "entropy", "time", "x509"]),
     room("store", Adapters, &["audit", "ca", "entropy", "issuance", "time", "token"]),
-    room("client", Adapters, &["x509"]),
+    room("client", Adapters, &["token", "x509"]),
     room("system", Adapters, &["entropy", "time"]),
 
     room("telemetry", Doors, &["fault", "issuance", "trace"]),

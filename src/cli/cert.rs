@@ -1,7 +1,7 @@
 //! `cert`: one certificate for a given or ambient token.
 
-use std::error::Error as StdError;
-use std::iter;
+mod failure;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -74,28 +74,15 @@ pub(super) async fn run(args: &CertArgs, out: &Output) -> Result<(), Failure> {
     let chain = match chain.await {
         Ok(chain) => chain,
         Err(error) => {
-            let failure = failure(&error);
-            return Err(match key.filter(|_| may_have_issued(&error)) {
-                // The token may be spent on this key: with it, asking again gets the answer.
-                Some(key) => {
-                    let wait = wait(&error)
-                        .map(|s| format!("in {s} s, "))
-                        .unwrap_or_default();
-                    let tls = match wants_tls(&error) {
-                        true => format!("{WANTS_TLS}; "),
-                        false => String::new(),
-                    };
-                    let again = format!("{tls}{wait}again with --key {}", key.path.display());
-                    key.keep();
-                    failure.hint(again)
-                }
-                None => failure,
+            let kept = key.filter(|_| failure::may_have_issued(&error));
+            return Err(match kept {
+                Some(key) => failure::with_key(&error, &key.keep()),
+                None => failure::of(&error),
             });
         }
     };
     if let Some(key) = key.take() {
-        out.say(&format!("key        {} (owner only)", key.path.display()));
-        key.keep();
+        out.say(&format!("key        {} (owner only)", key.keep().display()));
     }
     let leaf = read(&chain).map_err(|what| {
         Failure::new(
@@ -169,8 +156,9 @@ struct NewKey {
 }
 
 impl NewKey {
-    fn keep(mut self) {
+    fn keep(mut self) -> PathBuf {
         self.kept = true;
+        self.path.clone()
     }
 }
 
@@ -180,19 +168,6 @@ impl Drop for NewKey {
             // It was written a moment ago and nobody has a certificate for it.
             let _ = std::fs::remove_file(&self.path);
         }
-    }
-}
-
-/// Whether the server may have made a certificate that did not reach us.
-fn may_have_issued(error: &client::Error) -> bool {
-    match error {
-        client::Error::Setup(_)
-        | client::Error::Untrusted { .. }
-        | client::Error::NoRequest
-        | client::Error::OtherKey { .. } => false,
-        client::Error::Unreachable { source, .. } => !source.is_connect(),
-        client::Error::Refused { status, .. } => *status >= 500,
-        client::Error::BadAnswer { .. } | client::Error::TooLarge { .. } => true,
     }
 }
 
@@ -320,8 +295,6 @@ fn shaped(token: SecretString, source: &str) -> Result<SecretString, Failure> {
     let Err(error) = shape::of_a_token(token.expose_secret()) else {
         return Ok(token);
     };
-    let mut failure = Failure::new(Exit::Credentials, format!("{source} {error}"))
-        .hint("a token is one line, three parts with dots between them; nothing was sent");
     // What the server would have said.
     let code = match error {
         NotAToken::Empty => "TOKEN_MISSING",
@@ -330,121 +303,7 @@ fn shaped(token: SecretString, source: &str) -> Result<SecretString, Failure> {
         | NotAToken::NotThreeParts { .. }
         | NotAToken::NotBase64Url { .. } => "TOKEN_MALFORMED",
     };
-    failure.code = code.to_owned();
-    failure.doc = "docs/errors.md";
-    Err(failure)
-}
-
-/// The server's reason decides the exit code and what to try.
-fn failure(error: &client::Error) -> Failure {
-    let client::Error::Refused {
-        reason,
-        retry_after_s,
-        status,
-        ..
-    } = error
-    else {
-        let exit = match error {
-            client::Error::Unreachable { .. } => Exit::Network,
-            client::Error::Untrusted { .. } => Exit::Untrusted,
-            client::Error::NoRequest => Exit::Usage,
-            client::Error::Setup(_)
-            | client::Error::OtherKey { .. }
-            | client::Error::BadAnswer { .. }
-            | client::Error::TooLarge { .. }
-            | client::Error::Refused { .. } => Exit::Unexpected,
-        };
-        let hint = match error {
-            client::Error::NoRequest => "--csr wants a CERTIFICATE REQUEST (PEM)",
-            client::Error::OtherKey { .. } => "do not use it; tell the server's operator",
-            client::Error::Unreachable { .. } if wants_tls(error) => WANTS_TLS,
-            client::Error::Untrusted { .. } => OWN_ROOT,
-            client::Error::Setup(_) => {
-                "a machine without certificate authorities: install them, or SSL_CERT_FILE=roots.pem"
-            }
-            client::Error::Unreachable { .. }
-            | client::Error::BadAnswer { .. }
-            | client::Error::TooLarge { .. }
-            | client::Error::Refused { .. } => SERVER_RIGHT,
-        };
-        let mut failure = Failure::from_error(exit, error).hint(hint);
-        if matches!(error, client::Error::NoRequest) {
-            // What the server would have said, without spending the token on it.
-            failure.code = "CSR_MALFORMED".to_owned();
-            failure.doc = "docs/errors.md";
-        }
-        return failure;
-    };
-    let exit = match reason.as_str() {
-        "RULE_REFUSED" | "ISSUANCE_BLOCKED" => Exit::Refused,
-        "CT_LOG_REJECTED" => Exit::LogProof,
-        "EMAIL_UNVERIFIED" => Exit::Credentials,
-        r if r.starts_with("TOKEN_") || r.starts_with("CLAIM_") => Exit::Credentials,
-        _ if matches!(status, 429 | 503) => Exit::Network,
-        _ if *status == 400 => Exit::Usage,
-        _ => Exit::Unexpected,
-    };
-    let mut failure = Failure::from_error(exit, error);
-    failure.code = reason.clone();
-    failure.doc = "docs/errors.md";
-    match retry_after_s {
-        Some(seconds) => failure.hint(format!("again in {seconds} s")),
-        None => failure.hint(advice(reason)),
-    }
-}
-
-const SERVER_RIGHT: &str = "is --server (SHORTLEAF_SERVER) right, and up?";
-const WANTS_TLS: &str = "does the server speak TLS? then --server begins with https://";
-
-/// What to try where the server is not believed. Whoever has a root of his own meets this one first.
-const OWN_ROOT: &str = "where this machine does not know the root of the server's TLS certificate: SSL_CERT_FILE=root.pem";
-
-/// Whether what came back over plain http was no HTTP: so a TLS server's alert reads.
-fn wants_tls(error: &client::Error) -> bool {
-    let client::Error::Unreachable { url, source } = error else {
-        return false;
-    };
-    let is_no_http = |cause: &(dyn StdError + 'static)| {
-        let cause = cause.downcast_ref::<hyper::Error>();
-        cause.is_some_and(hyper::Error::is_parse)
-    };
-    url.starts_with("http://") && causes(source).any(is_no_http)
-}
-
-fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
-    iter::successors(error.source(), |&cause| cause.source())
-}
-
-/// How long the server asks us to wait, in seconds.
-fn wait(error: &client::Error) -> Option<u64> {
-    match error {
-        client::Error::Refused { retry_after_s, .. } => *retry_after_s,
-        client::Error::Setup(_)
-        | client::Error::Unreachable { .. }
-        | client::Error::Untrusted { .. }
-        | client::Error::NoRequest
-        | client::Error::OtherKey { .. }
-        | client::Error::BadAnswer { .. }
-        | client::Error::TooLarge { .. } => None,
-    }
-}
-
-/// What the caller can do about a reason.
-fn advice(reason: &str) -> &'static str {
-    match reason {
-        "TOKEN_EXPIRED" | "TOKEN_TOO_OLD" => "get a fresh token right before it is used",
-        "TOKEN_REPLAYED" => "get a fresh token, or give the key of the first time with --key",
-        "TOKEN_MALFORMED" => "is the token complete, and nothing else in its file?",
-        "TOKEN_ISSUER_UNKNOWN" => "GET /api/v2/configuration lists the issuers this server trusts",
-        "TOKEN_AUDIENCE_MISMATCH" => {
-            "ask for a token with the audience this server wants: --audience"
-        }
-        "ROUTE_UNKNOWN" => "does --server carry a path? It is https://HOST alone",
-        "TOKEN_NOT_YET_VALID" => "compare this machine's clock with the issuer's and the server's",
-        "ALGORITHM_NOT_PERMITTED" => "--new-key makes a P-256 key, which every server takes",
-        "RULE_REFUSED" => {
-            "shortleaf rules explain TOKEN, beside the server's configuration, shows each rule: docs/rules.md"
-        }
-        _ => "docs/errors.md explains each reason",
-    }
+    let failure = Failure::new(Exit::Credentials, format!("{source} {error}"))
+        .hint("a token is one line, three parts with dots between them; nothing was sent");
+    Err(failure::in_the_servers_words(failure, code))
 }

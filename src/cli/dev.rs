@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use super::config::unusable;
 use super::exit::Exit;
 use super::files;
 use super::output::{Failure, Hue, Output};
@@ -15,6 +16,7 @@ use crate::config::{IdentitySettings, IssuerSettings};
 use crate::dev::{self, Options};
 use crate::identity::IssuerType;
 use crate::identity::fulcio::{self, FulcioConfig};
+use crate::instance::whom::BeliefError;
 use crate::instance::{self, parts};
 use crate::telemetry::{self, Told};
 use crate::token::IssuerUrl;
@@ -97,17 +99,10 @@ fn outside(issuers: &[(IssuerType, String)]) -> Result<Vec<IssuerSettings>, Fail
 
 /// The issuers of Fulcio's file, as they stand there.
 fn of_fulcio(path: &Path, out: &Output) -> Result<Vec<IssuerSettings>, Failure> {
-    let text = files::read(path, fulcio::MAX_FILE_BYTES as u64)?;
-    let text = String::from_utf8(text).map_err(|_| {
-        Failure::new(
-            Exit::Configuration,
-            format!("{} is not UTF-8", path.display()),
-        )
-    })?;
-    let config = FulcioConfig::parse(&text).map_err(|error| {
-        let mut failure = Failure::from_error(Exit::Configuration, &error);
-        failure.message = format!("{}: {}", path.display(), failure.message);
-        failure
+    let text = files::read_text(path, fulcio::MAX_FILE_BYTES as u64)?;
+    let config = FulcioConfig::parse(&text).map_err(|source| {
+        let path = path.to_owned();
+        unusable(&BeliefError::Fulcio { path, source }.into())
     })?;
     let (issuers, _) = IssuerSettings::of_fulcio(&config, &IdentitySettings::default());
     out.say(&format!(

@@ -7,14 +7,10 @@ use std::path::Path;
 
 use super::exit::Exit;
 use super::output::Failure;
-use crate::client::shape::of_a_token;
-
-/// What every token begins with, and no file's name: `{"` in base64url.
-const TOKEN_BEGINS: &str = "eyJ";
+use crate::client::shape::is_token;
 
 fn failed(doing: &str, path: &Path, error: &std::io::Error) -> Failure {
-    let is_token = |name: &&str| name.starts_with(TOKEN_BEGINS) && of_a_token(name).is_ok();
-    if path.to_str().as_ref().is_some_and(is_token) {
+    if path.to_str().is_some_and(is_token) {
         // It stays unsaid: what we write may be anybody's to read.
         return Failure::new(
             Exit::Usage,
@@ -77,8 +73,10 @@ pub(super) fn read_text_or_stdin(path: &Path, limit: u64) -> Result<String, Fail
 }
 
 fn text(bytes: Vec<u8>, path: &Path) -> Result<String, Failure> {
-    String::from_utf8(bytes)
-        .map_err(|_| Failure::new(Exit::Usage, format!("{} is not text", path.display())))
+    String::from_utf8(bytes).map_err(|_| {
+        Failure::new(Exit::Usage, format!("{} is not text", path.display()))
+            .hint("is it the right file?")
+    })
 }
 
 /// Writes a public file, replacing an old one.

@@ -67,6 +67,7 @@ pub(super) fn nameless(error: &identity::Error) -> Failure {
         code: error.reason().as_str().to_owned(),
         doc: "docs/identities.md",
         ..Failure::from_error(Exit::Credentials, error)
+            .hint("docs/identities.md says what each preset and type asks for")
     }
 }
 
@@ -84,7 +85,8 @@ impl RenderArgs {
                 Ok(raw.unproven_claims().clone())
             }
             // clap asks for one of them.
-            (None, None) => Err(Failure::new(Exit::Usage, "neither TOKEN nor --claims")),
+            (None, None) => Err(Failure::new(Exit::Usage, "neither TOKEN nor --claims")
+                .hint("--claims FILE takes claims without a token")),
         }
     }
 

@@ -27,6 +27,8 @@ use clap::{Parser, Subcommand};
 use exit::Exit;
 use output::{Failure, Form, Output, Talk};
 
+use crate::client::shape::is_token;
+
 /// Keyless-signing certificate authority: OIDC token in, ten-minute certificate with a verified SCT out.
 #[derive(Parser, Debug)]
 #[command(
@@ -134,6 +136,13 @@ fn usage(error: &clap::Error) -> Exit {
                 lost.exit
             }
         };
+    }
+    if std::env::args_os().any(|argument| argument.to_str().is_some_and(is_token)) {
+        // clap would repeat it.
+        let text = "a token stands among the arguments, where others can see it";
+        let hint = "--token FILE, or --token - and the token on standard input";
+        out.failure(&Failure::new(Exit::Usage, text).hint(hint));
+        return Exit::Usage;
     }
     if !out.json {
         let _ = error.print();

@@ -137,10 +137,10 @@ fn test(files: &[PathBuf], config: &ConfigArgs, out: &Output) -> Result<(), Fail
         [cases] => (None, cases),
         // clap takes one or two.
         _ => {
-            return Err(Failure::new(
-                Exit::Usage,
-                "one file of rules and one of cases",
-            ));
+            return Err(
+                Failure::new(Exit::Usage, "one file of rules and one of cases")
+                    .hint("shortleaf rules test rules.toml cases.toml"),
+            );
         }
     };
     let source = Source::read(file, config)?;

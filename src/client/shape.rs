@@ -4,8 +4,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-/// Longest token sent, in bytes; no server takes a longer one.
-pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
+use crate::token::MAX_TOKEN_BYTES;
 
 /// Why a text is not a JWS compact serialization (RFC 7515 §3.1). Says nothing of its content.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -58,4 +57,11 @@ pub fn of_a_token(text: &str) -> Result<(), NotAToken> {
         }
     }
     Ok(())
+}
+
+/// Whether a text is a token beyond doubt: it has the shape of one, and its header begins as an
+/// object does. A file's name may have three parts with dots between them.
+pub fn is_token(text: &str) -> bool {
+    // `{"` in base64url.
+    text.starts_with("eyJ") && of_a_token(text).is_ok()
 }

@@ -104,6 +104,7 @@ fn under_nohup_a_terminal_that_closes_does_not_end_it() {
     ));
     let health = format!("{}/healthz", beside.ready());
     beside.0.signal("HUP");
+    // Time to be gone if it were heeded; a slow machine makes this blind, not red.
     std::thread::sleep(std::time::Duration::from_millis(300));
     assert_eq!(parts::http("GET", &health, None).unwrap().0, 200);
     beside.stop("TERM");

@@ -523,8 +523,14 @@ fn a_rule_file_that_changes_is_taken_over_while_it_serves() {
     until(0);
     serve.stop("TERM");
     let audit = fs::read_to_string(place.path("state/audit.log")).unwrap();
-    let lines = audit.lines().filter(|line| line.contains("\"rules\""));
-    assert_eq!(lines.count(), 3, "{audit}");
+    let lines = |event: &str| {
+        let event = format!("\"event\":\"{event}\"");
+        let lines = audit.lines().filter(move |line| line.contains(&event));
+        lines.filter(|line| line.contains("\"rules\":\"")).count()
+    };
+    // Those of before the start, and each that was taken over; what they decided names them too.
+    assert_eq!((lines("start"), lines("terms")), (1, 2), "{audit}");
+    assert!(lines("issued") > 1 && lines("refused") > 1, "{audit}");
 }
 
 #[test]

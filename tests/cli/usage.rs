@@ -214,6 +214,7 @@ fn every_refusal_ends_with_what_to_try() {
     let place = Place::new();
     place.write("text", "no certificate\n");
     place.write("empty", "\n");
+    fs::write(place.path("octets"), [0xff]).unwrap();
     for (words, exit) in [
         (&["inspect", "nothing-here"][..], 2),
         (&["inspect", "text"], 13),
@@ -265,6 +266,20 @@ fn every_refusal_ends_with_what_to_try() {
             2,
         ),
         (&["dev", "--state", "text/state"], 2),
+        (&["dev", "--fulcio-config", "text"], 3),
+        (&["dev", "--fulcio-config", "octets"], 2),
+        (&["rules", "check", "octets"], 2),
+        (
+            &[
+                "identity",
+                "render",
+                "--preset",
+                "github",
+                "--claims",
+                r#"{"iss":"https://token.actions.githubusercontent.com","sub":"x"}"#,
+            ],
+            4,
+        ),
         (&["dev", "--out", "text/out"], 2),
         (&["dev", "--issuer", "email=https://user@x.example"], 2),
     ] {

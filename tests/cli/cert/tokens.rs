@@ -1,8 +1,11 @@
 //! Where `cert` finds a token, and what it takes for one.
 
+use serde_json::json;
+
 use super::NO_TOKEN;
 use crate::dev::Dev;
 use crate::github::{CREDENTIAL, TokenService};
+use crate::issuer::Issuer;
 use crate::program::Place;
 
 #[test]
@@ -182,4 +185,24 @@ fn what_is_no_token_does_not_leave_this_machine() {
 
     call(NO_TOKEN).run().exits(2);
     assert_eq!(server.asked().len(), 1);
+}
+
+#[test]
+fn a_token_on_the_command_line_is_not_repeated() {
+    let place = Place::new();
+    let token = Issuer::new("https://issuer.example").token(json!({}), 0);
+    let server = ["cert", "--server", "http://127.0.0.1:1", "--new-key", "key"];
+    // Whatever a command writes is searched for the token.
+    for (words, told) in [
+        (&["--token", &*token][..], "a token stands where the name"),
+        (&[&*token], "a token stands among the arguments"),
+        (&["--json", &*token], "a token stands among the arguments"),
+    ] {
+        let ended = place.run(&[&server[..], words].concat()).exits(2);
+        ended.says(told).says("on standard input");
+    }
+    place
+        .run(&[&server[..], &["other"]].concat())
+        .exits(2)
+        .says("'other'");
 }
