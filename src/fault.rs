@@ -20,6 +20,13 @@ pub enum Fault {
     Ours,
 }
 
+/// An error and what led to it, outermost first, in one line: whoever shows only an error's own text
+/// shows half of it.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
 macro_rules! reasons {
     ($($(#[$doc:meta])* $variant:ident = $word:literal, $fault:ident;)*) => {
         /// A stable word for each cause (`google.rpc.ErrorInfo.reason`). More may come; none is renamed.

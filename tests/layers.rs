@@ -68,7 +68,7 @@ const HOUSE: &[Room] = &[
     room("issuance", Services, &["audit", "ca", "ct", "entropy", "fault", "hash", "identity", "possession", "rates", "rules", "time", "token", "trace"]),
     room("trace", Services, &["hash", "hex"]),
 
-    room("token::discovery", Adapters, &["token", "trace"]),
+    room("token::discovery", Adapters, &["fault", "token", "trace"]),
     room("ct::memory", Adapters, &["ct", "merkle", "time"]),
     room("ct::rfc6962", Adapters, &["ct", "time", "trace"]),
     room("rates::memory", Adapters, &["rates"]),
@@ -81,16 +81,16 @@ const HOUSE: &[Room] = &[
     room("config", Doors, &["ca", "hash", "identity", "possession", "rates", "spelling", "token"]),
     room("server", Doors, &["entropy", "fault", "hex", "issuance", "json", "possession", "rates", "telemetry", "time", "trace", "x509"]),
     room("instance", Doors, &[
-        "audit", "ca", "config", "ct", "ct::memory", "ct::rfc6962", "entropy", "hash", "identity", "issuance", "keys",
-        "possession", "rates", "rates::memory", "rules", "server", "store", "system", "telemetry", "time", "token", "token::discovery", "trust", "x509",
+        "audit", "ca", "config", "ct", "ct::memory", "ct::rfc6962", "entropy", "fault", "hash", "identity", "issuance",
+        "keys", "possession", "rates", "rates::memory", "rules", "server", "store", "system", "telemetry", "time", "token", "token::discovery", "trust", "x509",
     ]),
     room("dev", Doors, &[
         "ca", "config", "ct", "ct::memory", "entropy", "hex", "identity", "instance", "issuance", "keys", "possession",
         "rates", "server", "store", "system", "time", "token", "x509",
     ]),
     room("cli", Doors, &[
-        "audit", "client", "config", "dev", "fault", "hex", "identity", "instance", "json", "keys", "rules", "system",
-        "telemetry", "time", "token", "token::discovery", "trust", "verify", "x509",
+        "audit", "client", "config", "dev", "fault", "hex", "identity", "instance", "json", "keys", "rules",
+        "system", "telemetry", "time", "token", "token::discovery", "trust", "verify", "x509",
     ]),
     room("main", Doors, &["cli"]),
 ];

@@ -13,6 +13,7 @@ use crate::identity::presets::Preset;
 use crate::identity::{
     self, Extension, IssuerType, Mapping, Parameters, Preview, San, extension_name,
 };
+use crate::instance::whom;
 use crate::json::{Object, Value as Claim};
 use crate::token::{IssuerName, IssuerUrl, MAX_TOKEN_BYTES, RawToken};
 
@@ -131,7 +132,7 @@ impl RenderArgs {
             });
         }
         let issuers = issuer::all(&self.config)?;
-        let found = issuer::of(issuer, &issuers).ok_or_else(|| {
+        let found = whom::of(issuer.as_str(), &issuers).ok_or_else(|| {
             Failure::new(
                 Exit::Configuration,
                 format!("issuer {issuer} is not configured"),

@@ -15,7 +15,7 @@ use crate::config::IssuerSettings;
 use crate::identity::presets::Preset;
 use crate::instance::{parts, whom};
 use crate::token::discovery::{LookError, look};
-use crate::token::{Algorithm, IssuerTable, IssuerUrl};
+use crate::token::{Algorithm, IssuerUrl};
 
 #[derive(Subcommand, Debug)]
 pub(super) enum IssuerCommand {
@@ -50,7 +50,7 @@ fn test(url: &str, config: &ConfigArgs, out: &Output) -> Result<(), Failure> {
             .hint("write the issuer exactly as its tokens' `iss` says it, https://…")
     })?;
     let issuers = all(config)?;
-    let found = of(&issuer, &issuers).ok_or_else(|| {
+    let found = whom::of(issuer.as_str(), &issuers).ok_or_else(|| {
         let text = format!("issuer {issuer} is not configured");
         Failure::new(Exit::Configuration, text).hint("shortleaf issuer list")
     })?;
@@ -120,17 +120,6 @@ pub(super) fn all(config: &ConfigArgs) -> Result<Vec<IssuerSettings>, Failure> {
     Ok(believed.issuers)
 }
 
-/// The settings for this issuer, as the server finds them: its own win over a family's, and those of
-/// the most precise family over others'.
-pub(super) fn of<'a>(
-    issuer: &IssuerUrl,
-    issuers: &'a [IssuerSettings],
-) -> Option<&'a IssuerSettings> {
-    let all = issuers.iter().map(|one| (one.name.clone(), one));
-    let table: IssuerTable<&IssuerSettings> = all.collect();
-    table.get(issuer).copied()
-}
-
 fn row(name: &str, value: &str, out: &Output) -> Result<(), Failure> {
     out.result(&format!("  {name:<10}  {value}"))
 }
@@ -143,7 +132,7 @@ fn terms(issuer: &IssuerSettings, out: &Output) -> Result<(), Failure> {
         None => row("type", issuer.kind.as_str())?,
     }
     if let Some(key) = &issuer.ci_provider {
-        row("templates", &format!("{key} of Fulcio's file"))?;
+        row("templates", key)?;
     }
     row("audiences", &issuer.audiences.join(", "))?;
     row(

@@ -5,6 +5,7 @@ use std::io::{ErrorKind, IsTerminal, Write};
 use serde_json::{Value, json};
 
 use super::exit::Exit;
+use crate::fault;
 
 /// How to speak, decided once.
 #[derive(Clone, Copy, Debug)]
@@ -108,14 +109,7 @@ impl Failure {
 
 /// An error and its causes, outermost first.
 pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
+    fault::chain(error)
 }
 
 /// What became of a result. A reader that went away (`| head`) is not an error of ours; a full

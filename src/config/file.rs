@@ -215,6 +215,7 @@ mod tests {
             ("[logs]\nlevel = \"x\"\n", "log"),
             ("[[issuers]]\nurl = \"x\"\n", "issuer"),
             ("[[log]]\nname = \"x\"\n", "ct.log"),
+            ("[[ci_providers]]\nname = \"x\"\n", "ci_provider"),
         ] {
             let (_, _, nearest) = unknown(text);
             assert_eq!(nearest.as_deref(), Some(meant), "{text}");

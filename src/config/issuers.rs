@@ -1,14 +1,12 @@
 //! Judging whose tokens buy certificates: `[identity]`, each `[[issuer]]`, and what a file of
 //! Fulcio's adds to them.
 
-use std::sync::Arc;
-
-use super::judge::{bad, span};
+use super::judge::{bad, span, unusable};
 use super::settings::{IdentitySettings, IssuerSettings};
 use super::{Error, raw};
 use crate::identity::fulcio::{FulcioConfig, FulcioIssuer};
 use crate::identity::presets::{Limits, Preset, PresetError, UnknownPreset};
-use crate::identity::{IssuerType, Mapping, MappingError, Parameters, Setting};
+use crate::identity::{IssuerType, Mapping, MappingError, Parameters, Providers, Setting};
 use crate::token::{IssuerName, IssuerPattern, IssuerUrl, is_loopback};
 
 /// The audience every Sigstore client asks for.
@@ -33,6 +31,7 @@ pub(super) fn judge_identity(raw: raw::Identity) -> Result<IdentitySettings, Err
 
 pub(super) fn judge(
     raw: Vec<raw::Issuer>,
+    providers: &Providers,
     identity: &IdentitySettings,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<IssuerSettings>, Error> {
@@ -42,9 +41,24 @@ pub(super) fn judge(
             why: "without an issuer nobody can get a certificate; add an [[issuer]]",
         });
     }
+    for name in providers.keys() {
+        if raw
+            .iter()
+            .all(|issuer| issuer.ci_provider.as_ref() != Some(name))
+        {
+            warnings.push(format!(
+                "ci_provider {name:?} is no issuer's: nothing uses it"
+            ));
+        }
+    }
     let mut issuers: Vec<IssuerSettings> = Vec::new();
-    for (index, issuer) in raw.into_iter().enumerate() {
-        let issuer = Judge { index, raw: issuer }.judge(warnings)?;
+    for (index, raw) in raw.into_iter().enumerate() {
+        let entry = Judge {
+            index,
+            raw,
+            providers,
+        };
+        let issuer = entry.judge(warnings)?;
         if issuers.iter().any(|other| other.name == issuer.name) {
             return Err(bad(
                 format!("issuer[{index}].url"),
@@ -58,9 +72,10 @@ pub(super) fn judge(
 }
 
 /// One `[[issuer]]`.
-struct Judge {
+struct Judge<'a> {
     index: usize,
     raw: raw::Issuer,
+    providers: &'a Providers,
 }
 
 /// By which of two words an issuer says what its claims mean.
@@ -78,7 +93,7 @@ const USUAL: Limits = Limits {
     why: "",
 };
 
-impl Judge {
+impl Judge<'_> {
     fn key(&self, name: &str) -> String {
         format!("issuer[{}].{name}", self.index)
     }
@@ -125,7 +140,7 @@ impl Judge {
             jwks_hosts: raw.jwks_hosts.clone(),
             subject_domain: raw.subject_domain.clone(),
             spiffe_trust_domain: raw.spiffe_trust_domain.clone(),
-            ci_provider: None,
+            ci_provider: raw.ci_provider.clone(),
             skip_email_verification: raw.skip_email_verification,
             allow_private_network: raw.allow_private_network,
             insecure_loopback_http: raw.insecure_loopback_http,
@@ -211,8 +226,8 @@ impl Judge {
             spiffe_trust_domain: raw.spiffe_trust_domain.as_deref(),
             issuer_claim: raw.issuer_claim.as_deref(),
             skip_email_verification: raw.skip_email_verification,
-            ci_provider: None,
-            providers: None,
+            ci_provider: raw.ci_provider.as_deref(),
+            providers: Some(self.providers),
         }
     }
 
@@ -231,18 +246,13 @@ impl Judge {
 
     /// The error of a mapping, at its key.
     fn meaningless(&self, kind: IssuerType, error: MappingError) -> Error {
-        match (error.setting(), error) {
-            (Some(Setting::CiProvider), MappingError::Missing { .. }) => {
-                let why =
-                    "its templates are in Fulcio's file: name that with identity.fulcio_config";
-                bad(self.key("type"), kind.as_str(), why)
-            }
-            (_, MappingError::Missing { setting, why, .. }) => Error::Missing {
-                key: self.key(setting.as_str()),
-                why,
-            },
-            (Some(setting), error) => self.unusable(setting.as_str(), &self.value(setting), error),
-            (None, error) => self.unusable("type", kind.as_str(), error),
+        if let MappingError::Missing { setting, why, .. } = error {
+            let key = self.key(setting.as_str());
+            return Error::Missing { key, why };
+        }
+        match error.setting() {
+            Some(setting) => self.unusable(setting.as_str(), &self.value(setting), error),
+            None => self.unusable("type", kind.as_str(), error),
         }
     }
 
@@ -293,7 +303,7 @@ impl Judge {
             bad(
                 self.key("type"),
                 word,
-                "write email, uri, username, spiffe, kubernetes, github-workflow, gitlab-pipeline, buildkite-job, codefresh-workflow or chainguard-identity",
+                "write email, uri, username, spiffe, kubernetes, github-workflow, gitlab-pipeline, buildkite-job, codefresh-workflow, chainguard-identity or ci-provider",
             )
         })
     }
@@ -349,11 +359,7 @@ impl Judge {
         value: &str,
         source: impl std::error::Error + Send + Sync + 'static,
     ) -> Error {
-        Error::Unusable {
-            key: self.key(name),
-            value: value.to_owned(),
-            source: Arc::new(source),
-        }
+        unusable(self.key(name), value, source)
     }
 }
 

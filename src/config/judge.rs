@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -11,7 +12,7 @@ use super::settings::{
     CaSettings, CtLogSettings, CtSettings, LogFormat, ServerSettings, Settings, StoreKind,
     TlsSettings,
 };
-use super::{Error, duration, issuers, rates, raw};
+use super::{Error, duration, issuers, providers, rates, raw};
 use crate::ca::{Encoder, LeafProfile, ProfileError};
 use crate::possession::AlgorithmList;
 
@@ -35,7 +36,8 @@ impl Settings {
         let ca = judge_ca(raw.ca)?;
         let ct = judge_ct(raw.ct, &mut warnings)?;
         let identity = issuers::judge_identity(raw.identity)?;
-        let issuers = issuers::judge(raw.issuer, &identity, &mut warnings)?;
+        let providers = providers::judge(raw.ci_provider)?;
+        let issuers = issuers::judge(raw.issuer, &providers, &identity, &mut warnings)?;
         let rate_limits = rates::judge(raw.rate_limits)?;
         let log_format = match raw.log.format.as_str() {
             "text" => LogFormat::Text,
@@ -63,6 +65,19 @@ impl Settings {
             log_level: judge_level(raw.log.level)?,
             warnings,
         })
+    }
+}
+
+/// A value that the room it is for cannot use.
+pub(super) fn unusable(
+    key: String,
+    value: &str,
+    source: impl std::error::Error + Send + Sync + 'static,
+) -> Error {
+    Error::Unusable {
+        key,
+        value: value.to_owned(),
+        source: Arc::new(source),
     }
 }
 

@@ -225,6 +225,7 @@ fn parse_text(key: &'static str, text: &str) -> Result<Value, Error> {
                 .map(|item| Value::String(item.trim().to_owned()))
                 .collect(),
         )),
+        Some(Kind::Texts) => Err(wrong("only the file has room for it".to_owned())),
     }
 }
 
@@ -239,6 +240,12 @@ fn check_type(key: &str, kind: Kind, secret: bool, value: &Value) -> Result<(), 
                 .as_array()
                 .is_some_and(|items| items.iter().all(Value::is_str)),
             "a list of texts",
+        ),
+        Kind::Texts => (
+            value
+                .as_table()
+                .is_some_and(|items| items.values().all(Value::is_str)),
+            "a table of texts, such as { environment = \"none\" }",
         ),
     };
     if fits {

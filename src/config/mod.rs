@@ -10,6 +10,7 @@ mod issuers;
 mod judge;
 mod load;
 mod place;
+mod providers;
 mod rates;
 mod raw;
 pub mod schema;

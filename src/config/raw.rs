@@ -1,5 +1,6 @@
 //! The configuration as it is spelled, before any value is judged.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Deserialize;
@@ -15,6 +16,8 @@ pub(super) struct Raw {
     pub(super) identity: Identity,
     #[serde(default)]
     pub(super) issuer: Vec<Issuer>,
+    #[serde(default)]
+    pub(super) ci_provider: Vec<CiProvider>,
     pub(super) rate_limits: RateLimits,
     pub(super) log: Log,
 }
@@ -115,9 +118,21 @@ pub(super) struct Issuer {
     pub(super) issuer_claim: Option<String>,
     pub(super) subject_domain: Option<String>,
     pub(super) spiffe_trust_domain: Option<String>,
+    pub(super) ci_provider: Option<String>,
     pub(super) skip_email_verification: bool,
     pub(super) allow_private_network: bool,
     pub(super) insecure_loopback_http: bool,
+}
+
+#[derive(Deserialize)]
+pub(super) struct CiProvider {
+    pub(super) name: String,
+    pub(super) san: String,
+    pub(super) required_claims: Vec<String>,
+    pub(super) default_values: BTreeMap<String, String>,
+    /// By the keys of the schema, which has refused all others.
+    #[serde(flatten)]
+    pub(super) extensions: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]

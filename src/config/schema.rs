@@ -11,6 +11,8 @@ pub enum Kind {
     Integer,
     /// A list of strings; in the environment separated by commas.
     List,
+    /// Strings by names of the reader's own; in the file only.
+    Texts,
 }
 
 /// One setting outside the repeated tables.
@@ -172,9 +174,44 @@ pub const REPEATED: &[Repeated] = &[
             optional("issuer_claim", Kind::Text, None),
             optional("subject_domain", Kind::Text, None),
             optional("spiffe_trust_domain", Kind::Text, None),
+            optional("ci_provider", Kind::Text, None),
             optional("skip_email_verification", Kind::Bool, Some("false")),
             optional("allow_private_network", Kind::Bool, Some("false")),
             optional("insecure_loopback_http", Kind::Bool, Some("false")),
+        ],
+    },
+    Repeated {
+        table: "ci_provider",
+        members: &[
+            needed("name", Kind::Text, "what issuers call it by ci_provider"),
+            needed(
+                "san",
+                Kind::Text,
+                "the template of the name in its certificates, a URL",
+            ),
+            optional("required_claims", Kind::List, Some("[]")),
+            optional("default_values", Kind::Texts, Some("{}")),
+            // A template for each Fulcio extension that is not the token's own.
+            optional("github_workflow_trigger", Kind::Text, None),
+            optional("github_workflow_sha", Kind::Text, None),
+            optional("github_workflow_name", Kind::Text, None),
+            optional("github_workflow_repository", Kind::Text, None),
+            optional("github_workflow_ref", Kind::Text, None),
+            optional("build_signer_uri", Kind::Text, None),
+            optional("build_signer_digest", Kind::Text, None),
+            optional("runner_environment", Kind::Text, None),
+            optional("source_repository_uri", Kind::Text, None),
+            optional("source_repository_digest", Kind::Text, None),
+            optional("source_repository_ref", Kind::Text, None),
+            optional("source_repository_identifier", Kind::Text, None),
+            optional("source_repository_owner_uri", Kind::Text, None),
+            optional("source_repository_owner_identifier", Kind::Text, None),
+            optional("build_config_uri", Kind::Text, None),
+            optional("build_config_digest", Kind::Text, None),
+            optional("build_trigger", Kind::Text, None),
+            optional("run_invocation_uri", Kind::Text, None),
+            optional("source_repository_visibility_at_signing", Kind::Text, None),
+            optional("deployment_environment", Kind::Text, None),
         ],
     },
 ];

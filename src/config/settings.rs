@@ -204,7 +204,7 @@ pub struct IssuerSettings {
     pub subject_domain: Option<String>,
     /// For `spiffe`.
     pub spiffe_trust_domain: Option<String>,
-    /// For `ci-provider`: the key of its templates in Fulcio's file.
+    /// For `ci-provider`: the name of its templates, here or in Fulcio's file.
     pub ci_provider: Option<String>,
     /// Believe unverified addresses.
     pub skip_email_verification: bool,

@@ -219,22 +219,10 @@ struct Claimed<'a> {
     claims: &'a Object,
 }
 
-impl<'a> Claimed<'a> {
-    fn issuer(&self) -> &'a IssuerUrl {
-        self.issuer
-    }
-    fn subject(&self) -> &'a str {
-        self.subject
-    }
-    fn claims(&self) -> &'a Object {
-        self.claims
-    }
-}
-
 fn named(token: &Claimed<'_>, mapping: &Mapping) -> Result<Principal, Error> {
     // The challenge is `sub` or the address, never a mixture: what a client signs, it has read in
     // its own token.
-    let sub = || token.subject().to_owned();
+    let sub = || token.subject.to_owned();
     let (san, challenge, challenge_claim, from_templates) = match mapping {
         Mapping::Email {
             skip_verification, ..
@@ -298,7 +286,7 @@ fn issuer(token: &Claimed<'_>, mapping: &Mapping) -> Result<String, Error> {
         | Mapping::Spiffe(_)
         | Mapping::Kubernetes
         | Mapping::ChainguardIdentity
-        | Mapping::CiProvider(_) => ("iss", token.issuer().as_str().to_owned()),
+        | Mapping::CiProvider(_) => ("iss", token.issuer.as_str().to_owned()),
     };
     let purpose = Purpose::Extension(ISSUER);
     checked(token, claim, purpose, &text, MAX_CLAIM_BYTES)?;
@@ -309,8 +297,8 @@ fn from_provider(
     token: &Claimed<'_>,
     provider: &Provider,
 ) -> Result<(String, Vec<Extension>), Error> {
-    let (san, extensions) = provider.render(token.claims()).map_err(|refusal| {
-        let (purpose, issuer) = (refusal.purpose, token.issuer().clone());
+    let (san, extensions) = provider.render(token.claims).map_err(|refusal| {
+        let (purpose, issuer) = (refusal.purpose, token.issuer.clone());
         match refusal.failure {
             Failure::Missing { name: claim } => Error::ClaimMissing {
                 claim,
@@ -353,7 +341,7 @@ fn missing(token: &Claimed<'_>, claim: &str, purpose: Purpose) -> Error {
     Error::ClaimMissing {
         claim: claim.to_owned(),
         purpose,
-        issuer: token.issuer().clone(),
+        issuer: token.issuer.clone(),
     }
 }
 
@@ -361,7 +349,7 @@ fn invalid(token: &Claimed<'_>, claim: &str, purpose: Purpose, problem: Problem)
     Error::ClaimInvalid {
         claim: claim.to_owned(),
         purpose,
-        issuer: token.issuer().clone(),
+        issuer: token.issuer.clone(),
         problem,
     }
 }

@@ -16,15 +16,15 @@ const MAX_KUBERNETES_NAME: usize = 253;
 
 /// The address in `email`, verified unless the issuer is known not to say so.
 pub(super) fn address(token: &Claimed<'_>, skip_verification: bool) -> Result<String, Error> {
-    let address = text_at(token, "email", token.claims().get("email"))?;
+    let address = text_at(token, "email", token.claims.get("email"))?;
     let address = address.ok_or_else(|| missing(token, "email", Purpose::San))?;
     if !email::is_address(address) {
         return Err(invalid(token, "email", Purpose::San, Problem::NotAnAddress));
     }
-    let verified = token.claims().get("email_verified") == Some(&Value::Bool(true));
+    let verified = token.claims.get("email_verified") == Some(&Value::Bool(true));
     if !verified && !skip_verification {
         return Err(Error::EmailUnverified {
-            issuer: token.issuer().clone(),
+            issuer: token.issuer.clone(),
         });
     }
     Ok(address.to_owned())
@@ -33,7 +33,7 @@ pub(super) fn address(token: &Claimed<'_>, skip_verification: bool) -> Result<St
 /// For whom an issuer signs that signs for others.
 pub(super) fn issuer_at(token: &Claimed<'_>, path: &ClaimPath) -> Result<String, Error> {
     let purpose = Purpose::Extension(super::ISSUER);
-    let found = path.find(token.claims());
+    let found = path.find(token.claims);
     let found = match found {
         None | Some(Value::Null) => None,
         Some(Value::String(text)) => Some(text).filter(|text| !text.is_empty()),
@@ -47,20 +47,20 @@ pub(super) fn issuer_at(token: &Claimed<'_>, path: &ClaimPath) -> Result<String,
 
 /// `sub` as a URI of the issuer's domain.
 pub(super) fn uri(token: &Claimed<'_>, domain: &UriDomain) -> Result<San, Error> {
-    let uri = domain.check(token.subject());
+    let uri = domain.check(token.subject);
     uri.map(San::Uri).map_err(|problem| of_sub(token, problem))
 }
 
 /// `sub` as a name, with the domain that makes it unique.
 pub(super) fn username(token: &Claimed<'_>, domain: &NameDomain) -> Result<San, Error> {
-    let name = domain.check(token.subject());
+    let name = domain.check(token.subject);
     name.map(San::OtherName)
         .map_err(|problem| of_sub(token, problem))
 }
 
 /// `sub` as a SPIFFE ID of the trust domain. Nothing in one needs escaping.
 pub(super) fn spiffe(token: &Claimed<'_>, domain: &TrustDomain) -> Result<San, Error> {
-    let id = token.subject();
+    let id = token.subject;
     domain.check(id).map_err(|problem| of_sub(token, problem))?;
     Ok(San::Uri(id.to_owned()))
 }
@@ -68,26 +68,18 @@ pub(super) fn spiffe(token: &Claimed<'_>, domain: &TrustDomain) -> Result<San, E
 /// Namespace and service account, which both have to be there: an empty one would leave a name that
 /// another cluster's account could have (Fulcio does not look).
 pub(super) fn kubernetes(token: &Claimed<'_>) -> Result<San, Error> {
-    let member = |parent: Option<&Value>, name: &str| {
-        let object = parent.and_then(Value::as_object);
-        object.and_then(|object| object.get(name)).cloned()
-    };
-    let cluster = token.claims().get(KUBERNETES);
-    let account = member(cluster, "serviceaccount");
-    let name_of = |claim: &str, value: Option<Value>| {
-        let text = text_at(token, claim, value.as_ref())?;
-        let text = text.ok_or_else(|| missing(token, claim, Purpose::San))?;
+    let name_at = |path: &[&str]| {
+        let claim = path.join("/");
+        let text = text_at(token, &claim, token.claims.at(path))?;
+        let text = text.ok_or_else(|| missing(token, &claim, Purpose::San))?;
         if !is_kubernetes_name(text) {
             let problem = Problem::NotAKubernetesName;
-            return Err(invalid(token, claim, Purpose::San, problem));
+            return Err(invalid(token, &claim, Purpose::San, problem));
         }
-        Ok(text.to_owned())
+        Ok(text)
     };
-    let namespace = name_of("kubernetes.io/namespace", member(cluster, "namespace"))?;
-    let account = name_of(
-        "kubernetes.io/serviceaccount/name",
-        member(account.as_ref(), "name"),
-    )?;
+    let namespace = name_at(&[KUBERNETES, "namespace"])?;
+    let account = name_at(&[KUBERNETES, "serviceaccount", "name"])?;
     Ok(San::Uri(format!(
         "https://kubernetes.io/namespaces/{namespace}/serviceaccounts/{account}"
     )))
@@ -95,7 +87,7 @@ pub(super) fn kubernetes(token: &Claimed<'_>) -> Result<San, Error> {
 
 /// Issuer and subject as one URL.
 pub(super) fn chainguard(token: &Claimed<'_>) -> Result<San, Error> {
-    let subject = token.subject();
+    let subject = token.subject;
     // Fulcio joins paths, which would swallow such a step; here it is nobody.
     if subject
         .split('/')
@@ -103,7 +95,7 @@ pub(super) fn chainguard(token: &Claimed<'_>) -> Result<San, Error> {
     {
         return Err(of_sub(token, Problem::NotAPath));
     }
-    let issuer = token.issuer().as_str().trim_end_matches('/');
+    let issuer = token.issuer.as_str().trim_end_matches('/');
     let printed = uri::print_back(&format!("{issuer}/{subject}"));
     printed
         .map(San::Uri)
@@ -113,9 +105,9 @@ pub(super) fn chainguard(token: &Claimed<'_>) -> Result<San, Error> {
 /// What clients sign for Chainguard, and the claim it is: `email` where the token has one, else
 /// `sub`.
 pub(super) fn chainguard_challenge(token: &Claimed<'_>) -> Result<(&'static str, String), Error> {
-    match text_at(token, "email", token.claims().get("email"))? {
+    match text_at(token, "email", token.claims.get("email"))? {
         Some(_) => Ok(("email", address(token, false)?)),
-        None => Ok(("sub", token.subject().to_owned())),
+        None => Ok(("sub", token.subject.to_owned())),
     }
 }
 

@@ -154,8 +154,7 @@ fn rules_of(
 
 /// What is worth a look in these rules, beside these issuers.
 pub fn findings(rules: &RuleSet, issuers: &[IssuerSettings]) -> Vec<Finding> {
-    let all = issuers.iter().map(|one| (one.name.clone(), one));
-    let table: IssuerTable<&IssuerSettings> = all.collect();
+    let table = table(issuers);
     rules.findings(&|about| {
         let configured: Vec<&IssuerSettings> = match about {
             // An entry of its own wins over a family's.
@@ -175,7 +174,7 @@ pub fn findings(rules: &RuleSet, issuers: &[IssuerSettings]) -> Vec<Finding> {
             return Known::NotConfigured { nearest };
         }
         let providers = configured.into_iter();
-        of(providers.map(|issuer| provider(issuer, written)))
+        known(providers.map(|issuer| provider(issuer, written)))
     })
 }
 
@@ -185,17 +184,27 @@ pub fn findings_alone(rules: &RuleSet) -> Vec<Finding> {
         // Whose tokens the others are about is all there is to go by.
         Issuers::All => {
             let named = rules.issuers().filter(|other| **other != Issuers::All);
-            of(named.map(|other| Preset::recognised(written(other))))
+            known(named.map(|other| Preset::recognised(written(other))))
         }
         Issuers::One(_) | Issuers::Family(_) => {
-            let (written, known) = (written(about), Preset::recognised(written(about)));
+            let (written, preset) = (written(about), Preset::recognised(written(about)));
             let other = other_spelling(written);
-            match other.filter(|other| known.is_none() && Preset::recognised(other).is_some()) {
+            match other.filter(|other| preset.is_none() && Preset::recognised(other).is_some()) {
                 Some(nearest) => Known::Nobodys { nearest },
-                None => of(std::iter::once(known)),
+                None => known(std::iter::once(preset)),
             }
         }
     })
+}
+
+/// The settings for tokens with this `iss`, found as for a request.
+pub fn of<'a>(iss: &str, issuers: &'a [IssuerSettings]) -> Option<&'a IssuerSettings> {
+    table(issuers).named_by(iss).map(|found| *found.value)
+}
+
+fn table(issuers: &[IssuerSettings]) -> IssuerTable<&IssuerSettings> {
+    let all = issuers.iter().map(|one| (one.name.clone(), one));
+    all.collect()
 }
 
 fn written(about: &Issuers) -> &str {
@@ -214,7 +223,7 @@ fn other_spelling(issuer: &str) -> Option<String> {
     })
 }
 
-fn of(each: impl Iterator<Item = Option<Preset>>) -> Known {
+fn known(each: impl Iterator<Item = Option<Preset>>) -> Known {
     let mut providers = Vec::new();
     let mut others = false;
     for preset in each {
@@ -423,5 +432,22 @@ mod tests {
             )
         );
         assert_eq!(told("https://ci.example.com"), None);
+    }
+
+    #[test]
+    fn of_two_families_the_more_precise_has_an_issuer_whatever_the_order() {
+        let some = IssuerUrl::new("https://a.example").unwrap();
+        let of_name = |name: &str| {
+            let mut family = dev::outside(IssuerType::Kubernetes, some.clone()).unwrap();
+            family.name = IssuerName::new(name).unwrap();
+            family
+        };
+        let vague = of_name("https://oidc.eks.*.amazonaws.com/id/*");
+        let precise = of_name("https://oidc.eks.us-west-2.amazonaws.com/id/*");
+        for issuers in [[vague.clone(), precise.clone()], [precise.clone(), vague]] {
+            let found = of("https://oidc.eks.us-west-2.amazonaws.com/id/A", &issuers);
+            assert_eq!(found.unwrap().name, precise.name);
+        }
+        assert!(of("https://b.example", &[precise]).is_none());
     }
 }

@@ -55,13 +55,13 @@ impl Object {
     }
 
     /// What stands at the end of a path of member names; nothing at the end of none.
-    pub fn at(&self, path: &[String]) -> Option<&Value> {
+    pub fn at(&self, path: &[impl AsRef<str>]) -> Option<&Value> {
         let (last, parents) = path.split_last()?;
         let mut object = self;
         for name in parents {
-            object = object.get(name)?.as_object()?;
+            object = object.get(name.as_ref())?.as_object()?;
         }
-        object.get(last)
+        object.get(last.as_ref())
     }
 
     /// All members in the order written.
@@ -107,10 +107,7 @@ mod tests {
     fn a_path_goes_from_member_to_member_and_never_through_anything_else() {
         let value = parse(br#"{"a":{"b.c":{"d":1},"e":["x"]}}"#).unwrap();
         let object = value.as_object().unwrap();
-        let at = |path: &[&str]| {
-            let path: Vec<_> = path.iter().map(|&name| name.to_owned()).collect();
-            object.at(&path)
-        };
+        let at = |path: &[&str]| object.at(path);
         assert_eq!(
             at(&["a", "b.c", "d"]),
             Some(&Value::Number(Number("1".into())))

@@ -214,7 +214,7 @@ pub(super) fn file(text: &str) -> Result<File, Error> {
     let mut reader = Reader {
         text,
         lines,
-        names: Vec::new(),
+        places: HashMap::new(),
         seen: HashMap::new(),
     };
     let table = table.get_ref();
@@ -241,12 +241,14 @@ pub(super) fn file(text: &str) -> Result<File, Error> {
     if rules > MAX_RULES {
         return Err(Error::TooMany { rules });
     }
+    let mut names: Vec<_> = reader.places.into_iter().collect();
+    names.sort_unstable_by_key(|(_, place)| *place);
     Ok(File {
         mode,
         explain_to_caller,
         deny,
         allow,
-        names: reader.names,
+        names: names.into_iter().map(|(name, _)| name).collect(),
     })
 }
 
@@ -254,7 +256,8 @@ pub(super) fn file(text: &str) -> Result<File, Error> {
 struct Reader<'t> {
     text: &'t str,
     lines: Lines,
-    names: Vec<ClaimName>,
+    /// Of each claim among those that rules look at.
+    places: HashMap<ClaimName, usize>,
     /// Names of rules, with their lines.
     seen: HashMap<String, usize>,
 }
@@ -377,13 +380,8 @@ impl Reader<'_> {
             if like && matches!(name.as_str(), "sub" | "/sub") {
                 return Err(Error::SubPattern { line });
             }
-            let place = match self.names.iter().position(|other| *other == name) {
-                Some(place) => place,
-                None => {
-                    self.names.push(name);
-                    self.names.len() - 1
-                }
-            };
+            let next = self.places.len();
+            let place = *self.places.entry(name).or_insert(next);
             out.push((place, Matcher(wanted)));
         }
         Ok(out)

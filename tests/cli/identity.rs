@@ -81,6 +81,83 @@ fn a_configured_issuer_is_read_as_it_is_configured() {
     );
 }
 
+/// The example of the documentation, with its claims beside it.
+#[test]
+fn a_provider_of_ones_own_is_rendered_by_its_templates_and_judged_by_its_lines() {
+    let place = Place::new();
+    let docs = include_str!("../../docs/identities.md");
+    let (_, own) = docs.split_once("\n## A provider of your own\n").unwrap();
+    let lines = own.lines().filter_map(|line| line.strip_prefix("    "));
+    let own: String = lines.map(|line| format!("{line}\n")).collect();
+    let configuration = format!("{}{own}", CONFIGURATION.split_once("[[issuer]]").unwrap().0);
+    place.write("shortleaf.toml", &configuration);
+    let claims = |changed: &[(&str, Value)]| {
+        let mut claims = json!({ "iss": "https://ci.acme.example", "sub": "s",
+            "repository": "acme/app", "pipeline": "release", "ref": "main", "repository_id": 7 });
+        for (name, value) in changed {
+            claims[name] = value.clone();
+        }
+        claims.to_string()
+    };
+    let render = |claims: &str| place.run(&["--json", "identity", "render", "--claims", claims]);
+    let facts = render(&claims(&[])).exits(0).json();
+    assert_eq!(
+        facts["san"]["value"],
+        "https://ci.acme.example/acme/app/release@main"
+    );
+    let of = |name: &str| {
+        let mut all = facts["extensions"].as_array().unwrap().iter();
+        let found = all.find(|one| one["name"] == name).unwrap();
+        (found["value"].clone(), found["from"].clone())
+    };
+    let id = (json!("7"), json!("repository_id"));
+    assert_eq!(of("Source Repository Identifier"), id);
+    assert_eq!(of("Build Trigger"), (json!("manual"), json!("trigger")));
+    for (changed, code) in [
+        (("repository_id", json!("")), "CLAIM_MISSING"),
+        (("pipeline", json!(null)), "CLAIM_MISSING"),
+        (("ref", json!(["main"])), "CLAIM_INVALID"),
+    ] {
+        let error = render(&claims(&[changed])).exits(4).error();
+        assert_eq!(error["code"], code);
+    }
+
+    let check = |from: &str, to: &str| {
+        assert!(configuration.contains(from), "{from}");
+        let changed = configuration.replacen(from, to, 1);
+        place.write("shortleaf.toml", &changed);
+        let line = changed.lines().position(|line| line.contains(to)).unwrap() + 1;
+        let told = place.run(&["config", "check"]).exits(3).stderr;
+        assert!(told.contains(&format!("line {line}")), "{line}: {told}");
+        told
+    };
+    for (from, to, said) in [
+        (
+            "source_repository_identifier",
+            "source_repository_identifer",
+            "did you mean `ci_provider.source_repository_identifier`?",
+        ),
+        (
+            "{{ .pipeline }}",
+            "{{ .pipeline",
+            "template for the subject alternative name cannot be used: template action",
+        ),
+        (
+            "\"trigger\"",
+            "\"{{ range .trigger }}\"",
+            "template for extension .20 cannot be used",
+        ),
+        (
+            "ci_provider = \"acme-ci\"",
+            "ci_provider = \"acme\"",
+            "there is no CI provider \"acme\"; did you mean \"acme-ci\"?",
+        ),
+    ] {
+        let told = check(from, to);
+        assert!(told.contains(said), "{said}\n{told}");
+    }
+}
+
 #[test]
 fn a_token_is_rendered_as_its_claims_are() {
     let place = Place::new();
@@ -107,7 +184,7 @@ fn the_issuers_of_fulcios_file_alone_are_listed_with_their_templates() {
          ci-issuer-metadata:\n  own: {subject-alternative-name-template: '{{ .a }}'}\n",
     );
     let shown = place.run(&["issuer", "list"]).exits(0).stdout;
-    let row = "  type        ci-provider\n  templates   own of Fulcio's file\n";
+    let row = "  type        ci-provider\n  templates   own\n";
     assert!(shown.contains(row), "{shown}");
     let issuers = place.run(&["--json", "issuer", "list"]).exits(0).json();
     assert_eq!(issuers["issuers"][0]["ci_provider"], "own");

@@ -11,7 +11,7 @@ use super::super::config::{ConfigArgs, unusable as unusable_config};
 use super::super::exit::Exit;
 use super::super::files;
 use super::super::identity;
-use super::super::issuer::{self, ROOT_OF_ISSUER};
+use super::super::issuer::ROOT_OF_ISSUER;
 use super::super::output::{Failure, Output, chain};
 use super::super::runtime;
 use super::{Source, word};
@@ -19,7 +19,7 @@ use crate::client::is_untrusted;
 use crate::config::IssuerSettings;
 use crate::fault::Fault;
 use crate::identity::{Error as NameError, San, preview};
-use crate::instance::parts;
+use crate::instance::{parts, whom};
 use crate::json::Object;
 use crate::rules::{Decision, Differs, Effect, Explanation, Mode, RuleTrace, Trace};
 use crate::system::SystemClock;
@@ -111,7 +111,7 @@ pub(super) fn run(args: &ExplainArgs, out: &Output) -> Result<(), Failure> {
 /// The name a certificate would have, or why there is none; `None` where no configuration says how
 /// this issuer's claims are read, and for claims without a subject, which no token is without.
 fn named(subject: &Subject, issuers: &[IssuerSettings]) -> Option<Result<San, NameError>> {
-    let found = issuer::of(&subject.issuer, issuers)?;
+    let found = whom::of(subject.issuer.as_str(), issuers)?;
     let claims = &subject.claims;
     let sub = claims.get("sub").and_then(|sub| sub.as_str())?;
     let preview = preview(&subject.issuer, sub, claims, &found.mapping);
@@ -167,8 +167,7 @@ fn configured<'a>(
     issuers: &'a [IssuerSettings],
 ) -> Result<&'a IssuerSettings, Failure> {
     let claimed = raw.claimed_issuer();
-    let found = IssuerUrl::new(claimed).ok();
-    let found = found.and_then(|url| issuer::of(&url, issuers));
+    let found = whom::of(claimed, issuers);
     found.ok_or_else(|| unusable(&token::Error::unknown_issuer(claimed)))
 }
 

@@ -16,7 +16,8 @@ use tokio::sync::{OwnedMutexGuard, Semaphore};
 use tokio::time::Instant;
 
 use super::fetch::{FetchError, Fetched, Fetcher};
-use super::{causes, key_error, report_skipped};
+use super::{key_error, report_skipped};
+use crate::fault;
 use crate::token::jwks::{KeySet, NotFound, Unfit};
 use crate::token::{Algorithm, IssuerUrl, KeyError, VerificationKey};
 use crate::trace;
@@ -285,7 +286,7 @@ impl Kept {
             Some(_) => "kept",
             None => "none",
         };
-        let cause = causes(error);
+        let cause = fault::chain(error);
         let here = trace::current();
         let trace_id = here.map(|here| tracing::field::display(here.trace_id()));
         tracing::warn!(%issuer, cause, in_a_row, keys, trace_id, "could not fetch issuer keys");

@@ -123,9 +123,14 @@ impl Fetcher {
         config: &IssuerKeysConfig,
         clients: &mut Clients,
     ) -> Result<Self, ConfigError> {
-        let (metadata_url, _) = plan(&issuer, config)?;
+        let (metadata_url, places) = plan(&issuer, config)?;
         let documents = clients.for_issuer(&issuer, config, &metadata_url)?;
-        Self::reading(issuer, config, documents)
+        Ok(Self {
+            issuer,
+            metadata_url,
+            places,
+            documents,
+        })
     }
 
     /// From these documents, as `config` says, which is the issuer's own or its family's.

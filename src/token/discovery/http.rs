@@ -1,9 +1,9 @@
 //! One GET at an issuer's, and the client that makes it.
 //!
 //! Redirects are answers, not instructions (GHSA-f5mr-q85p-6hh6). No proxy, no cookie, nothing of
-//! the environment, and no credential but the one configured for this very issuer. Bodies are read up to their limit and never
-//! decompressed. Of the answer's headers two are read, and only to refuse by them: what a provider
-//! says about caching or coming back later changes nothing here.
+//! the environment, and no credential but the one configured for this very issuer. Bodies are read up
+//! to their limit and never decompressed. Of the answer's headers two are read, and only to refuse by
+//! them: what a provider says about caching or coming back later changes nothing here.
 
 use std::collections::HashMap;
 use std::error::Error as StdError;
@@ -22,7 +22,8 @@ use super::address::{AddressRefused, Reach};
 use super::credential::Credential;
 use super::file::{Look, Watched};
 use super::resolve::{Checked, Resolve};
-use super::{ConfigError, FETCH_BUDGET, FetchError, IssuerKeysConfig, causes};
+use super::{ConfigError, FETCH_BUDGET, FetchError, IssuerKeysConfig};
+use crate::fault;
 use crate::token::error::excerpt;
 use crate::token::{IssuerName, IssuerUrl};
 use crate::trace;
@@ -236,7 +237,7 @@ impl Documents for Http {
                     tracing::info!(%issuer, path = %path.display(), "took over new certificate authorities");
                 }
                 Err(error) => {
-                    let cause = causes(&error);
+                    let cause = fault::chain(&error);
                     tracing::warn!(%issuer, path = %path.display(), cause, "kept the certificate authorities there were");
                 }
             },

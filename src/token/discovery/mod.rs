@@ -525,18 +525,6 @@ impl KeySource for FixedKeys {
     }
 }
 
-/// An error and what led to it, outermost first: the log's JSON form shows an error's own text only.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
-}
-
 /// Keys left out of a set are an operator's business: someone's tokens will fail for it. A secret
 /// among them is everybody's: who read it can sign as this issuer elsewhere.
 fn report_skipped(issuer: &IssuerUrl, keys: &KeySet) {

@@ -7,7 +7,8 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::file::{Look, Watched};
-use super::{ConfigError, causes, report_skipped};
+use super::{ConfigError, report_skipped};
+use crate::fault;
 use crate::token::IssuerUrl;
 use crate::token::jwks::{KeySet, MAX_JWKS_BYTES};
 
@@ -47,7 +48,7 @@ impl StaticKeys {
                     tracing::info!(%issuer, path = %path.display(), "took over a new static key set");
                 }
                 Err(error) => {
-                    let cause = causes(&error);
+                    let cause = fault::chain(&error);
                     tracing::warn!(%issuer, path = %path.display(), cause, "kept the static keys there were");
                 }
             },
