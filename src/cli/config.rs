@@ -1,6 +1,6 @@
 //! `config check` and `config show`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -8,7 +8,7 @@ use serde_json::json;
 use super::exit::Exit;
 use super::output::{Failure, Output};
 use super::roots;
-use crate::config::{self, Inputs, Loaded};
+use crate::config::{self, Effective, Inputs, Loaded};
 use crate::instance::examine::{Found, Passphrase, examine};
 use crate::instance::parts;
 use crate::system::SystemClock;
@@ -56,7 +56,12 @@ pub(super) fn run(command: &ConfigCommand, out: &Output) -> Result<(), Failure> 
             no_files,
             no_passphrase,
         } => {
-            let settings = args.load()?.settings;
+            let Loaded {
+                settings,
+                effective,
+                inputs,
+                ..
+            } = args.load()?;
             let passphrase = match no_passphrase {
                 true => Passphrase::Elsewhere,
                 false => Passphrase::Here,
@@ -73,7 +78,9 @@ pub(super) fn run(command: &ConfigCommand, out: &Output) -> Result<(), Failure> 
                 true => None,
                 false => roots::check().err(),
             };
-            let problems = roots.into_iter().chain(found.problems.iter().map(unusable));
+            let problems = found.problems.iter();
+            let problems = problems.map(|problem| unusable_in(&inputs, &effective, problem));
+            let problems = roots.into_iter().chain(problems);
             let mut problems: Vec<Failure> = problems.collect();
             if let Some(last) = problems.pop() {
                 for problem in &problems {
@@ -81,15 +88,18 @@ pub(super) fn run(command: &ConfigCommand, out: &Output) -> Result<(), Failure> 
                 }
                 return Err(last);
             }
+            // Those of a file that is not opened are not known.
+            let issuers = found.issuers.max(settings.issuers.len());
             if out.json {
-                out.json(json!({ "ok": true, "warnings": warnings }))?;
+                out.json(json!({ "ok": true, "issuers": issuers, "warnings": warnings }))?;
             } else {
+                let (ok, warnings) = (out.ok(), warnings.len());
+                let others = match (no_files, &settings.identity.fulcio_config) {
+                    (true, Some(path)) => format!(" beside those of {}", path.display()),
+                    (true, None) | (false, _) => String::new(),
+                };
                 out.result(&format!(
-                    "{} {} issuer(s), {} warning(s)",
-                    out.ok(),
-                    // Those of a file that is not opened are not known.
-                    found.issuers.max(settings.issuers.len()),
-                    warnings.len()
+                    "{ok} {issuers} issuer(s){others}, {warnings} warning(s)"
                 ))?;
             }
         }
@@ -123,9 +133,33 @@ pub(super) fn unusable(error: &parts::Error) -> Failure {
     }
 }
 
+/// The same, beginning with the setting that is at fault and its place.
+pub(super) fn unusable_in(inputs: &Inputs, effective: &Effective, error: &parts::Error) -> Failure {
+    let mut failure = unusable(error);
+    let text = error.path().and_then(Path::to_str).or(error.issuer());
+    if let Some(key) = text.and_then(|text| effective.key_of(text)) {
+        let place = config::place_of(inputs, key);
+        let place = place.map(|place| format!("{place}: ")).unwrap_or_default();
+        failure.message = format!("{place}`{key}`: {}", failure.message);
+    }
+    failure
+}
+
 impl ConfigArgs {
     /// Reads the configuration; its errors end with what to try.
     pub(super) fn load(&self) -> Result<Loaded, Failure> {
+        let inputs = self.inputs()?;
+        config::load(&inputs).map_err(|e| refused(&inputs, &e))
+    }
+
+    /// The same for commands that only look: they need no log.
+    pub(super) fn load_to_look(&self) -> Result<Loaded, Failure> {
+        let inputs = self.inputs()?;
+        config::load_to_look(&inputs).map_err(|e| refused(&inputs, &e))
+    }
+
+    /// Where values come from.
+    pub(super) fn inputs(&self) -> Result<Inputs, Failure> {
         let mut flags = Vec::new();
         for pair in &self.set {
             let (key, value) = pair.split_once('=').ok_or_else(|| {
@@ -134,12 +168,11 @@ impl ConfigArgs {
             })?;
             flags.push((key.to_owned(), value.to_owned()));
         }
-        let inputs = Inputs {
+        Ok(Inputs {
             file: self.file(),
             environment: environment(),
             flags,
-        };
-        config::load(&inputs).map_err(|e| refused(&inputs, &e))
+        })
     }
 
     /// The first file that is named or present.

@@ -1,19 +1,21 @@
 //! `identity render`: what a certificate would say for some claims, and what made each value.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::config::ConfigArgs;
 use super::exit::Exit;
 use super::output::{Failure, Output};
-use super::{claims, issuer};
+use super::{claims, files, issuer};
 use crate::identity::presets::Preset;
 use crate::identity::{
     self, Extension, IssuerType, Mapping, Parameters, Preview, San, extension_name,
 };
 use crate::instance::whom;
 use crate::json::{Object, Value as Claim};
-use crate::token::{IssuerName, IssuerUrl};
+use crate::token::{IssuerName, IssuerUrl, MAX_TOKEN_BYTES, RawToken};
 
 #[derive(Subcommand, Debug)]
 pub(super) enum IdentityCommand {
@@ -23,9 +25,12 @@ pub(super) enum IdentityCommand {
 
 #[derive(Args, Debug)]
 pub(super) struct RenderArgs {
-    /// The claims, which nobody has to vouch for: a JSON file, - or the JSON itself
-    #[arg(long, value_name = "FILE")]
-    claims: String,
+    /// A file with a token, or - for standard input; nobody has to vouch for its claims
+    #[arg(required_unless_present = "claims")]
+    token: Option<PathBuf>,
+    /// Claims instead of a token: a JSON file, - or the JSON itself
+    #[arg(long, value_name = "FILE", conflicts_with = "token")]
+    claims: Option<String>,
     /// The issuer [default: the claims' own iss]
     #[arg(long, value_name = "URL")]
     issuer: Option<String>,
@@ -41,28 +46,51 @@ pub(super) struct RenderArgs {
 
 pub(super) fn run(command: &IdentityCommand, out: &Output) -> Result<(), Failure> {
     let IdentityCommand::Render(args) = command;
-    let given = claims::read(&args.claims)?;
+    let given = args.claims()?;
     let issuer = args.issuer(&given)?;
     let subject = given.get("sub").and_then(Claim::as_str);
     let subject = subject.filter(|text| !text.is_empty()).ok_or_else(|| {
-        let text = "--claims has no text \"sub\", which every token has";
+        let text = "these claims have no text \"sub\", which every token has";
         Failure::new(Exit::Credentials, text).hint("add \"sub\" as the issuer writes it")
     })?;
     let mapping = args.mapping(&issuer)?;
     let preview =
-        identity::preview(&issuer, subject, &given, &mapping).map_err(|error| Failure {
-            code: error.reason().as_str().to_owned(),
-            doc: "docs/identities.md",
-            ..Failure::from_error(Exit::Credentials, &error)
-                .hint("docs/identities.md says what each preset and type asks for")
-        })?;
+        identity::preview(&issuer, subject, &given, &mapping).map_err(|e| nameless(&e))?;
     match out.json {
         true => out.json(facts(&preview, &mapping)),
         false => print(&preview, &mapping, out),
     }
 }
 
+/// Claims that name nobody.
+pub(super) fn nameless(error: &identity::Error) -> Failure {
+    Failure {
+        code: error.reason().as_str().to_owned(),
+        doc: "docs/identities.md",
+        ..Failure::from_error(Exit::Credentials, error)
+            .hint("docs/identities.md says what each preset and type asks for")
+    }
+}
+
 impl RenderArgs {
+    fn claims(&self) -> Result<Object, Failure> {
+        match (&self.claims, &self.token) {
+            (Some(word), _) => claims::read(word),
+            (None, Some(path)) => {
+                let text = files::read_text_or_stdin(path, MAX_TOKEN_BYTES as u64 + 2)?;
+                let raw = RawToken::parse(text.trim_end());
+                let raw = raw.map_err(|e| {
+                    Failure::from_error(Exit::Credentials, &e)
+                        .hint("--claims FILE takes claims without a token")
+                })?;
+                Ok(raw.unproven_claims().clone())
+            }
+            // clap asks for one of them.
+            (None, None) => Err(Failure::new(Exit::Usage, "neither TOKEN nor --claims")
+                .hint("--claims FILE takes claims without a token")),
+        }
+    }
+
     fn issuer(&self, given: &Object) -> Result<IssuerUrl, Failure> {
         let Some(named) = &self.issuer else {
             return claims::issuer(given, "--claims");
@@ -143,7 +171,7 @@ fn made<'a>(extension: &Extension, mapping: &'a Mapping) -> &'a str {
     }
 }
 
-fn kind(san: &San) -> &'static str {
+pub(super) fn kind(san: &San) -> &'static str {
     match san {
         San::Email(_) => "email",
         San::Uri(_) => "uri",

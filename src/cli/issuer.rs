@@ -114,7 +114,7 @@ fn list(config: &ConfigArgs, out: &Output) -> Result<(), Failure> {
 
 /// Every issuer of the configuration and of the file of Fulcio's that it names; its rules are not read.
 pub(super) fn all(config: &ConfigArgs) -> Result<Vec<IssuerSettings>, Failure> {
-    let mut settings = config.load()?.settings;
+    let mut settings = config.load_to_look()?.settings;
     settings.identity.rules = None;
     let believed = whom::believed(&settings).map_err(|e| unusable(&e))?;
     Ok(believed.issuers)
@@ -130,6 +130,9 @@ fn terms(issuer: &IssuerSettings, out: &Output) -> Result<(), Failure> {
     match issuer.preset {
         Some(preset) => row("preset", preset.as_str())?,
         None => row("type", issuer.kind.as_str())?,
+    }
+    if let Some(key) = &issuer.ci_provider {
+        row("templates", key)?;
     }
     row("audiences", &issuer.audiences.join(", "))?;
     row(
@@ -172,6 +175,7 @@ fn facts(issuer: &IssuerSettings) -> Value {
         "url": issuer.name.as_str(),
         "preset": issuer.preset.map(Preset::as_str),
         "type": issuer.kind.as_str(),
+        "ci_provider": issuer.ci_provider,
         "audiences": issuer.audiences,
         "max_token_age_s": issuer.max_token_age_s,
         "max_token_lifetime_s": issuer.max_token_lifetime_s,

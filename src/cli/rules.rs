@@ -14,9 +14,8 @@ use super::files;
 use super::output::{Failure, Output, chain};
 use crate::config::{IssuerSettings, Settings};
 use crate::hex;
-use crate::identity::presets::Preset;
 use crate::instance::whom;
-use crate::rules::{Finding, Known, MAX_FILE_BYTES, Mode, RuleSet, Severity};
+use crate::rules::{Finding, MAX_FILE_BYTES, Mode, RuleSet, Severity};
 
 const DOC: &str = "docs/rules.md";
 
@@ -40,10 +39,11 @@ pub(super) enum RulesCommand {
     Explain(explain::ExplainArgs),
     /// Decide about each case of a file; exit 25 if one differs
     Test {
-        /// The rule file
-        file: PathBuf,
-        /// The cases
-        cases: PathBuf,
+        /// The rule file, and the cases; alone, the cases, about the configuration's identity.rules
+        #[arg(required = true, num_args = 1..=2, value_names = ["FILE", "CASES"])]
+        files: Vec<PathBuf>,
+        #[command(flatten)]
+        config: ConfigArgs,
     },
 }
 
@@ -56,7 +56,7 @@ pub(super) fn run(command: &RulesCommand, out: &Output) -> Result<(), Failure> {
             check(file.as_deref(), config, Warnings::Listed, out)
         }
         RulesCommand::Explain(args) => explain::run(args, out),
-        RulesCommand::Test { file, cases } => cases::run(&read(file)?, cases, out),
+        RulesCommand::Test { files, config } => test(files, config, out),
     }
     .map_err(|failure| match failure.exit == Exit::Configuration {
         // The configuration's own errors are explained beside the configuration.
@@ -87,7 +87,7 @@ impl Source {
                 issuers: None,
             });
         }
-        let mut settings: Settings = config.load()?.settings;
+        let mut settings: Settings = config.load_to_look()?.settings;
         let configured = settings.identity.rules.take();
         let path = file.map(Path::to_owned).or(configured).ok_or_else(|| {
             Failure::new(
@@ -104,16 +104,48 @@ impl Source {
         })
     }
 
+    /// Whether the server would load them: decisions of rules it refuses are nobody's.
+    fn loads(&self, out: &Output) -> Result<(), Failure> {
+        let (path, found) = (self.path.display(), self.findings().into_iter());
+        let errors: Vec<_> = found
+            .filter(|finding| finding.severity == Severity::Error)
+            .map(|finding| refused(told(&self.path, &finding)))
+            .collect();
+        for failure in &errors {
+            out.failure(failure);
+        }
+        match errors.is_empty() {
+            true => Ok(()),
+            false => Err(
+                refused(format!("the server would not load this file: {path}"))
+                    .hint("shortleaf rules lint says what else is worth a look in it"),
+            ),
+        }
+    }
+
     fn findings(&self) -> Vec<Finding> {
         match &self.issuers {
             Some(issuers) => whom::findings(&self.rules, issuers),
-            // Which issuers there are is not known, so none is missing.
-            None => self.rules.findings(&|issuer| {
-                let ids = implied(issuer).map(Preset::ids);
-                ids.map_or(Known::WithoutIds, Known::Ids)
-            }),
+            None => whom::findings_alone(&self.rules),
         }
     }
+}
+
+fn test(files: &[PathBuf], config: &ConfigArgs, out: &Output) -> Result<(), Failure> {
+    let (file, cases) = match files {
+        [file, cases] => (Some(file.as_path()), cases),
+        [cases] => (None, cases),
+        // clap takes one or two.
+        _ => {
+            return Err(
+                Failure::new(Exit::Usage, "one file of rules and one of cases")
+                    .hint("shortleaf rules test rules.toml cases.toml"),
+            );
+        }
+    };
+    let source = Source::read(file, config)?;
+    source.loads(out)?;
+    cases::run(&source.rules, cases, out)
 }
 
 /// What becomes of the warnings.
@@ -136,7 +168,7 @@ fn check(
         .findings()
         .into_iter()
         .partition(|finding| finding.severity == Severity::Error);
-    let told = |f: &Finding| format!("{path}:{}: rule {:?}: {}", f.line, f.rule, f.text);
+    let told = |finding: &Finding| told(&source.path, finding);
     if let Some((last, before)) = errors.split_last() {
         for finding in warnings.iter().filter(|_| is_lint) {
             out.warn(&told(finding));
@@ -174,6 +206,13 @@ fn check(
     out.result(&format!("{ok} {} rule(s), {found} warning(s)", rules.len()))
 }
 
+fn told(path: &Path, finding: &Finding) -> String {
+    let Finding {
+        line, rule, text, ..
+    } = finding;
+    format!("{}:{line}: rule {rule:?}: {text}", path.display())
+}
+
 fn word(mode: Mode) -> &'static str {
     match mode {
         Mode::Enforce => "enforce",
@@ -201,30 +240,4 @@ fn read(path: &Path) -> Result<RuleSet, Failure> {
         })
         .hint("config/rules.toml in the repository documents every key")
     })
-}
-
-/// Presets whose issuers nobody else's look like; a GitLab or a cluster may stand anywhere.
-const RECOGNISED: [Preset; 8] = [
-    Preset::Github,
-    Preset::GithubDataResidency,
-    Preset::GithubEnterpriseServer,
-    Preset::Circleci,
-    Preset::Buddy,
-    Preset::Bitbucket,
-    Preset::AzureDevops,
-    Preset::Aws,
-];
-
-/// The preset that an issuer's URL alone gives away.
-fn implied(issuer: &str) -> Option<Preset> {
-    if issuer == "https://gitlab.com" {
-        return Some(Preset::Gitlab);
-    }
-    let mut all = Preset::ALL.into_iter();
-    all.find(|preset| preset.issuer() == Some(issuer))
-        .or_else(|| {
-            RECOGNISED
-                .into_iter()
-                .find(|preset| preset.issuer_name(issuer).is_ok())
-        })
 }

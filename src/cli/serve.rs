@@ -5,7 +5,7 @@ use std::error::Error as _;
 use clap::Args;
 use serde_json::json;
 
-use super::config::{ConfigArgs, unusable};
+use super::config::{ConfigArgs, unusable_in};
 use super::exit::Exit;
 use super::output::{Failure, Output};
 use super::signal::Stop;
@@ -33,6 +33,7 @@ pub(super) async fn run(mut args: ServeArgs, out: &Output) -> Result<(), Failure
         .set
         .extend(args.state.map(|v| format!("state.dir={v}")));
     let loaded = args.config.load()?;
+    let (inputs, effective) = (loaded.inputs.clone(), loaded.effective.clone());
     let settings = &loaded.settings;
     let stop = Stop::listen()?;
     let format = match settings.log_format {
@@ -52,7 +53,7 @@ pub(super) async fn run(mut args: ServeArgs, out: &Output) -> Result<(), Failure
         Failure::from_error(Exit::Configuration, &e)
             .hint("is it running already? --listen ADDR, or server.ops_listen, moves it")
     })?;
-    let blueprint = parts::blueprint(loaded).map_err(|e| unusable(&e))?;
+    let blueprint = parts::blueprint(loaded).map_err(|e| unusable_in(&inputs, &effective, &e))?;
     let running = instance::start(blueprint, listeners).map_err(|e| {
         let failure = Failure::from_error(Exit::Configuration, &e);
         match e.hint() {

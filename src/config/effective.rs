@@ -44,6 +44,14 @@ impl fmt::Display for Source {
 pub struct Effective(pub Vec<(String, String, Source)>);
 
 impl Effective {
+    /// The setting that is this text: a path, or an issuer's URL.
+    pub fn key_of(&self, text: &str) -> Option<&str> {
+        let shown = Value::String(text.to_owned()).to_string();
+        let mut rows = self.0.iter();
+        rows.find(|(_, value, _)| *value == shown)
+            .map(|(key, ..)| key.as_str())
+    }
+
     /// The settings of this table, as they came from these sources.
     pub(super) fn of(table: &Table, sources: &BTreeMap<String, Source>) -> Self {
         let row = |key: String, value: Option<&Value>, secret: bool| {

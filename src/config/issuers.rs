@@ -7,7 +7,7 @@ use super::judge::{bad, span, unusable};
 use super::settings::{IdentitySettings, IssuerSettings};
 use super::{Error, raw};
 use crate::identity::fulcio::{FulcioConfig, FulcioIssuer};
-use crate::identity::presets::{Limits, Preset, PresetError};
+use crate::identity::presets::{Limits, Preset, PresetError, UnknownPreset};
 use crate::identity::{IssuerType, Mapping, MappingError, Parameters, Providers, Setting};
 use crate::token::{IssuerName, IssuerPattern, IssuerUrl, is_loopback};
 
@@ -120,6 +120,7 @@ impl Judge<'_> {
             None => Ok(otherwise),
         };
         Ok(IssuerSettings {
+            place: None,
             preset,
             kind,
             mapping,
@@ -137,19 +138,12 @@ impl Judge<'_> {
             jwks_file: raw.jwks_file.clone(),
             ca_file: raw.ca_file.clone(),
             ca_pem: None,
-            discovery_url: raw
-                .discovery_url
-                .as_deref()
-                .map(url::Url::parse)
-                .transpose()
-                .map_err(|source| {
-                    let got = raw.discovery_url.as_deref().unwrap_or_default();
-                    self.unusable("discovery_url", got, source)
-                })?,
+            discovery_url: self.discovery_url()?,
             bearer_token_file: raw.bearer_token_file.clone(),
             jwks_hosts: raw.jwks_hosts.clone(),
             subject_domain: raw.subject_domain.clone(),
             spiffe_trust_domain: raw.spiffe_trust_domain.clone(),
+            ci_provider: raw.ci_provider.clone(),
             skip_email_verification: raw.skip_email_verification,
             allow_private_network: raw.allow_private_network,
             insecure_loopback_http: raw.insecure_loopback_http,
@@ -157,14 +151,35 @@ impl Judge<'_> {
         })
     }
 
+    /// A whole URL: where the metadata are is not to be guessed from a host.
+    fn discovery_url(&self) -> Result<Option<url::Url>, Error> {
+        let raw = &self.raw;
+        let Some(text) = raw.discovery_url.as_deref() else {
+            return Ok(None);
+        };
+        let url = url::Url::parse(text).map_err(|e| self.unusable("discovery_url", text, e))?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Ok(Some(url)); // refused where it is used, without its text
+        }
+        let here = url.scheme() == "http" && is_loopback(&url) && raw.insecure_loopback_http;
+        let why = match (&raw.jwks_file, url.scheme()) {
+            (Some(_), _) => "jwks_file has the keys already: leave one of them out",
+            (None, scheme) if scheme != "https" && !here => {
+                "keys are fetched over https; plain http is for loopback, with insecure_loopback_http = true"
+            }
+            (None, _) if matches!(url.path(), "" | "/") => {
+                "write the whole URL, such as https://HOST/.well-known/openid-configuration"
+            }
+            (None, _) => return Ok(Some(url)),
+        };
+        Err(bad(self.key("discovery_url"), text, why))
+    }
+
     fn reading(&self) -> Result<Reading, Error> {
         match (&self.raw.preset, &self.raw.kind) {
             (Some(word), None) => Preset::from_word(word).map(Reading::Preset).ok_or_else(|| {
-                bad(
-                    self.key("preset"),
-                    word.clone(),
-                    "write a preset's word: docs/identities.md has them",
-                )
+                let nearest = Preset::nearest(word);
+                self.unusable("preset", word, UnknownPreset { nearest })
             }),
             (None, Some(_)) => self.kind().map(Reading::Type),
             (Some(_), Some(kind)) => {
@@ -424,6 +439,10 @@ impl IssuerSettings {
             .is_ok_and(|url| url.scheme() == "http" && is_loopback(&url));
         Self {
             name: issuer.name.clone(),
+            place: identity
+                .fulcio_config
+                .clone()
+                .map(|path| (path, issuer.line)),
             preset: None,
             kind: issuer.kind,
             mapping: issuer.mapping.clone(),
@@ -439,6 +458,7 @@ impl IssuerSettings {
             jwks_hosts: Vec::new(),
             subject_domain: issuer.subject_domain.clone(),
             spiffe_trust_domain: issuer.spiffe_trust_domain.clone(),
+            ci_provider: issuer.ci_provider.clone(),
             skip_email_verification: issuer.skip_email_verification,
             allow_private_network: false,
             insecure_loopback_http: loopback,

@@ -23,6 +23,13 @@ impl Settings {
     /// Judges every value; the first that cannot work is the error.
     pub(super) fn judge(raw: raw::Raw) -> Result<Self, Error> {
         let mut warnings = Vec::new();
+        // The widest door first: what else is warned of matters less.
+        if raw.identity.rules.is_none() {
+            warnings.push(
+                "no identity.rules: everybody that an issuer vouches for gets a certificate"
+                    .to_owned(),
+            );
+        }
         let server = judge_server(raw.server, &mut warnings)?;
         let store = judge_store(&raw.state, &mut warnings)?;
         let retention = judge_retention(raw.state.retention)?;

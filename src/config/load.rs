@@ -64,8 +64,26 @@ pub struct Loaded {
     pub file_hash: Option<[u8; 32]>,
 }
 
+/// What a configuration is read for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// To issue.
+    Issuing,
+    /// To know whose tokens would buy certificates.
+    Looking,
+}
+
 /// Reads, merges and judges the configuration.
 pub fn load(inputs: &Inputs) -> Result<Loaded, Error> {
+    read(inputs, Purpose::Issuing)
+}
+
+/// The same where nothing will be issued: a configuration that names no log yet will do.
+pub fn load_to_look(inputs: &Inputs) -> Result<Loaded, Error> {
+    read(inputs, Purpose::Looking)
+}
+
+fn read(inputs: &Inputs, purpose: Purpose) -> Result<Loaded, Error> {
     let mut table = Table::new();
     let mut sources = BTreeMap::new();
     let mut file_hash = None;
@@ -108,6 +126,9 @@ pub fn load(inputs: &Inputs) -> Result<Loaded, Error> {
         if lookup(&table, setting.key).is_none() {
             insert(&mut table, setting.key, default_value(default))?;
         }
+    }
+    if purpose == Purpose::Looking && lookup(&table, "ct.log").is_none() {
+        insert(&mut table, "ct.mode", Value::String("off".to_owned()))?;
     }
     for repeated in REPEATED {
         for item in items_mut(&mut table, repeated) {

@@ -21,8 +21,8 @@ use std::sync::Arc;
 
 pub use effective::{Effective, Source};
 pub use issuers::SHARED_AUDIENCE;
-pub use load::{Inputs, Loaded, load};
-pub use place::place;
+pub use load::{Inputs, Loaded, load, load_to_look};
+pub use place::{place, place_of};
 pub use settings::{
     CaSettings, CtLogSettings, CtSettings, IdentitySettings, IssuerSettings, LogFormat,
     ServerSettings, Settings, StoreKind, TlsSettings,

@@ -8,7 +8,20 @@ use super::{Error, Inputs, file, schema};
 /// Where to look, if it is known and the error does not say it already. What nobody set is looked
 /// for in the file, where it would be.
 pub fn place(inputs: &Inputs, error: &Error) -> Option<String> {
-    let key = error.key()?;
+    let line = if let Error::UnknownKey { line, .. } = error {
+        Some(*line)
+    } else {
+        None
+    };
+    place_or(inputs, error.key()?, line)
+}
+
+/// The same for a setting.
+pub fn place_of(inputs: &Inputs, key: &str) -> Option<String> {
+    place_or(inputs, key, None)
+}
+
+fn place_or(inputs: &Inputs, key: &str, known: Option<Option<usize>>) -> Option<String> {
     if inputs.flags.iter().any(|(flag, _)| flag == key) {
         return Some(format!("--set {key}"));
     }
@@ -18,11 +31,12 @@ pub fn place(inputs: &Inputs, error: &Error) -> Option<String> {
     }
     let path = inputs.file.as_ref()?;
     let text = file::text(path).ok()?;
-    let line = if let Error::UnknownKey { line, .. } = error {
-        *line
-    } else {
-        let table = DeTable::parse(&text).ok()?;
-        offset(table.get_ref(), key).map(|at| file::place(&text, at).0)
+    let line = match known {
+        Some(line) => line,
+        None => {
+            let table = DeTable::parse(&text).ok()?;
+            offset(table.get_ref(), key).map(|at| file::place(&text, at).0)
+        }
     };
     Some(match line {
         Some(line) => format!("{}, line {line}", path.display()),

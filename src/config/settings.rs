@@ -172,6 +172,8 @@ impl Default for IdentitySettings {
 pub struct IssuerSettings {
     /// `iss`, byte for byte, or the pattern of a family.
     pub name: IssuerName,
+    /// File and line of its key in Fulcio's file, if it is from there.
+    pub place: Option<(PathBuf, u64)>,
     /// The preset it was configured with, if any.
     pub preset: Option<Preset>,
     /// How its claims are read, in a word.
@@ -202,6 +204,8 @@ pub struct IssuerSettings {
     pub subject_domain: Option<String>,
     /// For `spiffe`.
     pub spiffe_trust_domain: Option<String>,
+    /// For `ci-provider`: the name of its templates, here or in Fulcio's file.
+    pub ci_provider: Option<String>,
     /// Believe unverified addresses.
     pub skip_email_verification: bool,
     /// Https to addresses that are not public.

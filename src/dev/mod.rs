@@ -294,6 +294,7 @@ pub fn outside(kind: IssuerType, issuer: IssuerUrl) -> Result<IssuerSettings, Ma
     Ok(IssuerSettings {
         mapping: Mapping::new(kind, &name, &Parameters::default())?,
         name,
+        place: None,
         preset: None,
         kind,
         audiences: vec![SHARED_AUDIENCE.to_owned()],
@@ -308,6 +309,7 @@ pub fn outside(kind: IssuerType, issuer: IssuerUrl) -> Result<IssuerSettings, Ma
         jwks_hosts: Vec::new(),
         subject_domain: None,
         spiffe_trust_domain: None,
+        ci_provider: None,
         skip_email_verification: false,
         allow_private_network: false,
         insecure_loopback_http: false,

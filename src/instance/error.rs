@@ -1,6 +1,6 @@
 //! Why settings do not become an instance, and what to try.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::whom::BeliefError;
 use crate::audit;
@@ -12,6 +12,7 @@ use crate::keys::file as keyfile;
 use crate::possession::WeakKeysError;
 use crate::server::TlsError;
 use crate::store::{self, audit_file, redb};
+use crate::token::discovery;
 use crate::trust;
 
 /// Why settings do not become an instance.
@@ -140,7 +141,18 @@ pub enum Error {
     },
     /// Issuers' keys cannot be looked for.
     #[error("the issuers' keys cannot be set up")]
-    Keys(#[source] crate::token::discovery::ConfigError),
+    Keys(#[source] discovery::ConfigError),
+    /// The same of an issuer from Fulcio's file.
+    #[error("identity configuration {path:?}, line {line}: this issuer's keys cannot be set up")]
+    FulcioKeys {
+        /// Which file.
+        path: PathBuf,
+        /// Where the issuer begins.
+        line: u64,
+        /// Why not.
+        #[source]
+        source: Box<discovery::ConfigError>,
+    },
     /// The trust files cannot be written.
     #[error("the trust files cannot be written")]
     Trust(#[from] trust::Error),
@@ -156,6 +168,30 @@ pub enum Error {
 }
 
 impl Error {
+    /// The file that a setting names and this is about, if it is about one.
+    pub fn path(&self) -> Option<&Path> {
+        if let Self::Unreadable { path, .. }
+        | Self::TooLarge { path, .. }
+        | Self::WeakKeys { path, .. }
+        | Self::LogKey { path, .. } = self
+        {
+            return Some(path);
+        }
+        self.of_keys()?.path()
+    }
+
+    /// The issuer of an `[[issuer]]` that this is about, if it is about one.
+    pub fn issuer(&self) -> Option<&str> {
+        Some(self.of_keys()?.issuer().as_str())
+    }
+
+    fn of_keys(&self) -> Option<&discovery::ConfigError> {
+        if let Self::Keys(source) = self {
+            return Some(source);
+        }
+        None
+    }
+
     /// What to try, in one line, where there is something.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
@@ -186,6 +222,8 @@ impl Error {
             Self::Belief(BeliefError::Rules { .. } | BeliefError::Finding { .. }) => Some(
                 "`shortleaf rules check FILE` looks a rule file over; docs/rules.md says what one can say",
             ),
+            Self::Keys(source) => keys_hint(source),
+            Self::FulcioKeys { source, .. } => keys_hint(source),
             Self::StateDirectory { .. } => {
                 Some("state.dir wants a folder this user can write, or can make")
             }
@@ -195,7 +233,6 @@ impl Error {
             | Self::Store { .. }
             | Self::MemoryLog { .. }
             | Self::Log { .. }
-            | Self::Keys(_)
             | Self::Trust(_)
             | Self::Configuration(_)
             | Self::Encoder(_)
@@ -206,6 +243,29 @@ impl Error {
     /// With its causes, in one line.
     pub(super) fn with_causes(&self) -> String {
         fault::chain(self)
+    }
+}
+
+fn keys_hint(error: &discovery::ConfigError) -> Option<&'static str> {
+    match error {
+        discovery::ConfigError::NotHttps { .. } => Some(
+            "an issuer's keys are fetched over https; plain http is for this very machine: give it TLS, or take the issuer out",
+        ),
+        discovery::ConfigError::CaPem { .. } => {
+            Some("ca_file, and ca-cert in Fulcio's file, want PEM certificates")
+        }
+        discovery::ConfigError::Unreadable { .. } | discovery::ConfigError::BearerToken { .. } => {
+            Some("is the path right, and may this user read it? docs/issuer-keys.md")
+        }
+        discovery::ConfigError::Twice { .. }
+        | discovery::ConfigError::StaticJwks { .. }
+        | discovery::ConfigError::StaticJwksEmpty { .. }
+        | discovery::ConfigError::NotForFamilies { .. }
+        | discovery::ConfigError::DiscoveryUrl { .. }
+        | discovery::ConfigError::JwksHost { .. }
+        | discovery::ConfigError::Client { .. } => {
+            Some("docs/issuer-keys.md says from where keys are fetched, and from where never")
+        }
     }
 }
 

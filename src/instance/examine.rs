@@ -181,7 +181,11 @@ impl Found {
     }
 
     fn issuer(&mut self, issuer: &IssuerSettings) {
-        let files = [&issuer.jwks_file, &issuer.ca_file];
+        let files = [
+            &issuer.jwks_file,
+            &issuer.ca_file,
+            &issuer.bearer_token_file,
+        ];
         let read = files.map(|path| self.note(read_optional(path.as_deref())));
         if read.iter().all(Option::is_some) {
             self.note(keys(slice::from_ref(issuer)));

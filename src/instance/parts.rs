@@ -28,7 +28,7 @@ use crate::store::memory::MemoryStore;
 use crate::system::{SystemClock, SystemEntropy};
 use crate::time::{Clock, UnixMillis, UnixSeconds};
 use crate::token::IssuerPolicy;
-use crate::token::discovery::{HttpKeys, IssuerKeysConfig, KeysFrom};
+use crate::token::discovery::{self, HttpKeys, IssuerKeysConfig, KeysFrom};
 use crate::token::jwks::Unfit;
 use crate::x509::pem;
 
@@ -296,7 +296,20 @@ pub fn policy_of(issuer: &IssuerSettings) -> IssuerPolicy {
 /// Where the issuers' keys come from.
 pub fn keys(issuers: &[IssuerSettings]) -> Result<HttpKeys, Error> {
     let configs = issuers.iter().map(keys_of).collect();
-    HttpKeys::new(configs).map_err(Error::Keys)
+    HttpKeys::new(configs).map_err(|source| keys_error(issuers, source))
+}
+
+/// Of an issuer from Fulcio's file, with its place there.
+pub(super) fn keys_error(issuers: &[IssuerSettings], source: discovery::ConfigError) -> Error {
+    let mut all = issuers.iter();
+    let of = all.find(|issuer| issuer.name == *source.issuer());
+    match of.and_then(|issuer| issuer.place.clone()) {
+        Some((path, line)) => {
+            let source = Box::new(source);
+            Error::FulcioKeys { path, line, source }
+        }
+        None => Error::Keys(source),
+    }
 }
 
 /// Where one issuer's keys come from.

@@ -10,7 +10,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::error::Error;
 use super::files::{open_secrets, passphrase, warn_of_open};
-use super::parts::{keys, keys_of, states, trusted};
+use super::parts::{keys, keys_error, keys_of, states, trusted};
 use super::prepare::PreparingKeys;
 use super::shown::Told;
 use super::watch::{FromFiles, Reading, Watch};
@@ -95,7 +95,8 @@ impl IssuerKeys {
     /// For these issuers; who stays as he is configured keeps what there is of his.
     fn succeeded(&self, issuers: &[IssuerSettings]) -> Result<Self, Error> {
         let configs = issuers.iter().map(keys_of).collect();
-        let fetched = Arc::new(self.fetched.succeeded(configs).map_err(Error::Keys)?);
+        let fetched = self.fetched.succeeded(configs);
+        let fetched = Arc::new(fetched.map_err(|e| keys_error(issuers, e))?);
         let prepared = self.prepared.as_ref();
         let prepared = prepared.map(|before| Arc::new(before.over(Arc::clone(&fetched))));
         Ok(Self { fetched, prepared })
@@ -182,11 +183,6 @@ impl Fixed {
             .with_encoder(self.encoder)
             .with_profile(&self.profile);
         let believed = whom::read(settings, reading)?;
-        let mut warnings = believed.warnings;
-        if believed.rules.is_none() {
-            let open = "no identity.rules: everybody that an issuer vouches for gets a certificate";
-            warnings.push(open.to_owned());
-        }
         let keys = keys(&believed.issuers)?;
         let fulcio = settings.identity.fulcio_config.as_ref();
         let fulcio = fulcio.and_then(|path| reading.hash_of(path));
@@ -201,7 +197,7 @@ impl Fixed {
                 signer: Arc::new(signer),
             },
             issuers: believed.issuers,
-            warnings,
+            warnings: believed.warnings,
             open: open_secrets(&settings.ca).cloned().collect(),
             keys,
         })

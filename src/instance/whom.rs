@@ -7,11 +7,11 @@ use std::sync::Arc;
 use super::error::Error;
 use super::watch::Reading;
 use crate::config::{IssuerSettings, Settings};
+use crate::identity::IssuerType;
 use crate::identity::fulcio::{self, FulcioConfig};
 use crate::identity::presets::Preset;
-use crate::identity::{IdClaims, IssuerType};
-use crate::rules::{self, Finding, Known, RuleSet, Severity};
-use crate::token::IssuerTable;
+use crate::rules::{self, Finding, Issuers, Known, RuleSet, Severity};
+use crate::token::{IssuerName, IssuerTable};
 
 /// Whom an instance believes.
 #[derive(Clone, Debug)]
@@ -154,76 +154,284 @@ fn rules_of(
 
 /// What is worth a look in these rules, beside these issuers.
 pub fn findings(rules: &RuleSet, issuers: &[IssuerSettings]) -> Vec<Finding> {
-    rules.findings(&|issuer| {
-        // A rule may be about a family; else it is about whose tokens these would be.
-        let mut families = issuers.iter();
-        let own = families.find(|one| one.name.as_str() == issuer);
-        match own.or_else(|| of(issuer, issuers)) {
-            None => Known::NotConfigured,
-            Some(configured) => ids(configured).map_or(Known::WithoutIds, Known::Ids),
+    let table = table(issuers);
+    rules.findings(&|about| {
+        let configured: Vec<&IssuerSettings> = match about {
+            // An entry of its own wins over a family's.
+            Issuers::One(issuer) => table.get(issuer).into_iter().copied().collect(),
+            Issuers::Family(family) => {
+                let of_both = |one: &&IssuerSettings| match &one.name {
+                    IssuerName::One(issuer) => family.matches(issuer),
+                    IssuerName::Family(other) => family.overlaps(other),
+                };
+                issuers.iter().filter(of_both).collect()
+            }
+            Issuers::All => issuers.iter().collect(),
+        };
+        let written = written(about);
+        if configured.is_empty() {
+            let nearest = other_spelling(written).filter(|other| table.named_by(other).is_some());
+            return Known::NotConfigured { nearest };
+        }
+        let providers = configured.into_iter();
+        known(providers.map(|issuer| provider(issuer, written)))
+    })
+}
+
+/// The same without a configuration: which issuers there are is not known, so none is missing.
+pub fn findings_alone(rules: &RuleSet) -> Vec<Finding> {
+    rules.findings(&|about| match about {
+        // Whose tokens the others are about is all there is to go by.
+        Issuers::All => {
+            let named = rules.issuers().filter(|other| **other != Issuers::All);
+            known(named.map(|other| Preset::recognised(written(other))))
+        }
+        Issuers::One(_) | Issuers::Family(_) => {
+            let (written, preset) = (written(about), Preset::recognised(written(about)));
+            let other = other_spelling(written);
+            match other.filter(|other| preset.is_none() && Preset::recognised(other).is_some()) {
+                Some(nearest) => Known::Nobodys { nearest },
+                None => known(std::iter::once(preset)),
+            }
         }
     })
 }
 
 /// The settings for tokens with this `iss`, found as for a request.
 pub fn of<'a>(iss: &str, issuers: &'a [IssuerSettings]) -> Option<&'a IssuerSettings> {
-    let all = issuers.iter().map(|one| (one.name.clone(), one));
-    let table: IssuerTable<_> = all.collect();
-    table.named_by(iss).map(|found| *found.value)
+    table(issuers).named_by(iss).map(|found| *found.value)
 }
 
-/// The claims by which this issuer's provider identifies things for good, if it is known.
-fn ids(issuer: &IssuerSettings) -> Option<IdClaims> {
-    let of_kind = match issuer.kind {
-        IssuerType::GithubWorkflow => Some(Preset::Github),
-        IssuerType::GitlabPipeline => Some(Preset::Gitlab),
-        IssuerType::BuildkiteJob => Some(Preset::Buildkite),
-        IssuerType::CodefreshWorkflow => Some(Preset::Codefresh),
-        // Fulcio's file names its providers as it likes: known are those with an issuer of their own.
-        IssuerType::CiProvider => {
-            let mut all = Preset::ALL.into_iter();
-            all.find(|preset| preset.issuer() == Some(issuer.name.as_str()))
+fn table(issuers: &[IssuerSettings]) -> IssuerTable<&IssuerSettings> {
+    let all = issuers.iter().map(|one| (one.name.clone(), one));
+    all.collect()
+}
+
+fn written(about: &Issuers) -> &str {
+    match about {
+        Issuers::One(issuer) => issuer.as_str(),
+        Issuers::Family(family) => family.as_str(),
+        Issuers::All => "",
+    }
+}
+
+/// With the slash at its end that it lacks, or without the one it has.
+fn other_spelling(issuer: &str) -> Option<String> {
+    (!issuer.is_empty()).then(|| match issuer.strip_suffix('/') {
+        Some(without) => without.to_owned(),
+        None => format!("{issuer}/"),
+    })
+}
+
+fn known(each: impl Iterator<Item = Option<Preset>>) -> Known {
+    let mut providers = Vec::new();
+    let mut others = false;
+    for preset in each {
+        match preset {
+            Some(preset) if providers.contains(&preset) => {}
+            Some(preset) => providers.push(preset),
+            None => others = true,
         }
-        IssuerType::Email
-        | IssuerType::Uri
-        | IssuerType::Username
-        | IssuerType::Spiffe
-        | IssuerType::Kubernetes
-        | IssuerType::ChainguardIdentity => None,
+    }
+    Known::Of { providers, others }
+}
+
+/// Whose tokens this issuer's are, if that is known; `wanted` is how a rule names it.
+fn provider(issuer: &IssuerSettings, wanted: &str) -> Option<Preset> {
+    let named = || Preset::recognised(issuer.name.as_str()).or_else(|| Preset::recognised(wanted));
+    // Fulcio's file names its providers as it likes.
+    let keyed = || Preset::of_provider(issuer.ci_provider.as_deref()?);
+    let of_kind = match issuer.kind == IssuerType::CiProvider {
+        true => named().or_else(keyed),
+        false => Preset::of_kind(issuer.kind),
     };
-    issuer.preset.or(of_kind).map(Preset::ids)
+    issuer.preset.or(of_kind)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::IdentitySettings;
     use crate::dev;
-    use crate::token::{IssuerName, IssuerUrl};
+    use crate::token::IssuerUrl;
+
+    const GITHUB: &str = "https://token.actions.githubusercontent.com";
+    const EKS: &str = "https://oidc.eks.*.amazonaws.com/id/*";
+
+    fn issuer(kind: IssuerType, name: &str) -> IssuerSettings {
+        let some = IssuerUrl::new("https://ci.example.com").unwrap();
+        let mut issuer = dev::outside(kind, some).unwrap();
+        issuer.name = IssuerName::new(name).unwrap();
+        issuer
+    }
+
+    fn of_preset(preset: Preset, name: &str) -> IssuerSettings {
+        let preset = Some(preset);
+        IssuerSettings {
+            preset,
+            ..issuer(IssuerType::Email, name)
+        }
+    }
+
+    /// The issuers of a file of Fulcio's with these keys of their templates.
+    fn of_fulcio(name: &str, key: &str) -> IssuerSettings {
+        let table = if name.contains('*') {
+            "meta-issuers"
+        } else {
+            "oidc-issuers"
+        };
+        let text = format!(
+            "{table}:\n  {name}: {{type: ci-provider, client-id: x, ci-provider: {key}}}\n\
+             ci-issuer-metadata:\n  {key}: {{subject-alternative-name-template: '{{{{ .a }}}}'}}\n"
+        );
+        let config = FulcioConfig::parse(&text).unwrap();
+        IssuerSettings::of_fulcio(&config, &IdentitySettings::default())
+            .0
+            .remove(0)
+    }
+
+    /// The words about a rule that names this issuer and a name.
+    fn told(issuer: &str, issuers: &[IssuerSettings]) -> String {
+        let rule = format!("[[allow]]\nname='a'\nissuer='{issuer}'\nclaims={{repository='a/b'}}");
+        let rules = RuleSet::parse(&rule).unwrap();
+        let found = findings(&rules, issuers);
+        let words = found
+            .iter()
+            .map(|f| format!("{:?} {}\n", f.severity, f.text));
+        words.collect()
+    }
 
     #[test]
     fn an_issuer_that_is_configured_by_itself_has_its_own_ids_whatever_the_order() {
-        let of = |kind, name: &str| {
-            let some = IssuerUrl::new("https://ci.example.com").unwrap();
-            let mut issuer = dev::outside(kind, some).unwrap();
-            issuer.name = IssuerName::new(name).unwrap();
-            issuer
-        };
-        let exact = of(IssuerType::GithubWorkflow, "https://ci.example.com");
-        let family = of(IssuerType::Kubernetes, "https://*.example.com");
-        let rules =
-            "[[allow]]\nname='a'\nissuer='https://ci.example.com'\nclaims={repository='a/b'}";
-        let rules = RuleSet::parse(rules).unwrap();
+        let exact = issuer(IssuerType::GithubWorkflow, "https://ci.example.com");
+        let family = issuer(IssuerType::Kubernetes, "https://*.example.com");
         for issuers in [
             vec![exact.clone(), family.clone()],
             vec![family.clone(), exact],
         ] {
-            let found = findings(&rules, &issuers);
+            let told = told("https://ci.example.com", &issuers);
             assert!(
-                found.iter().any(|f| f.severity == Severity::Error),
-                "{found:?}"
+                told.contains("Error names can change hands: add repository_id"),
+                "{told}"
             );
         }
-        assert_eq!(findings(&rules, &[family]), []);
+        let told = told("https://ci.example.com", &[family]);
+        assert!(!told.contains("Error"), "{told}");
+    }
+
+    #[test]
+    fn a_rule_about_a_family_is_held_against_the_ids_of_each_issuer_it_is_about() {
+        let acme = of_preset(Preset::Github, &format!("{GITHUB}/acme"));
+        let circle = "https://oidc.circleci.com/org/00000000-0000-0000-0000-000000000001";
+        let cluster = of_preset(Preset::Kubernetes, EKS);
+        for (rule, issuers, wanted) in [
+            (
+                format!("{GITHUB}/*"),
+                vec![acme.clone()],
+                "Error names can change hands: add repository_id",
+            ),
+            (
+                format!("{GITHUB}/*"),
+                vec![cluster.clone(), acme.clone()],
+                "Error names can change hands: add repository_id",
+            ),
+            (
+                "https://oidc.circleci.com/org/*".to_owned(),
+                vec![of_preset(Preset::Circleci, circle)],
+                "Error names can change hands: add oidc.circleci.com/project-id",
+            ),
+            (
+                "https://oidc.eks.us-east-1.amazonaws.com/id/*".to_owned(),
+                vec![cluster.clone()],
+                "Warning this provider has no ids",
+            ),
+            (
+                "https://*.example.com".to_owned(),
+                vec![
+                    issuer(IssuerType::Kubernetes, "https://ci.example.com"),
+                    issuer(IssuerType::GitlabPipeline, "https://*.example.com"),
+                ],
+                "Error names can change hands: add project_id",
+            ),
+        ] {
+            let told = told(&rule, &issuers);
+            assert!(told.contains(wanted), "{rule}: {told}");
+            assert!(!told.contains("is not configured"), "{rule}: {told}");
+        }
+        let other = told(&format!("{GITHUB}/*"), &[of_preset(Preset::Github, GITHUB)]);
+        assert_eq!(
+            other,
+            format!("Warning issuer \"{GITHUB}/*\" is not configured: this rule never holds\n")
+        );
+        let slash = told(&format!("{GITHUB}/acme/"), &[acme]);
+        assert!(
+            slash.ends_with(&format!("never holds; did you mean \"{GITHUB}/acme\"?\n")),
+            "{slash}"
+        );
+    }
+
+    #[test]
+    fn the_issuers_of_fulcios_file_have_the_ids_of_their_providers() {
+        let circle = "https://oidc.circleci.com/org";
+        for (rule, name, key, id) in [
+            (
+                GITHUB.to_owned(),
+                GITHUB.to_owned(),
+                "mine",
+                "repository_id",
+            ),
+            (
+                format!("{GITHUB}/acme"),
+                format!("{GITHUB}/*"),
+                "mine",
+                "repository_id",
+            ),
+            (
+                format!("{GITHUB}/*"),
+                format!("{GITHUB}/*"),
+                "mine",
+                "repository_id",
+            ),
+            (
+                "https://gitlab.archlinux.org".to_owned(),
+                "https://gitlab.archlinux.org".to_owned(),
+                "gitlab-pipeline",
+                "project_id",
+            ),
+            (
+                format!("{circle}/00000000-0000-0000-0000-000000000001"),
+                format!("{circle}/*"),
+                "circleci-job",
+                "oidc.circleci.com/project-id",
+            ),
+        ] {
+            let told = told(&rule, &[of_fulcio(&name, key)]);
+            let wanted = format!("Error names can change hands: add {id}");
+            assert!(told.contains(&wanted), "{rule}: {told}");
+        }
+        let own = "https://ci.example.com";
+        assert_eq!(told(own, &[of_fulcio(own, "own-templates")]), "");
+    }
+
+    #[test]
+    fn without_a_configuration_an_issuer_gives_itself_away() {
+        let told = |issuer: &str| {
+            let rule =
+                format!("[[allow]]\nname='a'\nissuer='{issuer}'\nclaims={{repository='a/b'}}");
+            let found = findings_alone(&RuleSet::parse(&rule).unwrap());
+            found.into_iter().map(|f| (f.severity, f.text)).next()
+        };
+        let (severity, text) = told(&format!("{GITHUB}/*")).unwrap();
+        assert_eq!(severity, Severity::Error);
+        assert!(text.starts_with("names can change hands"), "{text}");
+        let (_, text) = told(&format!("{GITHUB}/")).unwrap();
+        assert_eq!(
+            text,
+            format!(
+                "no token is of issuer \"{GITHUB}/\": this rule never holds; did you mean \"{GITHUB}\"?"
+            )
+        );
+        assert_eq!(told("https://ci.example.com"), None);
     }
 
     #[test]

@@ -8,7 +8,7 @@
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
-use cel::common::ast::{EntryExpr, Expr, operators};
+use cel::common::ast::{EntryExpr, Expr, LiteralValue, operators};
 use cel::{Context, Env, IdedExpr, Program, Value};
 
 /// Longest expression, in bytes.
@@ -127,6 +127,13 @@ impl Expression {
         &self.source
     }
 
+    /// The claims it names: `claims.ref`, `claims["ref"]`, `has(claims.ref)`.
+    pub(super) fn claims(&self) -> Vec<&str> {
+        let mut found = Vec::new();
+        name_claims(self.program.expression(), &mut found);
+        found
+    }
+
     pub(super) fn evaluate(&self, context: &Context<'_, '_>) -> Evaluation {
         match self.program.execute(context) {
             Ok(Value::Bool(true)) => Evaluation::True,
@@ -217,6 +224,41 @@ fn check(node: &IdedExpr, left: &mut usize) -> Result<(), ExpressionError> {
     }
 }
 
+/// The members of `claims` that are named under this node.
+fn name_claims<'e>(node: &'e IdedExpr, found: &mut Vec<&'e str>) {
+    let is_claims = |node: &IdedExpr| matches!(&node.expr, Expr::Ident(name) if name == CLAIMS);
+    match &node.expr {
+        Expr::Select(select) if is_claims(&select.operand) => found.push(&select.field),
+        Expr::Select(select) => name_claims(&select.operand, found),
+        Expr::Call(call) => {
+            let operands = call.target.as_deref().into_iter().chain(&call.args);
+            if let (operators::INDEX, [of, key]) = (call.func_name.as_str(), &call.args[..])
+                && let (true, Expr::Literal(LiteralValue::String(name))) =
+                    (is_claims(of), &key.expr)
+            {
+                found.push(name);
+            }
+            operands.for_each(|operand| name_claims(operand, found));
+        }
+        Expr::List(list) => list
+            .elements
+            .iter()
+            .for_each(|item| name_claims(item, found)),
+        Expr::Map(map) => map.entries.iter().for_each(|entry| {
+            if let EntryExpr::MapEntry(entry) = &entry.expr {
+                name_claims(&entry.key, found);
+                name_claims(&entry.value, found);
+            }
+        }),
+        // `check` lets neither of the last two pass.
+        Expr::Unspecified
+        | Expr::Literal(_)
+        | Expr::Ident(_)
+        | Expr::Struct(_)
+        | Expr::Comprehension(_) => {}
+    }
+}
+
 fn one_line(text: &str) -> String {
     let words: Vec<_> = text.split_whitespace().collect();
     words.join(" ")
@@ -278,6 +320,15 @@ mod tests {
             };
             assert_eq!(got, problem);
         }
+    }
+
+    #[test]
+    fn the_claims_that_a_condition_names_are_known() {
+        let source = "claims.ref in ['a', claims[\"kubernetes.io\"].namespace] || !(has(claims.x) ? claims.y.size() < 3 : claims.z == {'k': claims.v}.k)";
+        let expression = Expression::parse(source).unwrap();
+        let mut names = expression.claims();
+        names.sort_unstable();
+        assert_eq!(names, ["kubernetes.io", "ref", "v", "x", "y", "z"]);
     }
 
     #[test]

@@ -86,8 +86,10 @@ struct Rule {
 
 /// Whose tokens a rule is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Issuers {
+pub enum Issuers {
+    /// This one's.
     One(IssuerUrl),
+    /// Every one's of this family.
     Family(IssuerPattern),
     /// Refusing rules only.
     All,

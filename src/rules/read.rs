@@ -83,6 +83,14 @@ pub enum Error {
         /// One that exists and looks like it.
         nearest: Option<&'static str>,
     },
+    /// A key of the file's in a rule, where TOML puts what stands below its head.
+    #[error("line {line}: {key:?} is about the whole file: write it above the first rule")]
+    Misplaced {
+        /// Where.
+        line: usize,
+        /// The key.
+        key: &'static str,
+    },
     /// A key that has to be there.
     #[error("line {line}: this rule has no {key:?}: {why}")]
     Missing {
@@ -469,6 +477,15 @@ impl Reader<'_> {
             .keys()
             .find(|key| !keys.contains(&key.get_ref().as_ref()));
         let Some(key) = unknown else { return Ok(()) };
+        let of_file = FILE_KEYS
+            .iter()
+            .find(|known| **known == key.get_ref().as_ref());
+        if let Some(key_of_file) = of_file {
+            return Err(Error::Misplaced {
+                line: self.line(key.span()),
+                key: key_of_file,
+            });
+        }
         Err(Error::UnknownKey {
             line: self.line(key.span()),
             key: key.get_ref().clone().into_owned(),

@@ -5,7 +5,7 @@ mod properties;
 use serde_json::{Value as Json, json};
 
 use super::*;
-use crate::identity::IdClaims;
+use crate::identity::presets::Preset;
 use crate::json;
 
 const GITHUB: &str = "https://token.actions.githubusercontent.com";
@@ -556,17 +556,18 @@ fn a_claim_of_many_values_is_bounded_in_the_file_and_in_the_answer() {
 
 #[test]
 fn rules_are_looked_over() {
-    let ids = IdClaims {
-        any_of: &["repository_id", "repository_owner_id"],
-        names: &[],
-        ref_kind: Some("ref_type"),
-        event: Some("event_name"),
-        runner: Some("runner_environment"),
-    };
-    let of = |url: &str| match url {
-        GITHUB => Known::Ids(ids),
-        GITLAB => Known::WithoutIds,
-        _ => Known::NotConfigured,
+    let of = |about: &Issuers| match about {
+        Issuers::One(issuer) if issuer.as_str() == GITHUB => Known::Of {
+            providers: vec![Preset::Github],
+            others: false,
+        },
+        Issuers::One(issuer) if issuer.as_str() == GITLAB => Known::Of {
+            providers: Vec::new(),
+            others: true,
+        },
+        Issuers::One(_) | Issuers::Family(_) | Issuers::All => {
+            Known::NotConfigured { nearest: None }
+        }
     };
     let findings = |claims: &str| -> Vec<_> {
         let text = format!("[[allow]]\nname='a'\nissuer='{GITHUB}'\n{claims}");
@@ -601,4 +602,125 @@ fn rules_are_looked_over() {
         found[0].text,
         "issuer \"https://elsewhere.example\" is not configured: this rule never holds"
     );
+}
+
+#[test]
+fn a_line_that_holds_for_nobody_is_told_in_both_kinds_of_rules() {
+    let of = |about: &Issuers| {
+        let preset = match about {
+            Issuers::One(issuer) if issuer.as_str() == GITHUB => Preset::Github,
+            Issuers::One(issuer) if issuer.as_str() == GITLAB => Preset::Gitlab,
+            Issuers::One(_) => Preset::Circleci,
+            Issuers::Family(_) => Preset::Kubernetes,
+            Issuers::All => Preset::Github,
+        };
+        let (providers, others) = (vec![preset], *about == Issuers::All);
+        Known::Of { providers, others }
+    };
+    let found = |rule: &str| -> Vec<_> {
+        let found = rules(rule).findings(&of).into_iter();
+        found.map(|f| (f.severity, f.text)).collect()
+    };
+    let circle = "issuer='https://oidc.circleci.com/org/x'";
+    let cluster = "issuer='https://*.example.com'";
+    for (rest, wanted) in [
+        (
+            "claims={event='pull_request'}",
+            "GitHub tokens have no claim \"event\"; did you mean \"event_name\"?",
+        ),
+        (
+            "claims={runer_environment='self-hosted'}",
+            "GitHub tokens have no claim \"runer_environment\"; did you mean \"runner_environment\"?",
+        ),
+        (
+            "when='claims.event == \"pull_request\"'",
+            "GitHub tokens have no claim \"event\"; did you mean \"event_name\"?",
+        ),
+        (
+            "claims={ref='refs/heads/*'}",
+            "\"*\" is plain text here: write ref = { glob = \"refs/heads/*\" }",
+        ),
+        (
+            "claims={sub='repo:acme/*'}",
+            "\"*\" in \"sub\" is plain text, and \"sub\" takes no pattern: write its claims",
+        ),
+        (
+            &format!("{circle}\nclaims={{ssh_rerun='true'}}"),
+            "CircleCI tokens have no claim \"ssh_rerun\"; did you mean \"oidc.circleci.com/ssh-rerun\"?",
+        ),
+        (
+            &format!("{circle}\nclaims={{org-id='1'}}"),
+            "CircleCI tokens have no claim \"org-id\"; did you mean \"oidc.circleci.com/org-id\"?",
+        ),
+        (
+            &format!("{cluster}\nclaims={{'kubernetes.io/namespace'='x'}}"),
+            "\"kubernetes.io/namespace\" is inside another claim: begin with \"/\", \"/kubernetes.io/namespace\"",
+        ),
+        (
+            &format!("{cluster}\nclaims={{'/kubernetes.io/pods/name'='x'}}"),
+            "Kubernetes tokens have no claim \"/kubernetes.io/pods/name\"; did you mean \"/kubernetes.io/pod/name\"?",
+        ),
+    ] {
+        let wanted = (Severity::Warning, wanted.to_owned());
+        let deny = found(&format!("[[deny]]\nname='d'\n{rest}"));
+        assert_eq!(deny, std::slice::from_ref(&wanted), "{rest}");
+        let issuer = if rest.contains("issuer=") {
+            String::new()
+        } else {
+            format!("issuer='{GITHUB}'\n")
+        };
+        let allow = found(&format!("[[allow]]\nname='a'\n{issuer}{rest}"));
+        assert!(allow.contains(&wanted), "{rest}: {allow:?}");
+    }
+    for quiet in [
+        "claims={event_name='pull_request'}",
+        "claims={ref={glob='refs/heads/*'}}",
+        "claims={'/event_name'='pull_request'}",
+        "when='claims[\"event_name\"] == \"x\" || has(claims.jti)'",
+        // Some issuer is of nobody known.
+        "claims={department='x'}",
+        &format!("{circle}\nclaims={{'oidc.circleci.com/ssh-rerun'='true'}}"),
+        &format!("{cluster}\nclaims={{'/kubernetes.io/namespace'='x'}}"),
+    ] {
+        assert_eq!(
+            found(&format!("[[deny]]\nname='d'\n{quiet}")),
+            [],
+            "{quiet}"
+        );
+    }
+    // Nobody else there is, so it is said even of a claim that looks like none.
+    let alone = found(&format!(
+        "[[deny]]\nname='d'\nissuer='{GITHUB}'\nclaims={{department='x'}}"
+    ));
+    assert_eq!(alone[0].1, "GitHub tokens have no claim \"department\"");
+}
+
+#[test]
+fn a_claim_that_a_condition_names_is_not_asked_for_again() {
+    let of = |_: &Issuers| Known::Of {
+        providers: vec![Preset::Github],
+        others: false,
+    };
+    let rule = format!(
+        "[[allow]]\nname='a'\nissuer='{GITHUB}'\nclaims={{repository_id='1',runner_environment='github-hosted'}}"
+    );
+    let texts = |text: &str| -> Vec<String> {
+        let found = rules(text).findings(&of).into_iter();
+        found.map(|f| f.text).collect()
+    };
+    assert_eq!(
+        texts(&rule),
+        ["pull requests may start such a job: add event_name"]
+    );
+    let when = format!("{rule}\nwhen='claims.event_name in [\"push\", \"schedule\"]'");
+    assert_eq!(texts(&when), [""; 0]);
+}
+
+#[test]
+fn a_key_of_the_file_in_a_rule_is_sent_above_the_first() {
+    let rule = format!("[[allow]]\nname='a'\nissuer='{GITHUB}'\nclaims={{repository_id='1'}}\n");
+    let error = RuleSet::parse(&format!("{rule}mode='shadow'\n")).unwrap_err();
+    let (line, key) = (5, "mode");
+    assert_eq!(error, Error::Misplaced { line, key });
+    assert!(RuleSet::parse(&format!("mode='shadow'\n{rule}")).is_ok());
 }

@@ -58,6 +58,12 @@ pub enum PatternError {
         /// The text.
         got: String,
     },
+    /// Not more than one: it would look as if it covered dots and slashes.
+    #[error("{got:?} has \"**\": a \"*\" covers a name without \".\" and \"/\"; write one")]
+    Doubled {
+        /// The text.
+        got: String,
+    },
     /// `https://*.com/x` is everybody's.
     #[error("{got:?} has a \"*\" in the last two labels of its host, which anyone can register")]
     Anybody {
@@ -89,6 +95,9 @@ impl IssuerPattern {
                 let got = got();
                 return Err(PatternError::TooMany { got, wildcards });
             }
+        }
+        if text.contains("**") {
+            return Err(PatternError::Doubled { got: got() });
         }
         let (host, path) = parts(text).ok_or_else(|| PatternError::NotHttps { got: got() })?;
         let name = host.split(':').next().unwrap_or_default();
@@ -134,6 +143,15 @@ impl IssuerPattern {
             return false;
         };
         each(&self.host, host.split('.')) && each(&self.path, path.split('/'))
+    }
+
+    /// Whether some issuer is of both families.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let meet = |ours: &[Glob], theirs: &[Glob]| {
+            let mut pairs = ours.iter().zip(theirs);
+            ours.len() == theirs.len() && pairs.all(|(a, b)| a.overlaps(b))
+        };
+        meet(&self.host, &other.host) && meet(&self.path, &other.path)
     }
 }
 
@@ -187,15 +205,81 @@ impl Glob {
         }
         reached.contains(&text.len())
     }
+
+    /// Whether some text is described by both: both are walked at once, over every pair of places
+    /// that the same text can lead to.
+    fn overlaps(&self, other: &Self) -> bool {
+        let (ours, theirs) = (self.steps(), other.steps());
+        let width = theirs.len() + 1;
+        let mut seen = vec![false; (ours.len() + 1) * width];
+        let mut open = vec![(0, 0)];
+        while let Some((a, b)) = open.pop() {
+            if std::mem::replace(&mut seen[a * width + b], true) {
+                continue;
+            }
+            let (x, y) = (ours.get(a), theirs.get(b));
+            // A star that has covered something may end here.
+            open.extend((x == Some(&Step::More)).then_some((a + 1, b)));
+            open.extend((y == Some(&Step::More)).then_some((a, b + 1)));
+            match (x, y) {
+                (None, None) => return true,
+                (Some(x), Some(y)) if x.meets(y) => open.push((x.after(a), y.after(b))),
+                (Some(_), Some(_)) | (Some(_), None) | (None, Some(_)) => {}
+            }
+        }
+        false
+    }
+
+    fn steps(&self) -> Vec<Step> {
+        let mut steps = Vec::new();
+        for (at, literal) in self.0.iter().enumerate() {
+            if at > 0 {
+                steps.extend([Step::Covered, Step::More]);
+            }
+            steps.extend(literal.bytes().map(Step::Just));
+        }
+        steps
+    }
+}
+
+/// What one octet of a text may be; a `*` is one covered octet, then any number more.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Just(u8),
+    Covered,
+    More,
+}
+
+impl Step {
+    fn meets(self, other: &Self) -> bool {
+        match (self, *other) {
+            (Self::Just(a), Self::Just(b)) => a == b,
+            (Self::Just(octet), Self::Covered | Self::More)
+            | (Self::Covered | Self::More, Self::Just(octet)) => is_covered(octet),
+            (Self::Covered | Self::More, Self::Covered | Self::More) => true,
+        }
+    }
+
+    /// The place after one octet at this one.
+    fn after(self, at: usize) -> usize {
+        match self {
+            Self::Just(_) | Self::Covered => at + 1,
+            Self::More => at,
+        }
+    }
+}
+
+/// Whether a `*` may stand for it.
+fn is_covered(octet: u8) -> bool {
+    octet.is_ascii_alphanumeric() || octet == b'-' || octet == b'_'
 }
 
 /// Where a `*` that begins at one of `starts` can end, each place once. Issuers are ASCII.
 fn ends_of_star<'a>(text: &'a str, starts: &[usize]) -> impl Iterator<Item = usize> + use<'a> {
-    let covered = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
     let mut ends = vec![false; text.len() + 1];
     let mut open = false;
     for (at, octet) in text.bytes().enumerate() {
-        open = (open || starts.contains(&at)) && covered(octet);
+        open = (open || starts.contains(&at)) && is_covered(octet);
         ends[at + 1] = open;
     }
     (0..=text.len()).filter(move |at| ends[*at])
@@ -283,6 +367,33 @@ mod tests {
     }
 
     #[test]
+    fn families_overlap_where_one_issuer_is_of_both() {
+        for (a, b, overlap) in [
+            (EKS, "https://oidc.eks.us-east-1.amazonaws.com/id/*", true),
+            (EKS, "https://oidc.eks.*.amazonaws.com/id/A", true),
+            (EKS, "https://oidc.eks.*.amazonaws.com/*/A", true),
+            (EKS, EKS, true),
+            (EKS, "https://oidc.eks.*.amazonaws.com/id", false),
+            (EKS, "https://oidc.eks.*.amazonaws.com/id/*/", false),
+            (EKS, "https://oidc.gke.*.amazonaws.com/id/*", false),
+            ("https://a.example/x*", "https://a.example/*y", true),
+            ("https://a.example/x*", "https://a.example/xy*", true),
+            ("https://a.example/x*", "https://a.example/y*", false),
+            ("https://a.example/x*z", "https://a.example/xz*", true),
+            // A `*` is one character at least, and never a dot.
+            ("https://a.example/x*", "https://a.example/x.*", false),
+            ("https://a.example/ab*", "https://a.example/*b", true),
+            ("https://*.a.example", "https://b*.a.example", true),
+            ("https://*.a.example", "https://*.a.example:8443", false),
+        ] {
+            let (left, right) = (IssuerPattern::new(a), IssuerPattern::new(b));
+            let (left, right) = (left.unwrap(), right.unwrap());
+            assert_eq!(left.overlaps(&right), overlap, "{a} {b}");
+            assert_eq!(right.overlaps(&left), overlap, "{b} {a}");
+        }
+    }
+
+    #[test]
     fn a_pattern_that_spells_out_two_labels_says_of_which_domain() {
         let under = |text: &str| {
             let pattern = IssuerPattern::new(text).unwrap();
@@ -323,6 +434,12 @@ mod tests {
                 },
             ),
             ("*", PatternError::NotHttps { got: got("*") }),
+            (
+                "https://a.example/**",
+                PatternError::Doubled {
+                    got: got("https://a.example/**"),
+                },
+            ),
             (
                 "https://*/x",
                 PatternError::Anybody {

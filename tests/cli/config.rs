@@ -8,6 +8,10 @@ use crate::ca::init;
 use crate::issuer::Issuer;
 use crate::program::{PASSPHRASE, Place};
 
+/// What is said first of a configuration without claim rules.
+const OPEN: &str =
+    "warning: no identity.rules: everybody that an issuer vouches for gets a certificate\n";
+
 /// The least that can be used.
 const LEAST: &str = "[[ct.log]]\nkind = \"rfc6962\"\nname = \"log\"\nurl = \"https://log.example/2026\"\nkey = \"log.pub.pem\"\n\
                      [[issuer]]\nurl = \"https://issuer.example\"\ntype = \"email\"\naudiences = [\"https://ca.example\"]\n";
@@ -19,8 +23,8 @@ fn the_shipped_configuration_can_be_used() {
     let ended = place
         .run(&["config", "check", "--no-files", "--config", shipped])
         .exits(0);
-    assert_eq!(ended.stdout, "ok 1 issuer(s), 0 warning(s)\n");
-    assert_eq!(ended.stderr, "");
+    assert_eq!(ended.stdout, "ok 1 issuer(s), 1 warning(s)\n");
+    assert_eq!(ended.stderr, OPEN);
 }
 
 #[test]
@@ -39,10 +43,12 @@ fn a_warning_is_told_and_is_no_failure() {
         "server.public_url=http://ca.example",
     ];
     let ended = place.run(&words).exits(0).says("warning: ");
-    assert!(ended.stdout.ends_with("1 warning(s)\n"), "{ended}");
+    assert!(ended.stdout.ends_with("2 warning(s)\n"), "{ended}");
+    assert!(ended.stderr.starts_with(OPEN), "{ended}");
     let words: Vec<&str> = ["--json"].into_iter().chain(words).collect();
     let ended = place.run(&words).exits(0);
-    assert_eq!(ended.json()["warnings"].as_array().map(Vec::len), Some(1));
+    assert_eq!(ended.json()["warnings"].as_array().map(Vec::len), Some(2));
+    assert_eq!(ended.json()["issuers"], 1);
     assert!(ended.stderr.starts_with("{\"v\":1,\"warning\":"), "{ended}");
 }
 
@@ -69,8 +75,8 @@ fn whole() -> Place {
 fn a_configuration_whose_files_all_fit_passes_and_nothing_is_made() {
     let place = whole();
     let ended = place.run(&["config", "check"]).exits(0);
-    assert_eq!(ended.stdout, "ok 2 issuer(s), 0 warning(s)\n");
-    assert_eq!(ended.stderr, "");
+    assert_eq!(ended.stdout, "ok 2 issuer(s), 1 warning(s)\n");
+    assert_eq!(ended.stderr, OPEN);
     assert!(!place.path("state").exists());
 }
 
@@ -98,10 +104,62 @@ fn issuers_of_fulcios_file_are_counted_and_looked_over_as_ones_own() {
         "warning: 2 issuer(s) of identity.fulcio_config accept the shared audience \"sigstore\": \
          a token handed to another Sigstore service works here too\n",
     );
-    assert_eq!(ended.stdout, "ok 4 issuer(s), 1 warning(s)\n");
+    assert_eq!(ended.stdout, "ok 4 issuer(s), 2 warning(s)\n");
+    assert!(ended.stderr.starts_with(OPEN), "{ended}");
+    let set = "identity.fulcio_config=fulcio.yaml";
+    let ended = place
+        .run(&["config", "check", "--no-files", "--set", set])
+        .exits(0);
+    assert_eq!(
+        ended.stdout,
+        "ok 2 issuer(s) beside those of fulcio.yaml, 1 warning(s)\n"
+    );
     file("    ca-cert: garbage\n")
         .exits(3)
-        .says("CA file of https://two.example has no readable certificate");
+        .says("identity configuration \"fulcio.yaml\", line 6: this issuer's keys cannot be set up: CA file of https://two.example has no readable certificate")
+        .says("try: ca_file, and ca-cert in Fulcio's file, want PEM certificates");
+}
+
+#[test]
+fn an_issuer_of_fulcios_file_that_serve_would_refuse_is_told_with_its_line() {
+    let place = whole();
+    let issuer = |url: &str| {
+        let text = format!(
+            "oidc-issuers:\n  {url}:\n    issuer-url: {url}\n    client-id: sigstore\n    type: email\n"
+        );
+        place.write("fulcio.yaml", &text);
+        let set = "identity.fulcio_config=fulcio.yaml";
+        place.run(&["config", "check", "--set", set])
+    };
+    issuer("http://dex-idp:8888/auth")
+        .exits(3)
+        .says("\"fulcio.yaml\", line 2: this issuer's keys cannot be set up: issuer http://dex-idp:8888/auth is not https")
+        .says("try: an issuer's keys are fetched over https; plain http is for this very machine");
+    issuer("https://dex-idp:8888/auth").exits(0);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_told_by_its_setting_and_line() {
+    let place = whole();
+    let text = place.read("shortleaf.toml")
+        + "[[issuer]]\nurl = \"https://a.example\"\ntype = \"email\"\naudiences = [\"x\"]\n";
+    let line = text.matches('\n').count() + 1;
+    let with = |more: &str| {
+        place.write("shortleaf.toml", &format!("{text}{more}"));
+        place.run(&["config", "check"])
+    };
+    let all = with("jwks_file = \"no.json\"\nca_file = \"\"\nbearer_token_file = \"no.jwt\"\n");
+    let all = all.exits(3);
+    for (more, setting, told) in [
+        (0, "jwks_file", "cannot read \"no.json\""),
+        (1, "ca_file", "cannot read \"\""),
+        (2, "bearer_token_file", "cannot read \"no.jwt\""),
+    ] {
+        let at = line + more;
+        let told = format!("FAIL 3  shortleaf.toml, line {at}: `issuer[2].{setting}`: {told}");
+        assert!(all.stderr.contains(&told), "{told}\n{all}");
+    }
+    with("").exits(0);
 }
 
 #[test]
@@ -207,11 +265,14 @@ fn every_file_that_cannot_be_used_is_told_at_once() {
     assert_eq!(told.count(), 5, "{ended}");
     let ended = place.run(&["--json", "config", "check"]).exits(3);
     assert_eq!(ended.stdout, "");
-    for line in ended.stderr.lines() {
-        let error: Value = serde_json::from_str(line).unwrap();
-        assert_eq!(error["code"], "CONFIGURATION", "{line}");
-    }
-    assert_eq!(ended.stderr.lines().count(), 5);
+    let lines = ended.stderr.lines();
+    let told = lines.map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let errors: Vec<Value> = told.filter(|told| told["warning"].is_null()).collect();
+    assert!(
+        errors.iter().all(|e| e["code"] == "CONFIGURATION"),
+        "{errors:?}"
+    );
+    assert_eq!(errors.len(), 5);
 }
 
 #[test]

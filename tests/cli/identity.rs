@@ -159,6 +159,38 @@ fn a_provider_of_ones_own_is_rendered_by_its_templates_and_judged_by_its_lines()
 }
 
 #[test]
+fn a_token_is_rendered_as_its_claims_are() {
+    let place = Place::new();
+    place.write("shortleaf.toml", CONFIGURATION);
+    let claims = json!({ "iss": "https://issuer.example", "sub": "7", "email": "a@issuer.example", "email_verified": true });
+    let token = Issuer::new("https://issuer.example").token(claims, 0);
+    let render = place.call(&["--json", "identity", "render", "-"]);
+    let facts = render.stdin(&token).run().exits(0).json();
+    assert_eq!(facts["san"]["value"], "a@issuer.example");
+    let ended = place.call(&["identity", "render", "-"]).stdin("x.y").run();
+    ended.exits(4).says("try: --claims");
+}
+
+#[test]
+fn the_issuers_of_fulcios_file_alone_are_listed_with_their_templates() {
+    let place = Place::new();
+    place.write(
+        "shortleaf.toml",
+        "[identity]\nfulcio_config = \"fulcio.yaml\"\n",
+    );
+    place.write(
+        "fulcio.yaml",
+        "oidc-issuers:\n  https://ci.example: {client-id: x, type: ci-provider, ci-provider: own}\n\
+         ci-issuer-metadata:\n  own: {subject-alternative-name-template: '{{ .a }}'}\n",
+    );
+    let shown = place.run(&["issuer", "list"]).exits(0).stdout;
+    let row = "  type        ci-provider\n  templates   own\n";
+    assert!(shown.contains(row), "{shown}");
+    let issuers = place.run(&["--json", "issuer", "list"]).exits(0).json();
+    assert_eq!(issuers["issuers"][0]["ci_provider"], "own");
+}
+
+#[test]
 fn the_issuer_may_be_named_and_may_not_contradict_the_claims() {
     let place = Place::new();
     let render = |claims: &str, issuer: &str| {

@@ -39,6 +39,11 @@ fn claims(instead: Value) -> Value {
         "ref": "refs/heads/release/1",
         "ref_type": "branch",
         "runner_environment": "github-hosted",
+        "repository": "acme/app", "repository_owner": "acme", "repository_owner_id": "7",
+        "repository_visibility": "private", "workflow": "release", "sha": "5c0a",
+        "workflow_ref": "acme/app/.github/workflows/release.yml@refs/heads/release/1",
+        "workflow_sha": "5c0a", "job_workflow_sha": "5c0a", "run_id": "11", "run_attempt": "1",
+        "job_workflow_ref": "acme/app/.github/workflows/release.yml@refs/heads/release/1",
     });
     let (all, instead) = (
         claims.as_object_mut().unwrap(),
@@ -221,6 +226,104 @@ fn an_explanation_is_an_object_beside_its_error() {
     assert_eq!(facts["rules"][1]["lines"][2]["holds"], false);
     let error: Value = serde_json::from_str(&ended.stderr).unwrap();
     assert_eq!(error["code"], "REFUSED");
+}
+
+#[test]
+fn an_explanation_shows_the_name_a_certificate_would_have_or_why_there_is_none() {
+    let place = place();
+    let explain = |more: &[&str], claims: &Value| {
+        let claims = claims.to_string();
+        place.run(&[more, &["rules", "explain", "--claims", &claims]].concat())
+    };
+    let whole = claims(json!({}));
+    let ended = explain(&[], &whole).exits(0);
+    let san = "https://github.com/acme/app/.github/workflows/release.yml@refs/heads/release/1";
+    let line = format!("\nidentity uri {san}\n");
+    assert!(ended.stdout.contains(&line), "{ended}");
+    let mut without = whole;
+    without.as_object_mut().unwrap().remove("job_workflow_ref");
+    let ended = explain(&[], &without).exits(4).says("job_workflow_ref");
+    assert!(ended.stdout.contains("\nidentity none: "), "{ended}");
+    assert!(
+        ended.stdout.contains("\nresult   NO IDENTITY 4   "),
+        "{ended}"
+    );
+    let ended = explain(&["--json"], &without).exits(4);
+    let error: Value = serde_json::from_str(&ended.stderr).unwrap();
+    assert_eq!(error["code"], "CLAIM_MISSING");
+    let facts = ended.json();
+    assert!(facts["identity"]["error"].is_string(), "{facts}");
+    assert_eq!(facts["allowed"], false);
+    // Which claims an issuer's certificates need, nobody has said here.
+    let claims = without.to_string();
+    let words = [
+        "rules",
+        "explain",
+        "--rules",
+        "rules.toml",
+        "--claims",
+        &claims,
+    ];
+    place.run(&words).exits(0);
+}
+
+#[test]
+fn nothing_is_explained_or_decided_of_rules_the_server_refuses() {
+    let place = place();
+    place.write("cases/release.json", &claims(json!({})).to_string());
+    place.write("cases/all.toml", CASES);
+    let names = RULES.replace("repository_id = \"456789\"", "repository = \"acme/app\"");
+    let claims = claims(json!({})).to_string();
+    for (rules, exit) in [(names.as_str(), 3), (RULES, 0)] {
+        place.write("rules.toml", rules);
+        for words in [
+            &["rules", "explain", "--claims", &claims][..],
+            &[
+                "rules",
+                "explain",
+                "--rules",
+                "rules.toml",
+                "--claims",
+                &claims,
+            ],
+            &["rules", "test", "rules.toml", "cases/all.toml"],
+            &[
+                "rules",
+                "test",
+                "rules.toml",
+                "cases/all.toml",
+                "-c",
+                "shortleaf.toml",
+            ],
+            &["rules", "test", "cases/all.toml"],
+        ] {
+            let ended = place.run(words).exits(exit);
+            if exit == 3 {
+                assert_eq!(ended.stdout, "", "{ended}");
+                ended
+                    .says("FAIL 3  rules.toml:2: rule \"acme releases\": names can change hands")
+                    .says("FAIL 3  the server would not load this file: rules.toml");
+            }
+        }
+    }
+}
+
+#[test]
+fn rules_are_checked_beside_a_configuration_that_has_issuers_only() {
+    let place = place();
+    place.write(
+        "issuers.toml",
+        "[[issuer]]\npreset = \"github\"\naudiences = [\"https://ca.example\"]\n",
+    );
+    let words = ["rules", "check", "rules.toml", "-c", "issuers.toml"];
+    place.run(&words).exits(0);
+    let words = ["issuer", "list", "-c", "issuers.toml"];
+    place.run(&words).exits(0);
+    // Nothing is issued from it.
+    place
+        .run(&["config", "check", "-c", "issuers.toml"])
+        .exits(3)
+        .says("ct.log");
 }
 
 /// What the rule allows, as if it had been said now, with these members instead.

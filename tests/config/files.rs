@@ -1,8 +1,8 @@
 //! Every file under `config/` can be used as it stands.
 
 use shortleaf::config::{Inputs, load, schema};
-use shortleaf::identity::presets::Preset;
-use shortleaf::rules::{Known, RuleSet};
+use shortleaf::instance::whom;
+use shortleaf::rules::RuleSet;
 
 use super::{ISSUER, LOG, judge};
 
@@ -46,12 +46,7 @@ fn are_rules_without_a_finding(path: &std::path::Path) {
 fn are_copied(text: &str) {
     let rules = RuleSet::parse(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
     assert!(!rules.is_empty());
-    let github = "https://token.actions.githubusercontent.com";
-    let ids = |issuer: &str| match issuer == github {
-        true => Known::Ids(Preset::Github.ids()),
-        false => Known::NotConfigured,
-    };
-    assert_eq!(rules.findings(&ids), []);
+    assert_eq!(whom::findings_alone(&rules), []);
 }
 
 #[test]

@@ -170,5 +170,5 @@ fn insecure_choices_warn_in_words() {
     ))
     .expect("admitted");
     // Three switches, and where the trust files would send everybody.
-    assert_eq!(settings.warnings.len(), 4, "{:?}", settings.warnings);
+    assert_eq!(settings.warnings.len(), 5, "{:?}", settings.warnings);
 }

@@ -98,6 +98,37 @@ fn each_refused_value_has_a_twin_that_is_accepted() {
             issuer(base),
         ),
         (
+            "issuer[0].discovery_url",
+            issuer(&format!("{base}discovery_url = \"http://a.example/x\"")),
+            issuer(&format!("{base}discovery_url = \"https://a.example/x\"")),
+        ),
+        (
+            "issuer[0].discovery_url",
+            issuer(&format!("{base}discovery_url = \"http://127.0.0.1/x\"")),
+            issuer(&format!(
+                "{base}insecure_loopback_http = true\ndiscovery_url = \"http://127.0.0.1/x\""
+            )),
+        ),
+        (
+            "issuer[0].discovery_url",
+            issuer(&format!("{base}discovery_url = \"https://a.example\"")),
+            issuer(&format!(
+                "{base}discovery_url = \"https://a.example/.well-known/openid-configuration\""
+            )),
+        ),
+        (
+            "issuer[0].discovery_url",
+            issuer(&format!(
+                "{base}jwks_file = \"j\"\ndiscovery_url = \"https://a.example/x\""
+            )),
+            issuer(&format!("{base}jwks_file = \"j\"")),
+        ),
+        (
+            "issuer[0].url",
+            issuer(&base.replace("issuer.example", "*.issuer.example/**")),
+            issuer(&base.replace("issuer.example", "*.issuer.example/*")),
+        ),
+        (
             "issuer[0].preset",
             issuer(&base.replace("type = \"email\"\n", "")),
             issuer(base),
@@ -236,11 +267,25 @@ fn each_refused_value_has_a_twin_that_is_accepted() {
 }
 
 #[test]
+fn a_word_that_is_no_preset_is_told_the_nearest_and_all_there_are() {
+    let issuer = "[[issuer]]\npreset = \"githb\"\naudiences = [\"a\"]\n";
+    let error = judge(&format!("{LOG}{issuer}")).unwrap_err();
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    let wanted = "it is none of github, github-data-residency, ";
+    assert!(cause.starts_with(wanted), "{cause}");
+    assert!(
+        cause.ends_with(", email; did you mean \"github\"?"),
+        "{cause}"
+    );
+}
+
+#[test]
 fn a_family_that_could_be_anybodys_is_warned_of() {
     let warnings = |url: &str| {
         let issuer =
             format!("[[issuer]]\nurl = {url:?}\ntype = \"kubernetes\"\naudiences = [\"a\"]\n");
-        judge(&format!("{issuer}{LOG}")).unwrap().warnings
+        let rules = "[identity]\nrules = \"rules.toml\"\n";
+        judge(&format!("{rules}{issuer}{LOG}")).unwrap().warnings
     };
     assert_eq!(
         warnings("https://*.co.uk/id/*"),

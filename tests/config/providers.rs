@@ -10,7 +10,7 @@ const PROVIDER: &str = "[[issuer]]\nurl = \"https://ci.example.com\"\ntype = \"c
     build_trigger = \"event\"\nsource_repository_digest = \"commit\"\n";
 
 fn of_provider(text: &str) -> String {
-    format!("{LOG}{text}")
+    format!("[identity]\nrules = \"rules.toml\"\n{LOG}{text}")
 }
 
 #[test]

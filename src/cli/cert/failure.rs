@@ -119,6 +119,9 @@ fn advice(reason: &str) -> &'static str {
         "ROUTE_UNKNOWN" => "does --server carry a path? It is https://HOST alone",
         "TOKEN_NOT_YET_VALID" => "compare this machine's clock with the issuer's and the server's",
         "ALGORITHM_NOT_PERMITTED" => "--new-key makes a P-256 key, which every server takes",
+        "RULE_REFUSED" => {
+            "shortleaf rules explain TOKEN, beside the server's configuration, shows each rule: docs/rules.md"
+        }
         _ => "docs/errors.md explains each reason",
     }
 }

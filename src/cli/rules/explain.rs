@@ -10,13 +10,15 @@ use super::super::claims;
 use super::super::config::{ConfigArgs, unusable as unusable_config};
 use super::super::exit::Exit;
 use super::super::files;
+use super::super::identity;
 use super::super::issuer::ROOT_OF_ISSUER;
-use super::super::output::{Failure, Output};
+use super::super::output::{Failure, Output, chain};
 use super::super::runtime;
 use super::{Source, word};
 use crate::client::is_untrusted;
 use crate::config::IssuerSettings;
 use crate::fault::Fault;
+use crate::identity::{Error as NameError, San, preview};
 use crate::instance::{parts, whom};
 use crate::json::Object;
 use crate::rules::{Decision, Differs, Effect, Explanation, Mode, RuleTrace, Trace};
@@ -65,6 +67,7 @@ enum Proof {
 
 pub(super) fn run(args: &ExplainArgs, out: &Output) -> Result<(), Failure> {
     let source = Source::read(args.rules.as_deref(), &args.config)?;
+    source.loads(out)?;
     let subject = match (&args.claims, &args.token) {
         (Some(word), _) => {
             let given = claims::read(word)?;
@@ -89,17 +92,30 @@ pub(super) fn run(args: &ExplainArgs, out: &Output) -> Result<(), Failure> {
             return Err(Failure::new(Exit::Usage, "neither TOKEN nor --claims").hint(INSTEAD));
         }
     };
+    let named = named(&subject, source.issuers.as_deref().unwrap_or_default());
     let explanation = source.rules.explain(&subject.issuer, &subject.claims);
     if out.json {
-        out.json(facts(&explanation, &subject))?;
+        out.json(facts(&explanation, &subject, named.as_ref()))?;
     } else {
-        print(&explanation, &subject.checked, &source.path, out)?;
+        print(&explanation, &subject, named.as_ref(), &source.path, out)?;
     }
-    match explanation.decision {
-        Decision::Allowed { .. } => Ok(()),
-        Decision::Refused(refusal) => Err(Failure::from_error(Exit::Refused, &refusal)
+    match (named, explanation.decision) {
+        // The server looks for the name first.
+        (Some(Err(error)), _) => Err(identity::nameless(&error)),
+        (_, Decision::Allowed { .. }) => Ok(()),
+        (_, Decision::Refused(refusal)) => Err(Failure::from_error(Exit::Refused, &refusal)
             .hint("docs/rules.md says how a rule's lines are compared")),
     }
+}
+
+/// The name a certificate would have, or why there is none; `None` where no configuration says how
+/// this issuer's claims are read, and for claims without a subject, which no token is without.
+fn named(subject: &Subject, issuers: &[IssuerSettings]) -> Option<Result<San, NameError>> {
+    let found = whom::of(subject.issuer.as_str(), issuers)?;
+    let claims = &subject.claims;
+    let sub = claims.get("sub").and_then(|sub| sub.as_str())?;
+    let preview = preview(&subject.issuer, sub, claims, &found.mapping);
+    Some(preview.map(|preview| preview.san().clone()))
 }
 
 /// Verifies a token as the server does.
@@ -172,11 +188,17 @@ fn unusable(error: &token::Error) -> Failure {
 
 fn print(
     explanation: &Explanation,
-    checked: &str,
+    subject: &Subject,
+    named: Option<&Result<San, NameError>>,
     path: &Path,
     out: &Output,
 ) -> Result<(), Failure> {
-    out.result(&format!("token    {checked}"))?;
+    out.result(&format!("token    {}", subject.checked))?;
+    match named {
+        None => {}
+        Some(Ok(san)) => out.result(&format!("identity {} {}", identity::kind(san), san.name()))?,
+        Some(Err(error)) => out.result(&format!("identity none: {}", chain(error)))?,
+    }
     for (effect, name) in [(Effect::Deny, "deny "), (Effect::Allow, "allow")] {
         let mut none = true;
         for rule in explanation.rules.iter().filter(|r| r.effect == effect) {
@@ -203,6 +225,13 @@ fn print(
         Mode::Enforce => "",
         Mode::Shadow => "   (shadow mode: a refusal is recorded, and the certificate made)",
     };
+    if let Some(Err(error)) = named {
+        let text = format!(
+            "result   NO IDENTITY 4   {}, whatever the rules say",
+            chain(error)
+        );
+        return out.result(&text);
+    }
     out.result(&match &explanation.decision {
         Decision::Allowed { rule, .. } => format!("result   ALLOWED 0   by {rule:?}{shadow}"),
         Decision::Refused(refusal) => format!("result   REFUSED 25   {refusal}{shadow}"),
@@ -216,7 +245,11 @@ fn told(trace: &Trace) -> String {
     trace.line.to_string()
 }
 
-fn facts(explanation: &Explanation, subject: &Subject) -> Value {
+fn facts(
+    explanation: &Explanation,
+    subject: &Subject,
+    named: Option<&Result<San, NameError>>,
+) -> Value {
     let line = |trace: &Trace| json!({ "holds": trace.holds, "name": trace.line.name(), "text": told(trace) });
     let rule = |rule: &RuleTrace| {
         let effect = match rule.effect {
@@ -226,10 +259,15 @@ fn facts(explanation: &Explanation, subject: &Subject) -> Value {
         let lines: Vec<Value> = rule.lines.iter().map(line).collect();
         json!({ "name": rule.name, "line": rule.line, "effect": effect, "holds": rule.holds(), "lines": lines })
     };
-    let (allowed, by, reason) = match &explanation.decision {
-        Decision::Allowed { rule, .. } => (true, Some(rule.as_str()), None),
-        Decision::Refused(refusal) => (false, refusal.rule(), Some(refusal.to_string())),
+    let (allowed, by, reason) = match (named, &explanation.decision) {
+        (Some(Err(error)), _) => (false, None, Some(chain(error))),
+        (_, Decision::Allowed { rule, .. }) => (true, Some(rule.as_str()), None),
+        (_, Decision::Refused(refusal)) => (false, refusal.rule(), Some(refusal.to_string())),
     };
     let rules: Vec<Value> = explanation.rules.iter().map(rule).collect();
-    json!({ "allowed": allowed, "rule": by, "reason": reason, "mode": word(explanation.mode), "token": subject.checked, "verified": subject.proof == Proof::Signed, "rules": rules })
+    let named = named.map(|named| match named {
+        Ok(san) => json!({ "type": identity::kind(san), "value": san.name() }),
+        Err(error) => json!({ "error": chain(error) }),
+    });
+    json!({ "identity": named, "allowed": allowed, "rule": by, "reason": reason, "mode": word(explanation.mode), "token": subject.checked, "verified": subject.proof == Proof::Signed, "rules": rules })
 }

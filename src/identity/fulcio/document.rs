@@ -260,12 +260,20 @@ form! {
 
 /// Reads a file in whichever form it is: what parses as JSON is JSON, as in Fulcio.
 pub(super) fn read(text: &str) -> Result<Document, Error> {
-    let is_json = serde_json::from_str::<IgnoredAny>(text).is_ok();
-    let read = match is_json {
-        true => json::read(text),
-        false => yaml::read(&spaced_aliases(text)),
+    let Err(no_json) = serde_json::from_str::<IgnoredAny>(text) else {
+        return json::read(text).map_err(|error| told(&error));
     };
-    read.map_err(|error| told(&error))
+    let read = yaml::read(&spaced_aliases(text));
+    read.map_err(|error| {
+        let told = told(&error);
+        // Neither; what begins like JSON was meant to be JSON.
+        let is_json = text.trim_start().starts_with('{');
+        if is_json && matches!(told, Error::Syntax { .. }) {
+            let (line, problem) = (no_json.line() as u64, format!("not JSON: {no_json}"));
+            return Error::Syntax { line, problem };
+        }
+        told
+    })
 }
 
 /// The error in our words where it is about a key, else as the parser puts it.

@@ -34,6 +34,8 @@ pub struct FulcioConfig {
 pub struct FulcioIssuer {
     /// Whose tokens.
     pub name: IssuerName,
+    /// The line of its key, counted from 1.
+    pub line: u64,
     /// The `aud` they have to carry.
     pub audience: String,
     /// As the file has it.
@@ -44,6 +46,8 @@ pub struct FulcioIssuer {
     pub subject_domain: Option<String>,
     /// For `spiffe`, as the file has it.
     pub spiffe_trust_domain: Option<String>,
+    /// The key of its templates, for `ci-provider`, as the file has it.
+    pub ci_provider: Option<String>,
     /// Whether addresses count that the issuer does not vouch for.
     pub skip_email_verification: bool,
     /// PEM, trusted beside the system's roots when its keys are fetched.
@@ -268,11 +272,13 @@ fn judged(
     let mapping = mapping.map_err(|error| judge.unusable(error))?;
     let text = |setting: &Option<Spanned<String>>| setting.as_ref().map(|s| s.value.clone());
     Ok(FulcioIssuer {
+        line: line(key),
         audience,
         kind,
         mapping,
         subject_domain: text(&read.subject_domain),
         spiffe_trust_domain: text(&read.spiffe_trust_domain),
+        ci_provider: text(&read.ci_provider),
         skip_email_verification: given.skip_email_verification,
         ca_cert: text(&read.ca_cert).filter(|pem| !pem.is_empty()),
         name,

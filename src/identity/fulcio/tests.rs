@@ -313,3 +313,23 @@ fn the_kind_of_an_issuer_decides_what_its_tokens_mean() {
         }
     ));
 }
+
+#[test]
+fn broken_json_is_judged_as_json() {
+    let text =
+        "{\"OIDCIssuers\": {\n  \"https://a.example\": {\"Type\": \"email\" \"ClientID\": \"x\"}}}";
+    let error = FulcioConfig::parse(text).unwrap_err();
+    let Error::Syntax { line: 2, problem } = error else {
+        panic!("{error:?}");
+    };
+    assert!(
+        problem.starts_with("not JSON: expected `,` or `}`"),
+        "{problem}"
+    );
+    let mended = text.replace("\"email\" ", "\"email\", ");
+    assert!(
+        FulcioConfig::parse(&mended).is_ok(),
+        "{:?}",
+        FulcioConfig::parse(&mended)
+    );
+}

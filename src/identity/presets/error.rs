@@ -78,3 +78,21 @@ fn known(families: &[&str]) -> String {
         families => format!("it is for {} and what is narrower", families.join(", ")),
     }
 }
+
+/// A word that is no preset's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it is none of {}{}", words(), did_you_mean(nearest))]
+pub struct UnknownPreset {
+    /// The one that looks like it.
+    pub nearest: Option<&'static str>,
+}
+
+fn did_you_mean(nearest: &Option<&str>) -> String {
+    nearest
+        .map(|nearest| format!("; did you mean {nearest:?}?"))
+        .unwrap_or_default()
+}
+
+fn words() -> String {
+    super::Preset::ALL.map(super::Preset::as_str).join(", ")
+}

@@ -7,6 +7,10 @@ use crate::identity::{Definition, IdClaims};
 pub(super) struct Facts {
     /// Its word in configuration.
     pub(super) word: &'static str,
+    /// Whose its tokens are, in words.
+    pub(super) title: &'static str,
+    /// The claims they have beside the registered ones; none where whoever runs it chooses.
+    pub(super) claims: &'static [&'static str],
     /// The issuer, where there is only one.
     pub(super) issuer: Option<&'static str>,
     /// The issuers it is for, in words.

@@ -1,5 +1,6 @@
 //! Forges with CI of their own, on one's own address: GitLab, Forgejo; and Jenkins.
 
+use super::claims;
 use super::facts::{Audience, DAY, Facts, HOUR, Limits, MINUTE, Reading, SEVERAL};
 use super::site::{Place, Site};
 use crate::identity::{Definition, IdClaims, builtin};
@@ -7,6 +8,8 @@ use crate::identity::{Definition, IdClaims, builtin};
 /// gitlab.com and every other instance: the issuer is the instance's address, and so are the URLs.
 pub(super) const GITLAB: Facts = Facts {
     word: "gitlab",
+    title: "GitLab",
+    claims: claims::GITLAB,
     issuer: None,
     shape: "the address of the instance, such as https://gitlab.com, without a slash at its end",
     families: &[],
@@ -35,6 +38,8 @@ pub(super) const GITLAB: Facts = Facts {
 /// only names, which is too little.
 pub(super) const FORGEJO: Facts = Facts {
     word: "forgejo",
+    title: "Forgejo",
+    claims: claims::FORGEJO,
     issuer: None,
     shape: "https://HOST/api/actions",
     families: &[],
@@ -95,6 +100,8 @@ pub(super) const FORGEJO: Facts = Facts {
 /// issuer.
 pub(super) const JENKINS: Facts = Facts {
     word: "jenkins",
+    title: "Jenkins",
+    claims: claims::ANY,
     issuer: None,
     shape: "https://HOST/oidc, or https://HOST/oidc/job/FOLDER for the credentials of a folder",
     families: &[],

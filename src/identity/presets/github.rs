@@ -3,6 +3,7 @@
 //! The claims are the same; the address they are read against is the issuer's. An enterprise's own
 //! issuer is pinned by its exact name: a family of them would be everybody's (fulcio#1087).
 
+use super::claims;
 use super::facts::{Audience, Facts, HOUR, Limits, MINUTE, Reading};
 use super::site::{Place, Site, is_slug};
 use crate::identity::{IdClaims, builtin};
@@ -27,6 +28,8 @@ const IDS: IdClaims = IdClaims {
 
 pub(super) const DOTCOM_OR_ENTERPRISE: Facts = Facts {
     word: "github",
+    title: "GitHub",
+    claims: claims::GITHUB,
     issuer: Some("https://token.actions.githubusercontent.com"),
     shape: "https://token.actions.githubusercontent.com, with /ENTERPRISE if yours has its own issuer",
     families: &[],
@@ -44,6 +47,8 @@ pub(super) const DOTCOM_OR_ENTERPRISE: Facts = Facts {
 
 pub(super) const DATA_RESIDENCY: Facts = Facts {
     word: "github-data-residency",
+    title: "GitHub",
+    claims: claims::GITHUB,
     issuer: None,
     shape: "https://token.actions.SUBDOMAIN.ghe.com, with /SUBDOMAIN if yours has its own issuer",
     families: &[],
@@ -70,6 +75,8 @@ fn residency(site: &Site<'_>) -> Option<Place> {
 
 pub(super) const ENTERPRISE_SERVER: Facts = Facts {
     word: "github-enterprise-server",
+    title: "GitHub",
+    claims: claims::GITHUB,
     issuer: None,
     shape: "https://HOST/_services/token",
     families: &[],

@@ -1,5 +1,6 @@
 //! CI services at one address for everybody: Buildkite, CircleCI, Codefresh, Buddy.
 
+use super::claims;
 use super::facts::{Audience, Facts, HOUR, Limits, MINUTE, Reading, SEVERAL};
 use super::site::{ACCOUNT, Place, Site, is_uuid};
 use crate::identity::{Definition, IdClaims, builtin};
@@ -8,6 +9,8 @@ use crate::identity::{Definition, IdClaims, builtin};
 /// only if the job asked for them.
 pub(super) const BUILDKITE: Facts = Facts {
     word: "buildkite",
+    title: "Buildkite",
+    claims: claims::BUILDKITE,
     issuer: Some("https://agent.buildkite.com"),
     shape: "https://agent.buildkite.com",
     families: &[],
@@ -34,6 +37,8 @@ pub(super) const BUILDKITE: Facts = Facts {
 /// environment instead of two quotation marks, and the address of a run one slash after its host.
 pub(super) const CIRCLECI: Facts = Facts {
     word: "circleci",
+    title: "CircleCI",
+    claims: claims::CIRCLECI,
     issuer: None,
     shape: "https://oidc.circleci.com/org/ORGANIZATION-UUID",
     families: &["https://oidc.circleci.com/org/*"],
@@ -94,6 +99,8 @@ const CIRCLECI_SIGNER: &str = r#"{instance}/projects/{{ index . "oidc.circleci.c
 /// A token's own `platform_url` is not looked at: this issuer is one platform's.
 pub(super) const CODEFRESH: Facts = Facts {
     word: "codefresh",
+    title: "Codefresh",
+    claims: claims::CODEFRESH,
     issuer: Some("https://oidc.codefresh.io"),
     shape: "https://oidc.codefresh.io",
     families: &[],
@@ -118,6 +125,8 @@ pub(super) const CODEFRESH: Facts = Facts {
 /// which region it was, only the issuer says, for all use one address.
 pub(super) const BUDDY: Facts = Facts {
     word: "buddy",
+    title: "Buddy",
+    claims: claims::BUDDY,
     issuer: None,
     shape: "https://oidc.buddyusercontent.com, https://eu-oidc.buddyusercontent.com or https://asia-oidc.buddyusercontent.com",
     families: &[],

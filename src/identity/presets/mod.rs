@@ -9,11 +9,13 @@
 //! Where Fulcio's public file has quirks (fulcio PR#2450), these tables do not; with Fulcio's file
 //! Fulcio's values are kept, see [`super::fulcio`].
 
+mod claims;
 mod error;
 mod facts;
 mod forges;
 mod github;
 mod hosted;
+mod recognised;
 mod site;
 mod tenants;
 mod workloads;
@@ -24,7 +26,8 @@ use super::{Definition, IdClaims, IssuerType, Mapping, Parameters, Provider};
 use crate::spelling;
 use crate::token::{IssuerName, IssuerNameError, IssuerPattern, IssuerUrl};
 
-pub use error::PresetError;
+pub use claims::REGISTERED;
+pub use error::{PresetError, UnknownPreset};
 pub use facts::{Audience, Limits};
 
 use facts::{Facts, Reading};
@@ -120,6 +123,17 @@ impl Preset {
     /// The word in configuration.
     pub fn as_str(self) -> &'static str {
         self.facts().word
+    }
+
+    /// Whose its tokens are, in words.
+    pub fn title(self) -> &'static str {
+        self.facts().title
+    }
+
+    /// The claims its tokens are documented to have beside the [`REGISTERED`] ones, those inside of
+    /// another as JSON Pointers; none where whoever runs it chooses.
+    pub fn claims(self) -> &'static [&'static str] {
+        self.facts().claims
     }
 
     /// The preset of this word.

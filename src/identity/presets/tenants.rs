@@ -4,6 +4,7 @@
 //! The names here are chosen, not found: made of ids, so that a renamed project stays itself and a
 //! name taken over by somebody else does not become it.
 
+use super::claims;
 use super::facts::{Audience, Facts, HOUR, Limits, MINUTE, Reading, SEVERAL};
 use super::site::{ACCOUNT, Place, Site, is_slug, is_uuid};
 use crate::identity::{Definition, IdClaims};
@@ -12,6 +13,8 @@ use crate::identity::{Definition, IdClaims};
 /// changes every time. The braces are part of Bitbucket's ids, and escaped in the SAN.
 pub(super) const BITBUCKET: Facts = Facts {
     word: "bitbucket",
+    title: "Bitbucket",
+    claims: claims::BITBUCKET,
     issuer: None,
     shape: "https://api.bitbucket.org/2.0/workspaces/WORKSPACE/pipelines-config/identity/oidc",
     families: &[],
@@ -88,6 +91,8 @@ fn bitbucket(site: &Site<'_>) -> Option<Place> {
 /// Tokens of a service connection (`sc://…`) carry none of these and are refused.
 pub(super) const AZURE_DEVOPS: Facts = Facts {
     word: "azure-devops",
+    title: "Azure DevOps",
+    claims: claims::AZURE_DEVOPS,
     issuer: None,
     shape: "https://vstoken.dev.azure.com/ORGANIZATION-UUID",
     families: &[],

@@ -110,6 +110,28 @@ fn documented_claims_make_the_stored_names_and_extensions() {
     }
 }
 
+#[test]
+fn every_documented_claim_is_in_its_presets_list_and_every_claim_asked_for_too() {
+    for (name, preset, _) in CASES {
+        let (listed, stored) = (preset.claims(), claims(name));
+        for claim in stored.as_object().unwrap().keys() {
+            let known = listed.contains(&claim.as_str()) || REGISTERED.contains(&claim.as_str());
+            assert!(known || listed.is_empty(), "{name}: {claim}");
+        }
+        for pointer in listed.iter().filter(|claim| claim.starts_with('/')) {
+            let (parent, _) = pointer[1..].split_once('/').unwrap();
+            assert!(listed.contains(&parent), "{pointer}");
+        }
+        let ids = preset.ids();
+        let named = [ids.any_of, ids.names, preset.required_claims()].concat();
+        let others = [ids.event, ids.runner, ids.ref_kind];
+        for claim in named.into_iter().chain(others.into_iter().flatten()) {
+            let known = listed.contains(&claim) || REGISTERED.contains(&claim);
+            assert!(known || listed.is_empty(), "{name}: {claim}");
+        }
+    }
+}
+
 /// Without these there is no token at all.
 const OF_EVERY_TOKEN: [&str; 5] = ["iss", "aud", "sub", "iat", "exp"];
 

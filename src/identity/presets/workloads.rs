@@ -1,6 +1,7 @@
 //! What runs rather than builds, and people: AWS roles, Google accounts, Kubernetes and SPIFFE
 //! workloads, Chainguard identities, and addresses of any other provider.
 
+use super::claims;
 use super::facts::{Audience, DAY, Facts, HOUR, Limits, MINUTE, Reading, SEVERAL};
 use super::site::{Place, Site, is_slug};
 use crate::identity::{Definition, IdClaims};
@@ -20,6 +21,8 @@ fn anywhere(site: &Site<'_>) -> Option<Place> {
 /// issuer's address with the ARN as its path: unique, and of this account by its very beginning.
 pub(super) const AWS: Facts = Facts {
     word: "aws",
+    title: "AWS",
+    claims: claims::AWS,
     issuer: None,
     shape: "https://ID.tokens.sts.global.api.aws, where ID is your account's",
     families: &[],
@@ -48,6 +51,8 @@ pub(super) const AWS: Facts = Facts {
 
 pub(super) const GOOGLE: Facts = Facts {
     word: "google",
+    title: "Google",
+    claims: claims::GOOGLE,
     issuer: Some("https://accounts.google.com"),
     shape: "https://accounts.google.com",
     families: &[],
@@ -71,6 +76,8 @@ pub(super) const GOOGLE: Facts = Facts {
 /// end, and discovery compares exactly (fulcio#2265): each form is a family of its own.
 pub(super) const KUBERNETES: Facts = Facts {
     word: "kubernetes",
+    title: "Kubernetes",
+    claims: claims::KUBERNETES,
     issuer: None,
     shape: "the https address that the cluster's tokens have as iss",
     families: &[
@@ -105,6 +112,8 @@ pub(super) const KUBERNETES: Facts = Facts {
 
 pub(super) const SPIFFE: Facts = Facts {
     word: "spiffe",
+    title: "SPIFFE",
+    claims: claims::ANY,
     issuer: None,
     shape: "the https address of the trust domain's discovery provider",
     families: &[],
@@ -123,6 +132,8 @@ pub(super) const SPIFFE: Facts = Facts {
 
 pub(super) const CHAINGUARD: Facts = Facts {
     word: "chainguard",
+    title: "Chainguard",
+    claims: claims::CHAINGUARD,
     issuer: Some("https://issuer.enforce.dev"),
     shape: "https://issuer.enforce.dev",
     families: &[],
@@ -144,6 +155,8 @@ pub(super) const CHAINGUARD: Facts = Facts {
 
 pub(super) const EMAIL: Facts = Facts {
     word: "email",
+    title: "these",
+    claims: claims::ANY,
     issuer: None,
     shape: "the https address of an OpenID Connect provider",
     families: &[],

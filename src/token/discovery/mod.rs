@@ -34,7 +34,7 @@ mod static_keys;
 mod tests;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -203,6 +203,41 @@ pub enum ConfigError {
         #[source]
         source: reqwest::Error,
     },
+}
+
+impl ConfigError {
+    /// Whose configuration it is.
+    pub fn issuer(&self) -> &IssuerName {
+        match self {
+            Self::Twice { issuer }
+            | Self::NotHttps { issuer }
+            | Self::Unreadable { issuer, .. }
+            | Self::StaticJwks { issuer, .. }
+            | Self::StaticJwksEmpty { issuer }
+            | Self::NotForFamilies { issuer, .. }
+            | Self::DiscoveryUrl { issuer }
+            | Self::BearerToken { issuer, .. }
+            | Self::JwksHost { issuer, .. }
+            | Self::CaPem { issuer }
+            | Self::Client { issuer, .. } => issuer,
+        }
+    }
+
+    /// The file it is about, if it is about one.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Unreadable { path, .. } | Self::BearerToken { path, .. } => Some(path),
+            Self::Twice { .. }
+            | Self::NotHttps { .. }
+            | Self::StaticJwks { .. }
+            | Self::StaticJwksEmpty { .. }
+            | Self::NotForFamilies { .. }
+            | Self::DiscoveryUrl { .. }
+            | Self::JwksHost { .. }
+            | Self::CaPem { .. }
+            | Self::Client { .. } => None,
+        }
+    }
 }
 
 /// Keys of many issuers, by discovery or from files.
