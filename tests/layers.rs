@@ -82,7 +82,7 @@ const HOUSE: &[Room] = &[
     room("config", Doors, &["ca", "hash", "identity", "possession", "rates", "spelling", "token"]),
     room("server", Doors, &["entropy", "fault", "hex", "issuance", "json", "possession", "rates", "telemetry", "time", "trace", "x509"]),
     room("instance", Doors, &[
-        "audit", "ca", "config", "ct", "ct::memory", "ct::rfc6962", "entropy", "hash", "identity",
+        "audit", "ca", "config", "ct", "ct::memory", "ct::rfc6962", "entropy", "fault", "hash", "identity",
         "issuance", "keys", "possession", "rates", "rates::memory", "rules", "server", "store", "system", "telemetry",
         "time", "token", "token::discovery", "trust", "x509",
     ]),

@@ -140,8 +140,6 @@ pub(super) enum Closed {
     MadeRoom,
     /// Its address has as many as it may, all of them of use.
     AddressFull,
-    /// No place to wait either, and others of its network do.
-    NetworkFull,
     /// A head did not arrive in time.
     HeaderTimeout,
     /// No byte moved.
@@ -159,10 +157,9 @@ pub(super) enum Closed {
 }
 
 impl Closed {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 9] = [
         Self::MadeRoom,
         Self::AddressFull,
-        Self::NetworkFull,
         Self::HeaderTimeout,
         Self::Idle,
         Self::Age,
@@ -176,7 +173,6 @@ impl Closed {
         match self {
             Self::MadeRoom => "made_room",
             Self::AddressFull => "address_full",
-            Self::NetworkFull => "network_full",
             Self::HeaderTimeout => "header_timeout",
             Self::Idle => "idle",
             Self::Age => "age",

@@ -3,7 +3,8 @@
 //!
 //! They are taken out of the kernel's queue, which knows no one from another, so that whoever comes
 //! from where nobody has a seat yet need not wait behind those who have many: the last seats are for
-//! those. A flood that comes from a few hundred addresses keeps only itself waiting.
+//! those. A flood that comes from a few hundred addresses, and fits into the room, keeps only itself
+//! waiting.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,7 +12,6 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::crowd::{Crowd, Seat};
-use super::queues::{Queued, Queues};
 
 /// The part of the seats that is kept for networks that have none.
 const PART_KEPT: usize = 16;
@@ -22,22 +22,18 @@ const PART_TO_STAND: usize = 2;
 pub(super) struct Hall {
     crowd: Arc<Crowd>,
     room: Arc<Semaphore>,
-    queues: Queues,
 }
 
 /// What becomes of somebody who has come.
 pub(super) enum Received {
     Seated(Seat),
     Stands(Standing),
-    /// There is no room to stand, and others of the same network do.
-    Full,
 }
 
 /// A place to stand, until dropped.
 pub(super) struct Standing {
     crowd: Arc<Crowd>,
     _permit: OwnedSemaphorePermit,
-    _queued: Queued,
 }
 
 /// How many may stand where there are so many seats.
@@ -51,31 +47,19 @@ impl Hall {
         Self {
             crowd: Crowd::new(seats, seats / PART_KEPT, share),
             room: Arc::new(Semaphore::new(standing(seats))),
-            queues: Queues::new(usize::MAX),
         }
     }
 
-    /// Receives whoever comes from `address`; one without may be anybody. Waits where there is no
-    /// room, unless others of its network stand in it.
+    /// Receives whoever comes from `address`; one without may be anybody. Returns when there is room:
+    /// until then all others stay in the kernel's queue.
     pub(super) async fn receive(&self, address: Option<IpAddr>) -> Received {
         if let Some(seat) = self.crowd.seat_now(address) {
             return Received::Seated(seat);
         }
-        let permit = match self.room.clone().try_acquire_owned() {
-            Ok(permit) => permit,
-            Err(_) if address.is_some_and(|address| self.queues.has(address)) => {
-                return Received::Full;
-            }
-            Err(_) => {
-                let room = self.room.clone().acquire_owned();
-                room.await.expect("nobody closes it")
-            }
-        };
-        let queued = self.queues.join(address);
+        let room = self.room.clone().acquire_owned();
         Received::Stands(Standing {
             crowd: self.crowd.clone(),
-            _permit: permit,
-            _queued: queued.expect("there is no bound"),
+            _permit: room.await.expect("nobody closes it"),
         })
     }
 
@@ -133,20 +117,17 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_finds_no_room_to_stand_goes_if_others_of_its_network_stand() {
+    async fn who_finds_no_room_to_stand_waits_for_it() {
         let hall = Hall::new(2, None);
         let _seats = [hall.receive(None).await, hall.receive(None).await].map(used);
-        let stands = receive(&hall, "2001:db8::1").await;
+        let stands = receive(&hall, "192.0.2.1").await;
         assert!(matches!(stands, Received::Stands(_)));
-        let same = receive(&hall, "2001:db8:0:1::1").await;
-        assert!(matches!(same, Received::Full));
-        for anybody in [Some("2001:db8:1::1".parse().unwrap()), None] {
-            let waits = timeout(Duration::from_secs(5), hall.receive(anybody)).await;
-            assert!(waits.is_err(), "it waits for room");
-        }
+        let next = receive(&hall, "192.0.2.1");
+        let mut next = std::pin::pin!(next);
+        let early = timeout(Duration::from_secs(5), next.as_mut()).await;
+        assert!(early.is_err());
         drop(stands);
-        let same = receive(&hall, "2001:db8:0:1::1").await;
-        assert!(matches!(same, Received::Stands(_)));
+        assert!(matches!(next.await, Received::Stands(_)));
     }
 
     #[tokio::test(start_paused = true)]

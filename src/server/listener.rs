@@ -41,9 +41,8 @@ use super::wire::{self, Heads, Shape};
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionLimits {
     /// Connections that are served at once; the last sixteenth is kept for networks that have none.
-    /// Half as many more wait until one closes, or one that has no request in flight has made room;
-    /// when those are there too, one that comes from a network that has one of them is closed, and
-    /// every other waits in the kernel's queue.
+    /// Half as many more wait until one closes, or one that has no request in flight has made room.
+    /// Every other stays in the kernel's queue.
     pub connections: usize,
     /// Of these, the ones of one address (a /64 of version 6). Over it, one of its own that has no
     /// request in flight makes room, or the newest is closed. None for no such limit. Trusted hops
@@ -157,7 +156,6 @@ pub async fn serve(listener: TcpListener, router: Router, front: Front, stop: Ca
                     }
                 });
             }
-            Received::Full => usher.front.edge.closed(Closed::NetworkFull),
         }
     }
     // Closed first: a peer that connects now is refused at once and goes to another instance.

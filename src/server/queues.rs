@@ -43,11 +43,6 @@ impl Queues {
         })
     }
 
-    /// Whether anybody of this client's network waits.
-    pub(super) fn has(&self, client: IpAddr) -> bool {
-        self.all().contains_key(&Origin::of(client).network())
-    }
-
     fn all(&self) -> MutexGuard<'_, HashMap<Origin, usize>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
