@@ -197,6 +197,9 @@ impl Fulcio {
         log: Option<(&str, &Path)>,
     ) -> (Running, String) {
         let port = parts::free_port();
+        let socket = folder.join("fulcio.sock");
+        // One that ended early leaves it.
+        let _ = fs::remove_file(&socket);
         let (log_url, log_key) = log.unwrap_or(("", Path::new("")));
         #[rustfmt::skip]
         let running = Running::start(
@@ -207,7 +210,7 @@ impl Fulcio {
                 .args(["--grpc-host", "127.0.0.1", "--grpc-port", &parts::free_port().to_string()])
                 .args(["--metrics-port", &parts::free_port().to_string()])
                 // Abstract and fixed by default: two Fulcios on one machine would meet.
-                .arg("--legacy-unix-domain-socket").arg(folder.join("fulcio.sock"))
+                .arg("--legacy-unix-domain-socket").arg(socket)
                 .arg("--config-path").arg(config)
                 .arg("--fileca-cert").arg(ca.chain())
                 .arg("--fileca-key").arg(folder.join("issuing.enc.key.pem"))
