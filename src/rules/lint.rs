@@ -197,7 +197,17 @@ impl RuleSet {
                 .all(|want| matches!(want, Want::Exactly(_)));
             exact && ids.any_of.contains(&self.names[*place].as_str())
         });
+        // Each issuer of a family signs what it likes; where anybody can have one, only an id that the
+        // provider gives out tells them apart.
+        let anybodys = matches!(rule.issuer, Issuers::Family(_));
         match (ids.any_of, pinned, rule.names_only) {
+            ([], _, false) if anybodys => {
+                let text = format!(
+                    "whoever has an issuer of this family chooses {}: name one issuer, or names_only = true if all are yours",
+                    ids.names.join(", ")
+                );
+                found.add(Severity::Error, text);
+            }
             ([], ..) => {
                 let text = format!(
                     "this provider has no ids: {} can be taken by somebody else once given up",
