@@ -113,7 +113,7 @@ impl Judge<'_> {
             Reading::Type(kind) => (kind, self.mapping(kind, &name)?, USUAL, None),
         };
         let audiences = self.audiences(preset, &url, warnings)?;
-        warnings.extend(open_family(&name));
+        warnings.extend(open_family(&name, kind));
         let raw = &self.raw;
         let time = |name: &str, set: &Option<String>, otherwise: i64| match set {
             Some(text) => seconds(self.key(name), text.clone()),
@@ -372,12 +372,17 @@ fn shared(who_accepts: &str) -> String {
     )
 }
 
-/// A family that is anybody's if names under its domain are given away. Those that a preset knows
-/// have one owner.
-fn open_family(name: &IssuerName) -> Option<String> {
+/// A family whose issuers speak for more than themselves: for any address, or because it is anybody's
+/// if names under its domain are given away. Those that a preset knows have one owner.
+fn open_family(name: &IssuerName, kind: IssuerType) -> Option<String> {
     let IssuerName::Family(family) = name else {
         return None;
     };
+    if kind == IssuerType::Email {
+        return Some(format!(
+            "every issuer of {family} may vouch for any email address: name each that may"
+        ));
+    }
     let domain = family.any_name_under()?;
     let is_known = |preset: &Preset| preset.issuer_name(family.as_str()).is_ok();
     let known = Preset::ALL.iter().any(is_known);
@@ -417,7 +422,10 @@ impl IssuerSettings {
                 "{some} issuer(s) of identity.fulcio_config accept"
             ))),
         };
-        let open = config.issuers.iter().filter_map(|i| open_family(&i.name));
+        let open = config
+            .issuers
+            .iter()
+            .filter_map(|i| open_family(&i.name, i.kind));
         let each = config.issuers.iter();
         let all: Vec<_> = each
             .map(|issuer| Self::from_fulcio(issuer, identity))

@@ -281,12 +281,19 @@ fn a_word_that_is_no_preset_is_told_the_nearest_and_all_there_are() {
 
 #[test]
 fn a_family_that_could_be_anybodys_is_warned_of() {
-    let warnings = |url: &str| {
-        let issuer =
-            format!("[[issuer]]\nurl = {url:?}\ntype = \"kubernetes\"\naudiences = [\"a\"]\n");
+    let of_type = |kind: &str, url: &str| {
+        let issuer = format!("[[issuer]]\nurl = {url:?}\ntype = {kind:?}\naudiences = [\"a\"]\n");
         let rules = "[identity]\nrules = \"rules.toml\"\n";
         judge(&format!("{rules}{issuer}{LOG}")).unwrap().warnings
     };
+    let warnings = |url: &str| of_type("kubernetes", url);
+    assert_eq!(
+        of_type("email", "https://login.example.com/*"),
+        [
+            "every issuer of https://login.example.com/* may vouch for any email address: name each that may"
+        ]
+    );
+    assert!(of_type("email", "https://login.example.com/1").is_empty());
     assert_eq!(
         warnings("https://*.co.uk/id/*"),
         [
