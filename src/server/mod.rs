@@ -14,6 +14,7 @@ mod layers;
 mod listener;
 mod metrics;
 mod ops;
+mod origin;
 pub mod problem;
 mod queues;
 mod rates;

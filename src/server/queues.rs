@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::crowd::Origin;
+use super::origin::Origin;
 
 /// Who waits, by network.
 #[derive(Clone)]
