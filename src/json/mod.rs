@@ -41,8 +41,12 @@ impl Number {
         &self.0
     }
 
-    /// The value if it was written as an integer (no fraction, no exponent) and fits.
+    /// The value if it was written as an integer (no fraction, no exponent) and fits. `-0` is none:
+    /// to other readers it is a float, and the two do not agree that it is 0.
     pub fn as_i64(&self) -> Option<i64> {
+        if self.0 == "-0" {
+            return None;
+        }
         // The grammar is already checked, so all `parse` can still object to is `.`, `e` or size.
         self.0.parse().ok()
     }
@@ -134,7 +138,7 @@ mod tests {
         };
         assert_eq!(integer("9007199254740993"), Some(9_007_199_254_740_993));
         assert_eq!(integer("-9223372036854775808"), Some(i64::MIN));
-        for text in ["9223372036854775808", "1.0", "1e3", "1E0"] {
+        for text in ["9223372036854775808", "1.0", "1e3", "1E0", "-0"] {
             assert_eq!(integer(text), None, "{text}");
         }
     }

@@ -28,7 +28,7 @@ fn same(ours: &Value, theirs: &Theirs) -> bool {
         (Value::String(ours), Theirs::String(theirs)) => ours == theirs,
         // Floats are rounded there; integers must agree.
         (Value::Number(ours), Theirs::Number(theirs)) => match ours.as_i64() {
-            Some(number) => theirs.as_i64() == Some(number) || (number, ours.as_str()) == (0, "-0"),
+            Some(number) => theirs.as_i64() == Some(number),
             None => theirs.as_i64().is_none(),
         },
         (Value::Array(ours), Theirs::Array(theirs)) => {
