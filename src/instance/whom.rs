@@ -343,7 +343,7 @@ mod tests {
             (
                 "https://oidc.eks.us-east-1.amazonaws.com/id/*".to_owned(),
                 vec![cluster.clone()],
-                "Warning this provider has no ids",
+                "Error whoever has an issuer of this family chooses /kubernetes.io/namespace",
             ),
             (
                 "https://*.example.com".to_owned(),
