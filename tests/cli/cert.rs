@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use crate::dev::Dev;
 use crate::github::TokenService;
 use crate::parts;
-use crate::program::{Call, PATIENCE, Place};
+use crate::program::{Call, Ended, PATIENCE, Place};
 
 /// Whom the default token of `dev` names.
 pub(crate) const WORKFLOW: &str =
@@ -27,24 +27,20 @@ impl Dev {
         let words: Vec<&str> = words.iter().chain(more).copied().collect();
         self.place.call(&words)
     }
+
+    /// A certificate for a new key: `cert.pem` and `key.pem`.
+    pub(crate) fn certify(&self) -> Ended {
+        let token = self.token(&[]);
+        let files = ["--new-key", "key.pem", "--out", "cert.pem"];
+        let words = [&["--token", &token][..], &files].concat();
+        self.cert(&words).run().exits(0)
+    }
 }
 
 #[test]
 fn a_token_in_a_file_buys_a_certificate_for_a_new_key() {
     let dev = Dev::start(&[]);
-    let token = dev.token(&[]);
-    let ended = dev
-        .cert(&[
-            "--token",
-            &token,
-            "--new-key",
-            "key.pem",
-            "--out",
-            "cert.pem",
-        ])
-        .run()
-        .exits(0)
-        .says(&format!("identity   {WORKFLOW}"));
+    let ended = dev.certify().says(&format!("identity   {WORKFLOW}"));
     assert_eq!(ended.stdout, "");
     let key = fs::metadata(dev.place.path("key.pem")).unwrap();
     assert_eq!(key.permissions().mode() & 0o777, 0o600);

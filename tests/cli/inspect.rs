@@ -6,17 +6,7 @@ use crate::dev::Dev;
 #[test]
 fn inspect_names_every_extension() {
     let dev = Dev::start(&[]);
-    let token = dev.token(&[]);
-    dev.cert(&[
-        "--token",
-        &token,
-        "--new-key",
-        "key.pem",
-        "--out",
-        "cert.pem",
-    ])
-    .run()
-    .exits(0);
+    dev.certify();
     let shown = dev.place.run(&["inspect", "cert.pem"]).exits(0).stdout;
     let leaf = shown.split("\n\n").next().unwrap();
     for part in [

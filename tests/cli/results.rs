@@ -9,17 +9,7 @@ const LOST: &str = "cannot write the result to standard output";
 #[test]
 fn no_command_calls_a_lost_result_a_success() {
     let dev = Dev::start(&[]);
-    let token = dev.token(&[]);
-    dev.cert(&[
-        "--token",
-        &token,
-        "--new-key",
-        "key.pem",
-        "--out",
-        "cert.pem",
-    ])
-    .run()
-    .exits(0);
+    dev.certify();
     let issuer = dev.variable("OIDC_ISSUER");
     dev.place.write("audit.log", "");
     let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/config/shortleaf.toml");
